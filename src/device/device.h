@@ -18,12 +18,18 @@ struct device;
 /* Access widths that a register or window takes, in bytes, ORed. */
 enum { W1 = 1, W2 = 2, W4 = 4, W8 = 8 };
 
-/* One register, or an array of count registers stride bytes apart. */
+/*
+ * One register, or an array of count registers stride bytes apart.
+ *
+ * An access narrower than width reads or replaces its part of the register: what is not written
+ * keeps its value (of the field; without one, as read tells it) and w1c bits there stay. An access
+ * wider than width reaches this register alone, zero-extended.
+ */
 struct reg {
     const char *name;
     u32 offset; /* of element 0, bytes from the device's base */
     u8 width;   /* bytes: 1, 2, 4 or 8 */
-    u8 widths;  /* widths accepted; 0: just width. A narrower or wider one must lie within */
+    u8 widths;  /* widths accepted; 0: just width */
     u32 count;  /* 0 and 1: a single register */
     u32 stride; /* bytes between elements; 0: width */
     u32 field;  /* offset of element 0 in the state struct (of width bytes each), or REG_NO_FIELD */
@@ -31,7 +37,7 @@ struct reg {
     u64 rw;     /* bits that a write sets */
     u64 w1c;    /* bits that a written 1 clears */
     u64 (*read)(struct device *dev, u32 index);              /* NULL: the field */
-    void (*wrote)(struct device *dev, u32 index, u64 value); /* after masks; value as written */
+    void (*wrote)(struct device *dev, u32 index, u64 value); /* after masks; whole value written */
 };
 
 #define REG_NO_FIELD UINT32_MAX
@@ -45,6 +51,13 @@ struct device_class {
     /* For what no register covers (flash array, ECAM, config space); NULL or false: a fault. */
     bool (*read)(struct device *dev, u64 offset, u32 size, u64 *value);
     bool (*write)(struct device *dev, u64 offset, u32 size, u64 value);
+    /*
+     * Runs once, without the lock, soon after a callback had set dev->deferred: the place for calls
+     * out into what may call this device again (chardev, blk, net, exit). Any thread, perhaps
+     * several at once. May be NULL.
+     */
+    void (*deferred)(struct device *dev);
+    bool unlocked;          /* read, write and register callbacks do without the lock */
     const char *compatible; /* device tree: strings separated by '\n'; NULL: no node */
     /* Frees what init made; may be NULL. */
     void (*fini)(struct device *dev);
@@ -58,8 +71,10 @@ struct device {
     const struct log *log;
     struct log_limit limit;
     struct lock lock; /* held during register callbacks; see src/device/locks.md for the order */
+    bool deferred;    /* call cls->deferred after the lock is released; under the lock */
 };
 
+/* State is zero but for the table's reset values; no callback runs. log may be NULL. */
 void device_init(struct device *dev, const struct device_class *cls, const char *id, gpa_t base,
                  const struct log *log);
 void device_fini(struct device *dev);
@@ -73,5 +88,9 @@ void device_reset(struct device *dev);
  */
 MUST_CHECK bool device_read(struct device *dev, u64 offset, u32 size, u64 *value);
 MUST_CHECK bool device_write(struct device *dev, u64 offset, u32 size, u64 value);
+
+/* For host-side entry points: the lock, and on release whatever the device deferred. */
+void device_lock(struct device *dev);
+void device_unlock(struct device *dev);
 
 #endif

@@ -13,7 +13,8 @@ struct device_map {
     u32 count;
 };
 
-/* False: overlaps a device that is there, wraps, or the map is full. The device outlives the map. */
+/* False: overlaps a device that is there, wraps, or the map is full. The device outlives the map.
+ */
 MUST_CHECK bool device_map_add(struct device_map *map, struct device *dev);
 
 /* The device at gpa, or NULL. */

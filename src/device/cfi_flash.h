@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CFI parallel NOR flash, Intel command set 0001, as QEMU's virt has it: two x16 chips side by
+ * side make a 32-bit bank, erase blocks of 256 KiB.
+ */
+#ifndef COSM_DEVICE_CFI_FLASH_H
+#define COSM_DEVICE_CFI_FLASH_H
+
+#include "device/device.h"
+
+#define CFI_FLASH_SIZE   0x2000000 /* bytes of MMIO */
+#define CFI_FLASH_BLOCK  0x40000   /* erase block, bytes, of the bank */
+#define CFI_FLASH_BUFFER 4096      /* write buffer, bytes, of the bank */
+
+struct cfi_flash {
+    struct device dev;
+    u8 *array; /* CFI_FLASH_SIZE bytes, or NULL: reads erased */
+    bool readonly;
+    u8 command; /* 0: read array */
+    u8 cycle;   /* which write cycle of command comes next */
+    u8 status;
+    u32 remaining; /* buffered write: bank words still to come, minus 1 */
+    u64 block;     /* buffered write: offset of the buffer's place in the array */
+    bool block_valid;
+    u8 buffer[CFI_FLASH_BUFFER];
+    void (*written)(void *ctx, u64 offset, u64 len);
+    void *ctx;
+};
+
+struct cfi_flash_config {
+    const char *id;
+    gpa_t base;
+    const struct log *log;
+    u8 *array; /* CFI_FLASH_SIZE bytes, the caller's; NULL: reads 0xff, read-only */
+    bool readonly;
+    /* Told under the device's lock after bytes of the array changed; may be NULL. */
+    void (*written)(void *ctx, u64 offset, u64 len);
+    void *ctx;
+};
+
+void cfi_flash_init(struct cfi_flash *flash, const struct cfi_flash_config *config);
+
+#endif
