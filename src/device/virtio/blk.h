@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Virtio block device (VIRTIO 1.2, 5.2) over an asynchronous back end (port/blk.h). */
+#ifndef COSM_DEVICE_VIRTIO_BLK_H
+#define COSM_DEVICE_VIRTIO_BLK_H
+
+#include "device/virtio/virtio.h"
+#include "port/blk.h"
+
+#define VIRTIO_BLK_SLOTS       32 /* requests in flight */
+#define VIRTIO_BLK_SERIAL_SIZE 20
+#define VIRTIO_BLK_CONFIG_SIZE 60
+#define VIRTIO_BLK_RANGES_MAX  16 /* ranges in one DISCARD or WRITE_ZEROES */
+
+struct virtio_blk_range {
+    u64 offset, len; /* bytes */
+};
+
+struct virtio_blk;
+
+/* A request in flight. Its blk_req is the back end's until done. */
+struct virtio_blk_slot {
+    struct blk_req req;
+    struct virtio_blk *owner;
+    struct virtq_token token;
+    struct virtq_seg seg[BLK_IOV_MAX]; /* guest addresses of req.iov, to tell of what was read */
+    gpa_t status;                      /* where the status byte goes */
+    u32 resets;                        /* of the device when it was taken */
+    u32 written;                       /* bytes that the driver is told of, status included */
+    struct virtio_blk_range range[VIRTIO_BLK_RANGES_MAX];
+    u32 range_count, range_next;
+    bool busy;
+};
+
+struct virtio_blk {
+    struct virtio_dev dev;
+    const struct blk *blk;
+    char serial[VIRTIO_BLK_SERIAL_SIZE];
+    u8 config[VIRTIO_BLK_CONFIG_SIZE];
+    _Atomic u32 in_flight;
+    struct virtq_chain chain; /* of the request being parsed */
+    struct virtio_blk_slot slot[VIRTIO_BLK_SLOTS];
+};
+
+struct virtio_blk_config {
+    const struct blk *blk; /* outlives the device */
+    const char *serial;    /* at most 20 bytes are shown; NULL: none */
+};
+
+void virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_config *config);
+
+/* For transports: &blk->dev. */
+static inline struct virtio_dev *virtio_blk_dev(struct virtio_blk *blk)
+{
+    return &blk->dev;
+}
+
+#endif
