@@ -74,7 +74,7 @@ struct device {
     bool deferred;    /* call cls->deferred after the lock is released; under the lock */
 };
 
-/* State is zero but for the table's reset values; no callback runs. log may be NULL. */
+/* Fills dev alone; the device's own init zeroes its state before and resets it after. */
 void device_init(struct device *dev, const struct device_class *cls, const char *id, gpa_t base,
                  const struct log *log);
 void device_fini(struct device *dev);
