@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory for a guest's RAM: shareable, taken from the host page by page as it is touched. */
+#ifndef COSM_HOST_MEMORY_H
+#define COSM_HOST_MEMORY_H
+
+#include "base/err.h"
+
+struct host_memory {
+    u8 *base; /* zeroed, aligned to 2 MiB; inaccessible guard pages lie before and after */
+    u64 size; /* bytes */
+    int fd;   /* memfd of size bytes, for sharing with other processes */
+    void *reserved;
+    u64 reserved_size;
+};
+
+/* size: bytes, a multiple of the host's page size, not 0. name shows in the host's maps. */
+MUST_CHECK int host_memory_create(struct host_memory *memory, const char *name, u64 size,
+                                  struct err *err);
+
+/* Gives it all back; a zeroed or destroyed memory is left alone. */
+void host_memory_destroy(struct host_memory *memory);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a VM is to be: the choices of a command line, parsed and checked one by one. */
+#ifndef COSM_VMM_CONFIG_H
+#define COSM_VMM_CONFIG_H
+
+#include "base/err.h"
+
+#define VM_DRIVES_MAX  8
+#define VM_NETS_MAX    8
+#define VM_SLOTS       8 /* virtio-mmio slots of the board */
+#define VM_HARTS_MAX   32
+#define VM_PATH_MAX    4096
+#define VM_RAM_MIN     MIB
+#define VM_RAM_MAX     (1024 * GIB)
+#define VM_RAM_DEFAULT (128 * MIB)
+#define VM_GDB_PORT    1234
+#define VM_SLOT_ANY    (-1)
+
+enum vm_engine { VM_ENGINE_INTERP };
+enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
+enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
+enum vm_net_kind { VM_NET_NULL, VM_NET_LOOPBACK };
+
+struct vm_drive {
+    char path[VM_PATH_MAX]; /* raw image */
+    bool readonly;
+    char serial[21]; /* "": none */
+    int slot;        /* 0..VM_SLOTS-1 or VM_SLOT_ANY */
+};
+
+struct vm_net {
+    enum vm_net_kind kind;
+    bool has_mac;
+    u8 mac[6]; /* if has_mac */
+    int slot;
+};
+
+struct vm_pflash {
+    char path[VM_PATH_MAX]; /* "": none */
+    bool readonly;
+};
+
+/* Where gdb may connect. */
+struct vm_gdb {
+    bool enabled;
+    char host[64]; /* numeric address: "127.0.0.1", "::1"; loopback unless asked for otherwise */
+    u16 port;
+};
+
+/* Strings are the caller's (argv) and outlive the configuration; NULL: not given. */
+struct vm_config {
+    const char *kernel;
+    const char *initrd;
+    const char *append;   /* kernel command line */
+    const char *bios;     /* M-mode firmware; NULL or "none": the built-in SBI */
+    const char *dtb;      /* instead of the generated device tree */
+    const char *dump_dtb; /* write the device tree there and do not run */
+    const char *cpu;      /* "rv64,+zba,-zbb": NULL: all that there is */
+    const char *machine;  /* "virt,...": NULL: virt */
+    const char *log;      /* spec of host/log.h */
+    const char *trace;
+    u64 ram_size;   /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
+    u32 hart_count; /* 1..VM_HARTS_MAX */
+    enum vm_engine engine;
+    struct vm_gdb gdb;
+    bool paused; /* harts wait for gdb's continue */
+    struct vm_drive drive[VM_DRIVES_MAX];
+    u32 drive_count;
+    struct vm_net net[VM_NETS_MAX];
+    u32 net_count;
+    bool rng; /* a virtio-rng in a slot */
+    enum vm_console console;
+    struct vm_pflash pflash[2];
+    enum vm_stats stats;
+    bool no_reboot; /* a guest's reboot ends the run */
+};
+
+/* The defaults. */
+void vm_config_init(struct vm_config *config);
+
+/*
+ * Each takes one value of a command line. -EINVAL and a sentence that begins with the value:
+ * "'0' is not a number of harts; give 1 to 32". The configuration is then as it was.
+ */
+typedef int (*vm_config_parse_fn)(struct vm_config *config, const char *value, struct err *err);
+
+MUST_CHECK int vm_config_parse_memory(struct vm_config *config, const char *value,
+                                      struct err *err); /* 512M, 1G; a plain number is MiB */
+MUST_CHECK int vm_config_parse_smp(struct vm_config *config, const char *value, struct err *err);
+MUST_CHECK int vm_config_parse_engine(struct vm_config *config, const char *value, struct err *err);
+MUST_CHECK int vm_config_parse_gdb(struct vm_config *config, const char *value,
+                                   struct err *err); /* "", [tcp:][host]:port, ",remote=on" */
+MUST_CHECK int vm_config_parse_drive(struct vm_config *config, const char *value,
+                                     struct err *err); /* PATH[,readonly=on][,serial=S][,slot=N] */
+MUST_CHECK int vm_config_parse_net(struct vm_config *config, const char *value,
+                                   struct err *err); /* null|loopback[,mac=..][,slot=N] */
+MUST_CHECK int vm_config_parse_rng(struct vm_config *config, const char *value,
+                                   struct err *err); /* on|off */
+MUST_CHECK int vm_config_parse_console(struct vm_config *config, const char *value,
+                                       struct err *err); /* uart|virtio */
+MUST_CHECK int vm_config_parse_pflash(struct vm_config *config, const char *value,
+                                      struct err *err); /* PATH[,readonly=on][,unit=0|1] */
+MUST_CHECK int vm_config_parse_stats(struct vm_config *config, const char *value,
+                                     struct err *err); /* ""|text|json */
+MUST_CHECK int vm_config_parse_log(struct vm_config *config, const char *value, struct err *err);
+
+/* What no single option can tell: something to run, slots enough and not taken twice. */
+MUST_CHECK int vm_config_check(const struct vm_config *config, struct err *err);
+
+/* Bytes of "64", "64K", "512M", "1G", "2T" (also k, KiB, ...); a plain number counts unit bytes. */
+MUST_CHECK int vm_config_size(const char *value, u64 unit, u64 *bytes, struct err *err);
+
+#endif
