@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "port/gmem.h"
-#include "port/lock.h"
 
 #define SBI_HARTS_MAX 64
 
@@ -34,7 +33,7 @@ enum sbi_fence {
     SBI_FENCE_VMA_ASID, /* start, size, asid */
 };
 
-/* A remote fence. size 0 with start 0, or size UINT64_MAX: all addresses. */
+/* A remote fence; start, size and asid as far as kind uses them. */
 struct sbi_fence_range {
     enum sbi_fence kind;
     u64 start; /* gva, bytes */
@@ -43,40 +42,70 @@ struct sbi_fence_range {
 };
 
 /*
- * What the SBI asks of its platform. Hart numbers are 0..hart_count-1. Called on the calling
- * hart's own thread without the sbi's lock; ops on another hart may be called at any time.
+ * What the SBI asks of its platform. Hart numbers are 0..hart_count-1, and a guest's hart ids are
+ * the same. Called on the calling hart's own thread, without a lock held; several harts call at
+ * once. An op marked optional may be NULL: what needs it then answers NOT_SUPPORTED and does not
+ * probe.
  */
 struct sbi_platform {
     void (*set_timer)(void *ctx, u32 hart, u64 time); /* next S timer interrupt; clears STIP */
     void (*send_ipi)(void *ctx, u32 hart);            /* sets SSIP */
-    /* Done on every hart of mask (bit n: hart n), the caller included, before it returns. */
+    bool (*clear_ipi)(void *ctx, u32 hart);           /* optional; clears SSIP, true: it was set */
+    /*
+     * Done on every hart of mask (bit n: hart n; the caller perhaps among them) before it returns.
+     * range is normalized: size UINT64_MAX with start 0 for all addresses, never 0, never wraps.
+     */
     void (*remote_fence)(void *ctx, u64 mask, const struct sbi_fence_range *range);
-    /* Starts a stopped hart in S-mode at pc with a0 = hart, a1 = opaque, satp = 0, SIE = 0. */
+    /*
+     * Starts a stopped hart in S-mode at pc with a0 = hart, a1 = opaque, satp = 0, SIE = 0 and
+     * nothing cached of earlier translations. Once it runs, the platform calls sbi_hart_started.
+     */
     void (*hart_start)(void *ctx, u32 hart, gpa_t pc, u64 opaque);
-    void (*hart_stop)(void *ctx, u32 hart); /* the calling hart; takes effect after the ecall */
-    /* The calling hart sleeps until an enabled interrupt pends (WFI without needing SIE). */
+    /* The calling hart stops after the ecall; then the platform calls sbi_hart_stopped. */
+    void (*hart_stop)(void *ctx, u32 hart);
+    /*
+     * After the ecall the calling hart waits as WFI does, until an interrupt is pending and enabled
+     * in sie (whatever SIE says); then the platform calls sbi_hart_resumed on the hart's thread.
+     */
     void (*hart_suspend)(void *ctx, u32 hart);
+    /* Optional (non-retentive suspend): from within sbi_hart_resumed; registers as hart_start. */
+    void (*hart_resume)(void *ctx, u32 hart, gpa_t pc, u64 opaque);
     void (*system_reset)(void *ctx, enum sbi_reset_type type, bool failed); /* after the ecall */
     void (*console_write)(void *ctx, const u8 *bytes, size_t len);
     size_t (*console_read)(void *ctx, u8 *bytes, size_t len); /* bytes taken, 0: none waiting */
-    /* Counters of the calling hart: CSR number 0xC00 + index for index < 32. */
+    /* Optional: reads S-mode virtual memory as the calling hart's loads would; false: a fault. */
+    bool (*read_virtual)(void *ctx, u32 hart, gva_t gva, void *buf, size_t len);
+    /*
+     * Counters of the calling hart, index < counter_count and not 1: CSR number 0xC00 + index. May
+     * be NULL if counter_count is 0. A platform lets cycle and instret run from reset on.
+     */
     u64 (*counter_read)(void *ctx, u32 hart, u32 index);
     void (*counter_write)(void *ctx, u32 hart, u32 index, u64 value);
-    /* Lets counter index count (and raise LCOFI on overflow) or not; event: SBI PMU event code. */
-    bool (*counter_start)(void *ctx, u32 hart, u32 index, u64 event);
+    /*
+     * Chooses what counter index >= 3 counts (event: SBI PMU event index, data: for raw events,
+     * inhibit: bits of SBI_PMU_INH_*) and leaves it stopped. False: it cannot count that.
+     */
+    bool (*counter_config)(void *ctx, u32 hart, u32 index, u32 event, u64 data, u32 inhibit);
+    void (*counter_start)(void *ctx, u32 hart, u32 index); /* from 3 on: may raise LCOFI */
     void (*counter_stop)(void *ctx, u32 hart, u32 index);
     u64 mvendorid, marchid, mimpid;
-    u32 counter_count; /* hardware counters: cycle, time (unused), instret, hpm3.. */
-    u32 cbom_block;    /* unused by base; kept for FWFT */
+    u32 counter_count; /* hardware counters: cycle, time (not offered), instret, hpm3..; <= 32 */
 };
+
+/* counter_config's inhibit: do not count in these modes (hints, SBI 2.0 section 11.3). */
+#define SBI_PMU_INH_VU 0x08u
+#define SBI_PMU_INH_VS 0x10u
+#define SBI_PMU_INH_U  0x20u
+#define SBI_PMU_INH_S  0x40u
+#define SBI_PMU_INH_M  0x80u
 
 /* Registers of an ecall as the SBI calling convention has them. */
 struct sbi_call {
-    u64 ext;    /* a7 */
-    u64 func;   /* a6 */
-    u64 arg[6]; /* a0..a5 */
-    u64 error;  /* out: a0, an enum sbi_error */
-    u64 value;  /* out: a1 */
+    u64 ext;     /* a7 */
+    u64 func;    /* a6 */
+    u64 arg[6];  /* a0..a5 */
+    u64 error;   /* out: a0, an enum sbi_error */
+    u64 value;   /* out: a1 */
     bool legacy; /* out: a1 stays as it was (legacy extensions return in a0 alone) */
 };
 
@@ -93,7 +122,11 @@ void sbi_init(struct sbi *sbi, const struct sbi_platform *platform, void *ctx,
 /* Serves one ecall of hart, on its thread. Harts call concurrently. */
 void sbi_ecall(struct sbi *sbi, u32 hart, struct sbi_call *call);
 
-/* The platform tells that hart_stop took effect / a suspended hart woke. */
+/*
+ * The platform tells that a hart runs after hart_start, has stopped after hart_stop (it can be
+ * started again from now on), or woke after hart_suspend. Any thread, but for resumed.
+ */
+void sbi_hart_started(struct sbi *sbi, u32 hart);
 void sbi_hart_stopped(struct sbi *sbi, u32 hart);
 void sbi_hart_resumed(struct sbi *sbi, u32 hart);
 

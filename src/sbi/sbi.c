@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* SBI dispatch: finds the extension that an ecall names and lets it answer. */
+#include "sbi/sbi.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/mem.h"
+#include "sbi/state.h"
+
+struct sbi_extension {
+    u64 first, last; /* ids, inclusive */
+    struct sbi_ret (*serve)(struct sbi *sbi, u32 hart, const struct sbi_call *call);
+    bool (*probe)(const struct sbi *sbi, u64 id);
+};
+
+static const struct sbi_extension extensions[] = {
+#define SBI_EXTENSION(name, first, last) {first, last, sbi_##name##_serve, sbi_##name##_probe},
+#include "sbi/extensions.def"
+#undef SBI_EXTENSION
+};
+
+#define LEGACY_LAST 0xf
+
+static const struct sbi_extension *extension_find(const struct sbi *sbi, u64 id)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(extensions); i++) {
+        const struct sbi_extension *e = &extensions[i];
+        if (id >= e->first && id <= e->last)
+            return e->probe(sbi, id) ? e : NULL;
+    }
+    return NULL;
+}
+
+bool sbi_probe(const struct sbi *sbi, u64 id)
+{
+    return extension_find(sbi, id) != NULL;
+}
+
+static bool hart_is_stopped(const struct sbi *sbi, u32 hart)
+{
+    /* Pairs with the release in sbi_hart_stopped. */
+    return atomic_load_explicit(&sbi->hart[hart].state, memory_order_acquire) == HSM_STOPPED;
+}
+
+bool sbi_hart_mask(const struct sbi *sbi, u64 mask, u64 base, u64 *harts)
+{
+    u64 all = GENMASK(sbi->hart_count - 1, 0);
+    u64 named;
+
+    if (base == UINT64_MAX)
+        named = all;
+    else if (!mask)
+        named = 0;
+    else if (base >= sbi->hart_count || mask & ~(all >> base))
+        return false;
+    else
+        named = mask << base;
+    *harts = 0;
+    for (u32 i = 0; i < sbi->hart_count; i++) {
+        if (named & BIT(i) && !hart_is_stopped(sbi, i))
+            *harts |= BIT(i);
+    }
+    return true;
+}
+
+size_t sbi_size(void)
+{
+    return sizeof(struct sbi);
+}
+
+void sbi_init(struct sbi *sbi, const struct sbi_platform *platform, void *ctx,
+              const struct gmem *gmem, const struct log *log, u32 hart_count, u32 boot_hart)
+{
+    ASSERT(hart_count > 0 && hart_count <= SBI_HARTS_MAX && boot_hart < hart_count);
+    ASSERT(platform->counter_count <= SBI_HW_COUNTERS_MAX);
+    memset(sbi, 0, sizeof(*sbi));
+    sbi->platform = platform;
+    sbi->ctx = ctx;
+    sbi->gmem = gmem;
+    sbi->log = log;
+    sbi->hart_count = hart_count;
+    for (u32 i = 0; i < hart_count; i++)
+        atomic_init(&sbi->hart[i].state, i == boot_hart ? HSM_STARTED : HSM_STOPPED);
+}
+
+void sbi_ecall(struct sbi *sbi, u32 hart, struct sbi_call *call)
+{
+    const struct sbi_extension *e;
+    struct sbi_ret ret = sbi_fail(SBI_ERR_NOT_SUPPORTED);
+
+    ASSERT(hart < sbi->hart_count);
+    e = extension_find(sbi, call->ext);
+    hsm_note_running(sbi, hart);
+    if (e)
+        ret = e->serve(sbi, hart, call);
+    else
+        log_guest(sbi->log, &sbi->unknown_limit, "sbi",
+                  "hart %u calls extension 0x%llx function 0x%llx, which is not provided", hart,
+                  (unsigned long long)call->ext, (unsigned long long)call->func);
+    call->error = (u64)ret.error;
+    call->value = ret.value;
+    call->legacy = call->ext <= LEGACY_LAST;
+}
