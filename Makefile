@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The few commands of every day; Meson does the work.
+
+BUILD ?= build
+GUEST ?= trixie
+MEMORY ?= 512M
+HARTS ?= 2
+PREFIX ?= /usr/local
+COSM = $(BUILD)/apps/cosm
+
+.PHONY: all help run test test-long bench lint install clean
+.DEFAULT_GOAL := all
+
+all: ## build everything
+	@tools/setup.sh build
+	@test -f $(BUILD)/build.ninja || said=$$(meson setup $(BUILD) --prefix=$(PREFIX) 2>&1) || \
+		{ echo "$$said"; exit 1; }
+	@ninja --quiet -C $(BUILD)
+
+run: ## boot Debian's kernel to a shell (GUEST=sid MEMORY=1G HARTS=4)
+	@tools/setup.sh run
+	@$(MAKE) --no-print-directory all
+	@guest=$$(tools/guest.py linux:$(GUEST)) || exit 1; \
+	echo "To leave: type 'poweroff' in the guest, or press Ctrl-A and then x."; \
+	exec $(COSM) run --kernel "$$guest/Image" --initrd "$$guest/initramfs.cpio" \
+		--append "console=ttyS0 quiet" -m $(MEMORY) --smp $(HARTS)
+
+test: ## the default suite
+	@tools/setup.sh test
+	@tools/test.py
+
+test-long: ## what takes longer than a coffee
+	@tools/setup.sh test
+	@tools/test.py --long
+
+bench: ## figures against QEMU, as Markdown and JSON in build/bench
+	@tools/setup.sh bench
+	@$(MAKE) --no-print-directory all
+	@bench/run.py --cosm $(COSM)
+
+lint: ## format and static analysis
+	@tools/setup.sh lint
+	@tools/test.py --only lint --all-files
+
+install: all ## install below PREFIX
+	@meson install -C $(BUILD) --quiet
+
+clean: ## remove what was built (the guests in the cache stay)
+	@rm -rf $(BUILD) $(BUILD)-*
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
