@@ -21,20 +21,25 @@
 #define MACHINE_VIRTIO_MAX    8
 #define MACHINE_TIMEBASE_HZ   UINT64_C(10000000)
 #define MACHINE_RAM_BASE      UINT64_C(0x80000000)
-#define MACHINE_KERNEL_OFFSET UINT64_C(0x200000) /* S-mode entry above RAM base */
+#define MACHINE_KERNEL_OFFSET UINT64_C(0x200000)  /* S-mode entry above RAM base */
 #define MACHINE_FLASH_SIZE    UINT64_C(0x2000000) /* each of the pair, 32 MiB */
 
 /* Interrupt inputs of a hart that the board drives: line numbers are mip bit positions. */
 enum machine_hart_irq { MIP_SSIP = 1, MIP_MSIP = 3, MIP_MTIP = 7, MIP_SEIP = 9, MIP_MEIP = 11 };
 
-enum machine_virtio_kind { MACHINE_VIRTIO_NONE, MACHINE_VIRTIO_BLK, MACHINE_VIRTIO_CONSOLE,
-                           MACHINE_VIRTIO_RNG, MACHINE_VIRTIO_NET };
+enum machine_virtio_kind {
+    MACHINE_VIRTIO_NONE,
+    MACHINE_VIRTIO_BLK,
+    MACHINE_VIRTIO_CONSOLE,
+    MACHINE_VIRTIO_RNG,
+    MACHINE_VIRTIO_NET
+};
 
 /* What is plugged into a virtio-mmio slot; the ports outlive the machine. */
 struct machine_virtio {
     enum machine_virtio_kind kind;
     const struct blk *blk;
-    char serial[21];            /* virtio-blk serial, may be "" */
+    char serial[21]; /* virtio-blk serial, may be "" */
     const struct chardev *chardev;
     const struct net *net;
     u8 mac[6];
@@ -53,18 +58,16 @@ struct machine_timers {
 struct machine_config {
     u64 ram_size; /* bytes, multiple of 4096 */
     u32 hart_count;
-    u32 hart_first_running; /* boot hart */
-    u64 fw_dynamic;         /* unused when 0; otherwise firmware entry in RAM */
-    const char *isa;             /* riscv,isa: "rv64imafdc_zicsr_..." */
-    const char *isa_extensions;  /* riscv,isa-extensions: "i\nm\na\n..." */
-    const char *mmu_type;        /* "riscv,sv57" ... "riscv,none" */
+    u32 hart_first_running;                 /* boot hart */
+    const char *isa;                        /* riscv,isa: "rv64imafdc_zicsr_..." */
+    const char *isa_extensions;             /* riscv,isa-extensions: "i\nm\na\n..." */
+    const char *mmu_type;                   /* "riscv,sv57" ... "riscv,none" */
     u32 cbom_block, cboz_block, cbop_block; /* bytes; 0: extension absent */
-    const char *bootargs;        /* NULL or "": none */
-    gpa_t initrd;                /* 0: none */
-    u64 initrd_size;
-    bool acpi_none;              /* reserved, false */
+    const char *bootargs;                   /* NULL or "": none */
+    gpa_t initrd;
+    u64 initrd_size; /* bytes; 0: none */
     struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
-    u8 *flash[2];                /* MACHINE_FLASH_SIZE bytes each, or NULL: erased and read-only */
+    u8 *flash[2]; /* MACHINE_FLASH_SIZE bytes each, or NULL: erased and read-only */
     bool flash_readonly[2];
 };
 
@@ -74,8 +77,8 @@ struct machine_ports {
     struct clock clock;
     struct entropy entropy;
     struct machine_timers timers;
-    struct gmem *gmem;       /* RAM already in; the board adds its boot ROM */
-    struct chardev console;  /* UART0 transmit, room */
+    struct gmem *gmem;                           /* RAM already in; the board adds its boot ROM */
+    struct chardev console;                      /* UART0 transmit, room */
     struct irq_line hart_irq[MACHINE_HARTS_MAX]; /* set(ctx, mip bit, level) per hart */
     void (*exit)(void *ctx, enum machine_exit how, u32 code); /* from a hart thread; returns */
     void *exit_ctx;
@@ -85,12 +88,13 @@ struct machine;
 
 MUST_CHECK int machine_create(struct machine **machine, const struct machine_config *config,
                               const struct machine_ports *ports, struct err *err);
+/* Takes the boot ROM out of the gmem again. No hart runs, no timer is pending. */
 void machine_destroy(struct machine *machine);
 
 /* The harts' way to device registers. Valid until destroy. */
 struct bus machine_bus(struct machine *machine);
 
-/* Power-on state of all devices; boot ROM rewritten. No hart runs. */
+/* Power-on state of all devices; boot ROM rewritten, rng-seed drawn anew. No hart runs. */
 void machine_reset(struct machine *machine);
 
 /* The device tree made for this configuration (flattened, version 17). Valid until destroy. */
@@ -98,18 +102,22 @@ const void *machine_dtb(struct machine *machine, size_t *size);
 
 /*
  * Boot ROM at 0x1000: sets a0 = hartid, a1 = dtb, a2 = &fw_dynamic_info and jumps to entry, as
- * QEMU's reset vector does. next is where fw_dynamic enters S-mode (0: none). Returns its address.
+ * QEMU's reset vector does. next is where fw_dynamic enters S-mode (0: none). Returns its address,
+ * at which harts start in M-mode. No hart runs.
  */
 gpa_t machine_boot_rom(struct machine *machine, gpa_t entry, gpa_t dtb, gpa_t next);
 
 /* UART0 receives: returns how many bytes it took; console.room is called when it can take more. */
 size_t machine_console_receive(struct machine *machine, const u8 *bytes, size_t len);
 
-/* The console of virtio slot index receives, likewise. */
+/* The console in that virtio slot receives, likewise; 0 if there is none. */
 size_t machine_virtio_console_receive(struct machine *machine, u32 slot, const u8 *bytes,
                                       size_t len);
 
 /* Current mtime (MACHINE_TIMEBASE_HZ), for rdtime and the harts' own comparators. */
 u64 machine_time(struct machine *machine);
+
+/* The clock's nanosecond at which mtime reaches time; CLOCK_NEVER if too far away. */
+u64 machine_time_ns(struct machine *machine, u64 time);
 
 #endif

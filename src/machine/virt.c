@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The virt board: places its devices, wires them up and tells the guest of them. */
+#include "machine/machine.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "device/aclint.h"
+#include "device/cfi_flash.h"
+#include "device/finisher.h"
+#include "device/fw_cfg.h"
+#include "device/goldfish_rtc.h"
+#include "device/map.h"
+#include "device/pcie_host.h"
+#include "device/plic.h"
+#include "device/uart16550.h"
+#include "device/virtio/blk.h"
+#include "device/virtio/console.h"
+#include "device/virtio/mmio.h"
+#include "device/virtio/net.h"
+#include "device/virtio/rng.h"
+#include "machine/boot_rom.h"
+#include "machine/virt_fdt.h"
+#include "machine/virt_map.h"
+
+#include <errno.h>
+#include <libfdt.h>
+#include <stdlib.h>
+
+/* A virtio-mmio slot and what is plugged in. The ports are copies that outlive the device. */
+struct slot {
+    struct virtio_mmio mmio;
+    enum machine_virtio_kind kind;
+    struct virtio_blk *blk; /* of kind; the others are NULL */
+    struct virtio_console *console;
+    struct virtio_rng *rng;
+    struct virtio_net *net;
+    char serial[sizeof(((struct machine_virtio *)0)->serial)];
+};
+
+struct machine {
+    struct machine_ports ports;
+    u32 hart_count;
+    struct device_map map;
+    struct finisher finisher;
+    struct goldfish_rtc rtc;
+    struct aclint aclint;
+    struct aclint_sswi sswi;
+    struct plic plic;
+    struct uart16550 uart;
+    struct fw_cfg fw_cfg;
+    struct cfi_flash flash[2];
+    struct pcie_host pcie;
+    struct slot slot[MACHINE_VIRTIO_MAX];
+    u8 fw_cfg_cpus[2];
+    struct boot_rom boot;
+    u8 *rom; /* VIRT_ROM_SIZE bytes */
+    void *dtb;
+    size_t dtb_size;
+};
+
+static const char *const slot_id[MACHINE_VIRTIO_MAX] = {"virtio0", "virtio1", "virtio2", "virtio3",
+                                                        "virtio4", "virtio5", "virtio6", "virtio7"};
+
+/* Addresses are constants: a device that does not fit is a mistake in virt_map.h. */
+static void place(struct machine *m, struct device *dev)
+{
+    bool placed = device_map_add(&m->map, dev);
+
+    ASSERT(placed);
+}
+
+static struct irq_line hart_line(const struct machine *m, u32 hart, enum machine_hart_irq bit)
+{
+    struct irq_line line = m->ports.hart_irq[hart];
+
+    line.line = bit;
+    return line;
+}
+
+static struct timer_port make_timer(const struct machine *m, void (*fire)(void *ctx, u32 arg),
+                                    void *ctx, u32 arg)
+{
+    return m->ports.timers.create(m->ports.timers.ctx, fire, ctx, arg);
+}
+
+static void finisher_wrote(void *ctx, enum finisher_action action, u32 code)
+{
+    struct machine *m = ctx;
+    enum machine_exit how = action == FINISHER_PASS    ? MACHINE_POWEROFF
+                            : action == FINISHER_RESET ? MACHINE_REBOOT
+                                                       : MACHINE_FAIL;
+
+    m->ports.exit(m->ports.exit_ctx, how, code);
+}
+
+static void add_interrupt_controllers(struct machine *m)
+{
+    struct irq_line msip[MACHINE_HARTS_MAX], mtip[MACHINE_HARTS_MAX], ssip[MACHINE_HARTS_MAX];
+    struct irq_line external[2 * MACHINE_HARTS_MAX];
+    struct timer_port timer[MACHINE_HARTS_MAX];
+
+    for (u32 hart = 0; hart < m->hart_count; hart++) {
+        msip[hart] = hart_line(m, hart, MIP_MSIP);
+        mtip[hart] = hart_line(m, hart, MIP_MTIP);
+        ssip[hart] = hart_line(m, hart, MIP_SSIP);
+        external[2 * hart] = hart_line(m, hart, MIP_MEIP);
+        external[2 * hart + 1] = hart_line(m, hart, MIP_SEIP);
+        timer[hart] = make_timer(m, aclint_timer_fired, &m->aclint, hart);
+    }
+    aclint_init(&m->aclint, &(struct aclint_config){.id = "aclint",
+                                                    .base = VIRT_CLINT_BASE,
+                                                    .log = m->ports.log,
+                                                    .clock = m->ports.clock,
+                                                    .hart_count = m->hart_count,
+                                                    .msip = msip,
+                                                    .mtip = mtip,
+                                                    .timer = timer});
+    place(m, &m->aclint.dev);
+    aclint_sswi_init(&m->sswi, &(struct aclint_sswi_config){.id = "sswi",
+                                                            .base = VIRT_SSWI_BASE,
+                                                            .log = m->ports.log,
+                                                            .hart_count = m->hart_count,
+                                                            .ssip = ssip});
+    place(m, &m->sswi.dev);
+    plic_init(&m->plic, &(struct plic_config){.id = "plic",
+                                              .base = VIRT_PLIC_BASE,
+                                              .log = m->ports.log,
+                                              .context_count = 2 * m->hart_count,
+                                              .output = external});
+    place(m, &m->plic.dev);
+}
+
+static void add_basics(struct machine *m)
+{
+    const struct machine_ports *p = &m->ports;
+
+    finisher_init(&m->finisher, &(struct finisher_config){.id = "finisher",
+                                                          .base = VIRT_TEST_BASE,
+                                                          .log = p->log,
+                                                          .exit = finisher_wrote,
+                                                          .ctx = m});
+    place(m, &m->finisher.dev);
+    goldfish_rtc_init(&m->rtc, &(struct goldfish_rtc_config){
+                                   .id = "rtc",
+                                   .base = VIRT_RTC_BASE,
+                                   .log = p->log,
+                                   .clock = p->clock,
+                                   .timer = make_timer(m, goldfish_rtc_fired, &m->rtc, 0),
+                                   .irq = plic_input(&m->plic, VIRT_IRQ_RTC)});
+    place(m, &m->rtc.dev);
+    uart16550_init(&m->uart, &(struct uart16550_config){.id = "uart0",
+                                                        .base = VIRT_UART_BASE,
+                                                        .log = p->log,
+                                                        .irq = plic_input(&m->plic, VIRT_IRQ_UART),
+                                                        .chardev = p->console});
+    place(m, &m->uart.dev);
+}
+
+static void add_fw_cfg(struct machine *m)
+{
+    bool added;
+
+    fw_cfg_init(&m->fw_cfg, &(struct fw_cfg_config){.id = "fw_cfg",
+                                                    .base = VIRT_FW_CFG_BASE,
+                                                    .log = m->ports.log,
+                                                    .gmem = m->ports.gmem});
+    le16_store(m->fw_cfg_cpus, (u16)m->hart_count);
+    added = fw_cfg_add(&m->fw_cfg, FW_CFG_NB_CPUS, m->fw_cfg_cpus, sizeof(m->fw_cfg_cpus));
+    ASSERT(added);
+    place(m, &m->fw_cfg.dev);
+}
+
+static void add_flash(struct machine *m, const struct machine_config *config)
+{
+    static const char *const id[2] = {"flash0", "flash1"};
+
+    for (u32 i = 0; i < 2; i++) {
+        cfi_flash_init(&m->flash[i],
+                       &(struct cfi_flash_config){.id = id[i],
+                                                  .base = VIRT_FLASH_BASE + i * MACHINE_FLASH_SIZE,
+                                                  .log = m->ports.log,
+                                                  .array = config->flash[i],
+                                                  .readonly = config->flash_readonly[i]});
+        place(m, &m->flash[i].dev);
+    }
+}
+
+static void add_pcie(struct machine *m, const struct machine_config *config)
+{
+    struct pcie_host_config pcie = {
+        .id = "pcie",
+        .base = VIRT_ECAM_BASE,
+        .window = {VIRT_PIO_BASE, VIRT_MMIO32_BASE, virt_mmio64_base(config->ram_size)},
+        .log = m->ports.log,
+    };
+    bool mapped;
+
+    for (u32 pin = 0; pin < 4; pin++)
+        pcie.intx[pin] = plic_input(&m->plic, VIRT_IRQ_PCIE + pin);
+    pcie_host_init(&m->pcie, &pcie);
+    mapped = pcie_host_map(&m->pcie, &m->map);
+    ASSERT(mapped);
+}
+
+/* Makes what v describes; false: no memory. */
+static bool slot_plug(struct machine *m, struct slot *s, const struct machine_virtio *v,
+                      struct virtio_dev **dev)
+{
+    *dev = NULL;
+    s->kind = v->kind;
+    switch (v->kind) {
+    case MACHINE_VIRTIO_NONE:
+        break;
+    case MACHINE_VIRTIO_BLK:
+        s->blk = calloc(1, sizeof(*s->blk));
+        if (!s->blk)
+            return false;
+        memcpy(s->serial, v->serial, sizeof(s->serial) - 1);
+        virtio_blk_init(s->blk, &(struct virtio_blk_config){.blk = v->blk, .serial = s->serial});
+        *dev = virtio_blk_dev(s->blk);
+        break;
+    case MACHINE_VIRTIO_CONSOLE:
+        s->console = calloc(1, sizeof(*s->console));
+        if (!s->console)
+            return false;
+        virtio_console_init(s->console, &(struct virtio_console_config){.chardev = v->chardev});
+        *dev = virtio_console_dev(s->console);
+        break;
+    case MACHINE_VIRTIO_RNG:
+        s->rng = calloc(1, sizeof(*s->rng));
+        if (!s->rng)
+            return false;
+        virtio_rng_init(s->rng, &(struct virtio_rng_config){.entropy = m->ports.entropy});
+        *dev = virtio_rng_dev(s->rng);
+        break;
+    case MACHINE_VIRTIO_NET: {
+        struct virtio_net_config config = {.net = v->net};
+        s->net = calloc(1, sizeof(*s->net));
+        if (!s->net)
+            return false;
+        memcpy(config.mac, v->mac, sizeof(config.mac));
+        virtio_net_init(s->net, &config);
+        *dev = virtio_net_dev(s->net);
+        break;
+    }
+    }
+    return true;
+}
+
+static bool add_virtio(struct machine *m, const struct machine_config *config)
+{
+    for (u32 i = 0; i < MACHINE_VIRTIO_MAX; i++) {
+        struct slot *s = &m->slot[i];
+        struct virtio_dev *dev;
+
+        if (!slot_plug(m, s, &config->virtio[i], &dev))
+            return false;
+        virtio_mmio_init(
+            &s->mmio, &(struct virtio_mmio_config){.id = slot_id[i],
+                                                   .base = VIRT_VIRTIO_BASE + i * VIRT_VIRTIO_SIZE,
+                                                   .log = m->ports.log,
+                                                   .irq = plic_input(&m->plic, VIRT_IRQ_VIRTIO + i),
+                                                   .gmem = m->ports.gmem,
+                                                   .dev = dev});
+        place(m, &s->mmio.device);
+    }
+    return true;
+}
+
+static int make_dtb(struct machine *m, const struct machine_config *config, struct err *err)
+{
+    u8 seed[VIRT_RNG_SEED_SIZE];
+    size_t size = virt_fdt_bound(config);
+
+    m->dtb = malloc(size);
+    if (!m->dtb)
+        return err_set(err, ENOMEM, "no memory for the device tree (%zu bytes)", size);
+    entropy_fill(&m->ports.entropy, seed, sizeof(seed));
+    return virt_fdt_build(m->dtb, size, &m->dtb_size, config, seed, err);
+}
+
+static int check_config(const struct machine_config *config, struct err *err)
+{
+    if (!config->hart_count || config->hart_count > MACHINE_HARTS_MAX)
+        return err_set(err, EINVAL, "the virt board takes 1 to %d harts, not %u", MACHINE_HARTS_MAX,
+                       config->hart_count);
+    if (!config->ram_size || config->ram_size % 4096)
+        return err_set(err, EINVAL, "RAM of %llu bytes is not a multiple of 4096",
+                       (unsigned long long)config->ram_size);
+    if (config->ram_size > VIRT_RAM_MAX)
+        return err_set(err, EINVAL, "the virt board takes at most %llu MiB of RAM, not %llu",
+                       (unsigned long long)(VIRT_RAM_MAX / MIB),
+                       (unsigned long long)(config->ram_size / MIB));
+    return 0;
+}
+
+static int add_rom(struct machine *m, struct err *err)
+{
+    struct gmem *gmem = m->ports.gmem;
+
+    if (gmem->count == GMEM_REGIONS_MAX)
+        return err_set(err, ENOSPC, "no memory region is left for the boot ROM");
+    m->rom = calloc(1, VIRT_ROM_SIZE);
+    if (!m->rom)
+        return err_set(err, ENOMEM, "no memory for the boot ROM");
+    gmem->region[gmem->count++] = (struct gmem_region){
+        .base = VIRT_ROM_BASE, .size = VIRT_ROM_SIZE, .host = m->rom, .readonly = true};
+    return 0;
+}
+
+int machine_create(struct machine **machine, const struct machine_config *config,
+                   const struct machine_ports *ports, struct err *err)
+{
+    int rc = check_config(config, err);
+    struct machine *m;
+
+    if (rc)
+        return rc;
+    ASSERT(config->isa && config->isa_extensions && config->mmu_type);
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        return err_set(err, ENOMEM, "no memory for the board");
+    m->ports = *ports;
+    m->hart_count = config->hart_count;
+    m->boot.boot_hart = config->hart_first_running;
+    rc = make_dtb(m, config, err);
+    if (!rc)
+        rc = add_rom(m, err);
+    if (!rc) {
+        add_interrupt_controllers(m);
+        add_basics(m);
+        add_fw_cfg(m);
+        add_flash(m, config);
+        add_pcie(m, config);
+        if (!add_virtio(m, config))
+            rc = err_set(err, ENOMEM, "no memory for the board's virtio devices");
+    }
+    if (rc) {
+        machine_destroy(m);
+        return rc;
+    }
+    *machine = m;
+    return 0;
+}
+
+static void remove_rom(struct machine *m)
+{
+    struct gmem *gmem = m->ports.gmem;
+
+    for (u32 i = 0; i < gmem->count; i++) {
+        if (gmem->region[i].host == m->rom) {
+            gmem->region[i] = gmem->region[--gmem->count];
+            break;
+        }
+    }
+    free(m->rom);
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    for (u32 i = 0; i < m->map.count; i++)
+        device_fini(m->map.device[i]);
+    for (u32 i = 0; i < MACHINE_VIRTIO_MAX; i++) {
+        free(m->slot[i].blk);
+        free(m->slot[i].console);
+        free(m->slot[i].rng);
+        free(m->slot[i].net);
+    }
+    if (m->rom)
+        remove_rom(m);
+    free(m->dtb);
+    free(m);
+}
+
+struct bus machine_bus(struct machine *m)
+{
+    return device_map_bus(&m->map);
+}
+
+static void reseed(struct machine *m)
+{
+    u8 seed[VIRT_RNG_SEED_SIZE];
+    int chosen = fdt_path_offset(m->dtb, "/chosen"), rc;
+
+    entropy_fill(&m->ports.entropy, seed, sizeof(seed));
+    rc = fdt_setprop_inplace(m->dtb, chosen, "rng-seed", seed, sizeof(seed));
+    ASSERT(!rc);
+}
+
+void machine_reset(struct machine *m)
+{
+    device_map_reset(&m->map);
+    reseed(m);
+    if (m->boot.entry)
+        boot_rom_write(m->rom, &m->boot);
+}
+
+const void *machine_dtb(struct machine *m, size_t *size)
+{
+    *size = m->dtb_size;
+    return m->dtb;
+}
+
+gpa_t machine_boot_rom(struct machine *m, gpa_t entry, gpa_t dtb, gpa_t next)
+{
+    m->boot.entry = entry;
+    m->boot.dtb = dtb;
+    m->boot.next = next;
+    boot_rom_write(m->rom, &m->boot);
+    return VIRT_ROM_BASE;
+}
+
+size_t machine_console_receive(struct machine *m, const u8 *bytes, size_t len)
+{
+    return uart16550_receive(&m->uart, bytes, len);
+}
+
+size_t machine_virtio_console_receive(struct machine *m, u32 slot, const u8 *bytes, size_t len)
+{
+    if (slot >= MACHINE_VIRTIO_MAX || !m->slot[slot].console)
+        return 0;
+    return virtio_console_receive(m->slot[slot].console, bytes, len);
+}
+
+u64 machine_time(struct machine *m)
+{
+    return aclint_time(&m->aclint);
+}
+
+u64 machine_time_ns(struct machine *m, u64 time)
+{
+    return aclint_deadline_ns(&m->aclint, time);
+}
