@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Memory for a guest's RAM: shareable, taken from the host page by page as it is touched. */
+#include "host/memory.h"
+
+#include "base/assert.h"
+#include "base/checked.h"
+#include "host/scope.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE_PAGE (2 * MIB)
+
+static int memory_error(u64 size, struct err *err)
+{
+    int code = errno;
+
+    return err_set(err, code,
+                   "cannot reserve %llu MiB of host memory for the guest: %s; ask for "
+                   "less with --memory or raise 'ulimit -v'",
+                   (unsigned long long)(size / MIB), strerror(code));
+}
+
+int host_memory_create(struct host_memory *memory, const char *name, u64 size, struct err *err)
+{
+    AUTO_FD int fd = -1;
+    u64 reserved_size;
+    void *reserved;
+    u8 *base;
+
+    ASSERT(size && size % (u64)sysconf(_SC_PAGESIZE) == 0);
+    *memory = (struct host_memory){.fd = -1};
+    errno = ENOMEM;
+    /* A huge page before for the guard and the alignment, another one after. */
+    if (!checked_add(size, 3 * HUGE_PAGE, &reserved_size))
+        return memory_error(size, err);
+    fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+        return memory_error(size, err);
+    reserved =
+        mmap(NULL, reserved_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED)
+        return memory_error(size, err);
+    base = (u8 *)(uintptr_t)align_up((uintptr_t)reserved + 1, HUGE_PAGE);
+    if (mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) ==
+        MAP_FAILED) {
+        int rc = memory_error(size, err);
+        munmap(reserved, reserved_size);
+        return rc;
+    }
+    /* Wishes: a host that cannot fulfil them serves as well. A core dump has no use for RAM. */
+    madvise(base, size, MADV_HUGEPAGE);
+    madvise(base, size, MADV_DONTDUMP);
+    *memory = (struct host_memory){base, size, steal_fd(&fd), reserved, reserved_size};
+    return 0;
+}
+
+void host_memory_destroy(struct host_memory *memory)
+{
+    if (!memory->reserved)
+        return;
+    munmap(memory->reserved, memory->reserved_size);
+    close(memory->fd);
+    *memory = (struct host_memory){.fd = -1};
+}
