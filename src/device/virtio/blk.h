@@ -17,6 +17,12 @@ struct virtio_blk_range {
 
 struct virtio_blk;
 
+enum virtio_blk_state {
+    VIRTIO_BLK_FREE,
+    VIRTIO_BLK_WAITING, /* to be handed to the back end */
+    VIRTIO_BLK_FLYING,  /* the back end's */
+};
+
 /* A request in flight. Its blk_req is the back end's until done. */
 struct virtio_blk_slot {
     struct blk_req req;
@@ -24,11 +30,11 @@ struct virtio_blk_slot {
     struct virtq_token token;
     struct virtq_seg seg[BLK_IOV_MAX]; /* guest addresses of req.iov, to tell of what was read */
     gpa_t status;                      /* where the status byte goes */
-    u32 resets;                        /* of the device when it was taken */
     u32 written;                       /* bytes that the driver is told of, status included */
     struct virtio_blk_range range[VIRTIO_BLK_RANGES_MAX];
     u32 range_count, range_next;
-    bool busy;
+    bool flush_after; /* write through: the driver knows of no FLUSH */
+    enum virtio_blk_state state;
 };
 
 struct virtio_blk {
@@ -36,7 +42,9 @@ struct virtio_blk {
     const struct blk *blk;
     char serial[VIRTIO_BLK_SERIAL_SIZE];
     u8 config[VIRTIO_BLK_CONFIG_SIZE];
-    _Atomic u32 in_flight;
+    bool pumping, pump_again; /* one thread at a time takes from the queue, in order */
+    bool draining;
+    _Atomic u32 flying;       /* requests that the back end has, or whose done still runs */
     struct virtq_chain chain; /* of the request being parsed */
     struct virtio_blk_slot slot[VIRTIO_BLK_SLOTS];
 };
@@ -46,6 +54,7 @@ struct virtio_blk_config {
     const char *serial;    /* at most 20 bytes are shown; NULL: none */
 };
 
+/* The back end completes what it was given by the time device_fini of the transport returns. */
 void virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_config *config);
 
 /* For transports: &blk->dev. */

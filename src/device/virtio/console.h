@@ -8,16 +8,18 @@
 
 #define VIRTIO_CONSOLE_CONFIG_SIZE 12
 #define VIRTIO_CONSOLE_BURST       512 /* bytes handed to the back end at a time */
+#define VIRTIO_CONSOLE_EMERGENCY   16
 
 struct virtio_console {
     struct virtio_dev dev;
     const struct chardev *chardev;
     u8 config[VIRTIO_CONSOLE_CONFIG_SIZE];
-    bool refused;   /* receive has said no since the driver last gave buffers */
-    bool emergency; /* emergency_byte waits to be written */
-    u8 emergency_byte;
+    bool refused;             /* receive has said no since the driver last gave buffers */
     bool sending, send_again; /* one thread at a time empties the transmit queue, in order */
-    struct virtq_chain chain;
+    u8 emergency[VIRTIO_CONSOLE_EMERGENCY]; /* written to emerg_wr, not yet handed on */
+    u32 emergency_count;
+    struct virtq_chain rx;
+    struct virtq_chain chain; /* being sent */
 };
 
 struct virtio_console_config {

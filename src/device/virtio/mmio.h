@@ -20,6 +20,7 @@ struct virtio_mmio {
     u32 device_features_sel;
     u32 driver_features_sel;
     u32 queue_sel;
+    _Atomic u32 kicks; /* queues to notify once the lock is released, bit 31: configuration */
 };
 
 struct virtio_mmio_config {

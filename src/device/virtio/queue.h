@@ -30,7 +30,8 @@ struct virtq_seg {
 /* What push needs of a popped chain: asynchronous devices keep it instead of the chain. */
 struct virtq_token {
     u16 id;
-    u16 slots; /* ring entries that the chain took (packed) */
+    u16 slots;      /* ring entries that the chain took (packed) */
+    u32 generation; /* of the queue when it was popped */
 };
 
 /* A chain of buffers: first the segments that the device reads, then those that it writes. */
@@ -55,12 +56,10 @@ struct virtq {
 
     bool packed, indirect, event_idx;
     bool avail_wrap, used_wrap; /* packed: wrap counters */
-    bool signalled_valid;
-    u16 avail;          /* split: next index to take, free-running; packed: ring position */
-    u16 used;           /* next to give back, likewise */
-    u16 in_use;         /* ring entries taken and not given back */
-    u16 signalled;      /* split: used index at the last interrupt */
-    u16 used_since;     /* packed: entries given back since the last interrupt was considered */
+    u16 avail;                  /* split: next index to take, free-running; packed: ring position */
+    u16 used;                   /* next to give back, likewise */
+    u16 used_since;     /* entries given back since an interrupt was last considered, saturating */
+    u32 generation;     /* counts resets: tokens of before are void */
     const char *broken; /* why, or NULL */
 };
 
@@ -78,13 +77,13 @@ MUST_CHECK bool virtq_start(struct virtq *q, const struct gmem *gmem, u64 featur
  */
 MUST_CHECK enum virtq_pop virtq_pop(struct virtq *q, struct virtq_chain *chain);
 
-/* Would pop find something? Takes nothing. */
-MUST_CHECK bool virtq_has_chain(struct virtq *q);
-
 /* Puts back the chain that the last pop returned; nothing was popped or pushed since. */
 void virtq_unpop(struct virtq *q, struct virtq_token token);
 
-/* Gives a popped chain back, with how many bytes of its writable part were written. */
+/* False: the queue was reset since, or is broken; the chain's memory must not be touched. */
+MUST_CHECK bool virtq_is_current(const struct virtq *q, struct virtq_token token);
+
+/* Gives a chain back if it is current; written: bytes of its writable part, from its start. */
 void virtq_push(struct virtq *q, struct virtq_token token, u32 written);
 
 /* Does the driver want an interrupt for what was pushed since the last call? */

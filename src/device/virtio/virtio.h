@@ -17,6 +17,8 @@
 
 #define VIRTIO_QUEUES_MAX   4
 #define VIRTIO_CAUSE_CONFIG UINT32_MAX
+/* Chains handled in one notify: no guest gets there that does not refill its queue meanwhile. */
+#define VIRTIO_BUDGET 65536
 
 /* Device status (2.1). */
 enum {
@@ -41,15 +43,22 @@ struct virtio_class {
     u32 id;
     u32 queue_count;
     u16 queue_size[VIRTIO_QUEUES_MAX]; /* entries offered */
-    /* The driver kicked the queue, or set DRIVER_OK (then once for each queue). No lock held. */
-    void (*notify)(struct virtio_dev *dev, u32 queue);
-    /* Queues are down already, late completions will be dropped. Lock held. May be NULL. */
+    /*
+     * The driver kicked the queue, or set DRIVER_OK (then once for each queue); or
+     * VIRTIO_CAUSE_CONFIG, see config_write_locked. No lock held. True: stopped with work left, as
+     * VIRTIO_BUDGET was used up; to be called again some time.
+     */
+    bool (*notify)(struct virtio_dev *dev, u32 queue);
+    /* Queues are down already, their tokens void. Lock held. May be NULL. */
     void (*reset_locked)(struct virtio_dev *dev);
-    /* Waits until no request of before the reset touches guest memory. No lock held, may be NULL.
+    /* Waits until no request of a void token touches guest memory. No lock held, may be NULL.
      */
     void (*drain)(struct virtio_dev *dev);
-    /* Byte at of the configuration space was written. Lock held. NULL: all of it is read-only. */
-    void (*config_write_locked)(struct virtio_dev *dev, u32 at, u8 byte);
+    /*
+     * The configuration space was written at byte at. Lock held. True: notify is to be called with
+     * VIRTIO_CAUSE_CONFIG once no lock is held. NULL: all of the space is read-only.
+     */
+    bool (*config_write_locked)(struct virtio_dev *dev, u64 at, u32 size, u64 value);
 };
 
 /* What a transport does for a device; called with the device's lock held. */
@@ -70,7 +79,6 @@ struct virtio_dev {
     u64 offered, accepted; /* feature bits */
     u32 status, isr;
     u32 config_generation;
-    u32 resets; /* a completion that carries an older number is dropped */
     u8 *config; /* configuration space, in the device's state struct */
     u32 config_size;
     struct virtq queue[VIRTIO_QUEUES_MAX];
@@ -119,8 +127,10 @@ void virtio_ack(struct virtio_dev *dev, u32 isr);
 u32 virtio_config_generation(struct virtio_dev *dev);
 /* size is 1, 2, 4 or 8. Beyond the space: reads are all ones, writes do nothing. */
 u64 virtio_config_read(struct virtio_dev *dev, u64 at, u32 size);
-void virtio_config_write(struct virtio_dev *dev, u64 at, u32 size, u64 value);
-void virtio_notify(struct virtio_dev *dev, u32 queue);
+/* True: virtio_notify with VIRTIO_CAUSE_CONFIG is to follow once the transport holds no lock. */
+MUST_CHECK bool virtio_config_write(struct virtio_dev *dev, u64 at, u32 size, u64 value);
+/* The transport holds no lock. True: call it again some time, there is work left. */
+MUST_CHECK bool virtio_notify(struct virtio_dev *dev, u32 queue);
 
 /* Queue set-up: ignored for a queue that is absent or ready. */
 enum virtio_area { VIRTIO_AREA_DESC, VIRTIO_AREA_DRIVER, VIRTIO_AREA_DEVICE };
@@ -129,6 +139,7 @@ void virtio_queue_set_size(struct virtio_dev *dev, u32 queue, u32 size);
 void virtio_queue_set_area(struct virtio_dev *dev, u32 queue, enum virtio_area area, u64 mask,
                            u64 bits);
 u64 virtio_queue_area(struct virtio_dev *dev, u32 queue, enum virtio_area area);
+/* When a queue goes down, returns when nothing of it is in flight. */
 void virtio_queue_set_ready(struct virtio_dev *dev, u32 queue, bool ready);
 bool virtio_queue_is_ready(struct virtio_dev *dev, u32 queue);
 
