@@ -29,6 +29,7 @@ struct blk_req {
     /* status 0 or a negative errno; called once, on any thread, perhaps from within submit. */
     void (*done)(struct blk_req *req, int status);
     void *ctx;
+    struct blk_req *next; /* the back end's while it has the request */
 };
 
 struct blk {
