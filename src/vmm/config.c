@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a VM is to be: the choices of a command line, parsed and checked one by one. */
+#include "vmm/config.h"
+
+#include "base/checked.h"
+#include "base/fmt.h"
+#include "host/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+void vm_config_init(struct vm_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    config->ram_size = VM_RAM_DEFAULT;
+    config->hart_count = 1;
+    config->rng = true;
+}
+
+/* Digits alone, as strtoul would not have it: no sign, no space, no rest. */
+static bool config_number(const char *text, size_t len, u64 *value)
+{
+    u64 v = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        if (!checked_mul(v, 10, &v) || !checked_add(v, (u64)(text[i] - '0'), &v))
+            return false;
+    }
+    *value = v;
+    return len > 0;
+}
+
+/* The unit that a size ends in: "", K, KB, KiB, ... */
+static bool config_unit(const char *text, u64 plain, u64 *unit)
+{
+    static const char letters[] = "kmgt";
+    const char *at;
+
+    *unit = plain;
+    if (!*text)
+        return true;
+    at = strchr(letters, *text | 0x20);
+    if (!at)
+        return false;
+    *unit = UINT64_C(1) << 10 * (at - letters + 1);
+    return !text[1] || !strcasecmp(text + 1, "b") || !strcasecmp(text + 1, "ib");
+}
+
+int vm_config_size(const char *value, u64 unit, u64 *bytes, struct err *err)
+{
+    size_t digits = strspn(value, "0123456789");
+    u64 number, factor, product;
+
+    if (!config_number(value, digits, &number) || !config_unit(value + digits, unit, &factor) ||
+        !checked_mul(number, factor, &product))
+        return err_set(err, EINVAL, "'%s' is not a size; give a number with K, M or G, as in 512M",
+                       value);
+    *bytes = product;
+    return 0;
+}
+
+int vm_config_parse_memory(struct vm_config *config, const char *value, struct err *err)
+{
+    u64 bytes;
+    int rc = vm_config_size(value, MIB, &bytes, err);
+
+    if (rc)
+        return rc;
+    if (bytes < VM_RAM_MIN || bytes > VM_RAM_MAX)
+        return err_set(err, EINVAL, "'%s' is too %s for RAM; give 1M to 1T", value,
+                       bytes < VM_RAM_MIN ? "small" : "large");
+    if (bytes % 4096)
+        return err_set(err, EINVAL, "'%s' is not a whole number of pages; give a multiple of 4K",
+                       value);
+    config->ram_size = bytes;
+    return 0;
+}
+
+int vm_config_parse_smp(struct vm_config *config, const char *value, struct err *err)
+{
+    const char *digits = strncmp(value, "cpus=", 5) ? value : value + 5;
+    u64 count;
+
+    if (!config_number(digits, strlen(digits), &count) || !count || count > VM_HARTS_MAX)
+        return err_set(err, EINVAL, "'%s' is not a number of harts; give 1 to %d", value,
+                       VM_HARTS_MAX);
+    config->hart_count = (u32)count;
+    return 0;
+}
+
+int vm_config_parse_engine(struct vm_config *config, const char *value, struct err *err)
+{
+    if (strcmp(value, "interp"))
+        return err_set(err, EINVAL, "'%s' is not a CPU engine; give interp", value);
+    config->engine = VM_ENGINE_INTERP;
+    return 0;
+}
+
+int vm_config_parse_console(struct vm_config *config, const char *value, struct err *err)
+{
+    if (!strcmp(value, "uart"))
+        config->console = VM_CONSOLE_UART;
+    else if (!strcmp(value, "virtio"))
+        config->console = VM_CONSOLE_VIRTIO;
+    else
+        return err_set(err, EINVAL, "'%s' is not a console; give uart or virtio", value);
+    return 0;
+}
+
+int vm_config_parse_stats(struct vm_config *config, const char *value, struct err *err)
+{
+    if (!*value || !strcmp(value, "text"))
+        config->stats = VM_STATS_TEXT;
+    else if (!strcmp(value, "json"))
+        config->stats = VM_STATS_JSON;
+    else
+        return err_set(err, EINVAL, "'%s' is not a form of statistics; give text or json", value);
+    return 0;
+}
+
+int vm_config_parse_log(struct vm_config *config, const char *value, struct err *err)
+{
+    int rc = log_spec_check(value, err);
+
+    if (!rc)
+        config->log = value;
+    return rc;
+}
+
+static int config_switch(const char *text, bool *on, struct err *err)
+{
+    if (!strcmp(text, "on") || !strcmp(text, "true") || !strcmp(text, "yes"))
+        *on = true;
+    else if (!strcmp(text, "off") || !strcmp(text, "false") || !strcmp(text, "no"))
+        *on = false;
+    else
+        return err_set(err, EINVAL, "'%s' is neither on nor off", text);
+    return 0;
+}
+
+int vm_config_parse_rng(struct vm_config *config, const char *value, struct err *err)
+{
+    return config_switch(value, &config->rng, err);
+}
+
+/* A list of items between commas, each KEY=VALUE or a word; ",," stands for a comma in a value. */
+struct config_list {
+    const char *rest;
+    char item[VM_PATH_MAX + 16];
+    char *value; /* behind the '=' of item, or NULL */
+};
+
+/* Takes the next item. 0: there is none, 1: here it is, negative: it is too long. */
+static int config_list_next(struct config_list *list, struct err *err)
+{
+    size_t n = 0;
+
+    if (!*list->rest)
+        return 0;
+    while (*list->rest) {
+        if (*list->rest == ',' && list->rest[1] != ',')
+            break;
+        if (n + 1 == sizeof(list->item))
+            return err_set(err, EINVAL, "'%.40s...' is too long", list->item);
+        list->rest += *list->rest == ',';
+        list->item[n++] = *list->rest++;
+        list->item[n] = '\0';
+    }
+    list->item[n] = '\0';
+    list->rest += *list->rest == ',';
+    list->value = strchr(list->item, '=');
+    if (list->value)
+        *list->value++ = '\0';
+    return 1;
+}
+
+static int config_copy(char *to, size_t room, const char *from, const char *what, struct err *err)
+{
+    if (!*from)
+        return err_set(err, EINVAL, "the %s is empty", what);
+    if (strlen(from) >= room)
+        return err_set(err, EINVAL, "the %s '%.40s...' is longer than %zu characters", what, from,
+                       room - 1);
+    memcpy(to, from, strlen(from) + 1);
+    return 0;
+}
+
+static int config_slot(const char *value, int *slot, struct err *err)
+{
+    u64 n;
+
+    if (!config_number(value, strlen(value), &n) || n >= VM_SLOTS)
+        return err_set(err, EINVAL, "'slot=%s' is not a slot; give 0 to %d", value, VM_SLOTS - 1);
+    *slot = (int)n;
+    return 0;
+}
+
+static int drive_item(struct vm_drive *drive, const char *key, const char *value, struct err *err)
+{
+    if (!value || !strcmp(key, "file") || !strcmp(key, "path"))
+        return config_copy(drive->path, sizeof(drive->path), value ? value : key, "drive's path",
+                           err);
+    if (!strcmp(key, "readonly"))
+        return config_switch(value, &drive->readonly, err);
+    if (!strcmp(key, "serial"))
+        return config_copy(drive->serial, sizeof(drive->serial), value, "serial", err);
+    if (!strcmp(key, "slot"))
+        return config_slot(value, &drive->slot, err);
+    if (!strcmp(key, "format") && strcmp(value, "raw"))
+        return err_set(err, EINVAL, "'format=%s' is not known here; give a raw image", value);
+    if (!strcmp(key, "if") && strcmp(value, "virtio") && strcmp(value, "none"))
+        return err_set(err, EINVAL, "'if=%s' is not known here; drives are virtio", value);
+    if (!strcmp(key, "format") || !strcmp(key, "if") || !strcmp(key, "id"))
+        return 0;
+    return err_set(err, EINVAL,
+                   "'%s=' is not known of a drive; give PATH, readonly=, serial= or slot=", key);
+}
+
+int vm_config_parse_drive(struct vm_config *config, const char *value, struct err *err)
+{
+    struct config_list list = {.rest = value};
+    struct vm_drive drive = {.slot = VM_SLOT_ANY};
+    int rc;
+
+    if (config->drive_count == VM_DRIVES_MAX)
+        return err_set(err, EINVAL, "'%s' is one drive too many; there may be %d", value,
+                       VM_DRIVES_MAX);
+    while ((rc = config_list_next(&list, err)) > 0) {
+        rc = drive_item(&drive, list.item, list.value, err);
+        if (rc)
+            return rc;
+    }
+    if (rc)
+        return rc;
+    if (!*drive.path)
+        return err_set(err, EINVAL, "'%s' names no image; give PATH[,readonly=on]", value);
+    config->drive[config->drive_count++] = drive;
+    return 0;
+}
+
+static int config_mac(const char *value, u8 mac[6], struct err *err)
+{
+    for (int i = 0; i < 6; i++) {
+        unsigned v = 0;
+
+        for (int digit = 0; digit < 2; digit++) {
+            const char *at = strchr("0123456789abcdef", value[3 * i + digit] | 0x20);
+
+            if (!value[3 * i + digit] || !at || !*at)
+                return err_set(err, EINVAL, "'mac=%s' is not six bytes as in 52:54:00:12:34:56",
+                               value);
+            v = v << 4 | (unsigned)(at - "0123456789abcdef");
+        }
+        mac[i] = (u8)v;
+        if (value[3 * i + 2] != (i < 5 ? ':' : '\0'))
+            return err_set(err, EINVAL, "'mac=%s' is not six bytes as in 52:54:00:12:34:56", value);
+    }
+    if (mac[0] & 1)
+        return err_set(err, EINVAL, "'mac=%s' is a multicast address; make its first byte even",
+                       value);
+    return 0;
+}
+
+static int net_item(struct vm_net *net, const char *key, const char *value, struct err *err)
+{
+    if (!value && !strcmp(key, "null")) {
+        net->kind = VM_NET_NULL;
+        return 0;
+    }
+    if (!value && !strcmp(key, "loopback")) {
+        net->kind = VM_NET_LOOPBACK;
+        return 0;
+    }
+    if (value && !strcmp(key, "slot"))
+        return config_slot(value, &net->slot, err);
+    if (value && !strcmp(key, "mac")) {
+        net->has_mac = true;
+        return config_mac(value, net->mac, err);
+    }
+    return err_set(err, EINVAL,
+                   "'%s' is not known of a network; give null or loopback, mac=, slot=", key);
+}
+
+int vm_config_parse_net(struct vm_config *config, const char *value, struct err *err)
+{
+    struct config_list list = {.rest = value};
+    struct vm_net net = {.kind = VM_NET_NULL, .slot = VM_SLOT_ANY};
+    int rc;
+
+    if (config->net_count == VM_NETS_MAX)
+        return err_set(err, EINVAL, "'%s' is one network too many; there may be %d", value,
+                       VM_NETS_MAX);
+    while ((rc = config_list_next(&list, err)) > 0) {
+        rc = net_item(&net, list.item, list.value, err);
+        if (rc)
+            return rc;
+    }
+    if (!rc)
+        config->net[config->net_count++] = net;
+    return rc;
+}
+
+int vm_config_parse_pflash(struct vm_config *config, const char *value, struct err *err)
+{
+    struct config_list list = {.rest = value};
+    struct vm_pflash flash = {0};
+    u64 unit = *config->pflash[0].path ? 1 : 0;
+    int rc;
+
+    while ((rc = config_list_next(&list, err)) > 0) {
+        const char *key = list.item;
+
+        if (!list.value || !strcmp(key, "file"))
+            rc = config_copy(flash.path, sizeof(flash.path), list.value ? list.value : key,
+                             "flash image's path", err);
+        else if (!strcmp(key, "readonly"))
+            rc = config_switch(list.value, &flash.readonly, err);
+        else if (!strcmp(key, "unit") && config_number(list.value, strlen(list.value), &unit) &&
+                 unit < ARRAY_SIZE(config->pflash))
+            rc = 0;
+        else if (!strcmp(key, "format") && !strcmp(list.value, "raw"))
+            rc = 0;
+        else
+            rc = err_set(err, EINVAL,
+                         "'%s=%s' is not known of a flash image; give PATH, readonly=, unit=0 or 1",
+                         key, list.value);
+        if (rc)
+            return rc;
+    }
+    if (rc)
+        return rc;
+    if (!*flash.path)
+        return err_set(err, EINVAL, "'%s' names no image; give PATH[,readonly=on]", value);
+    if (*config->pflash[unit].path)
+        return err_set(err, EINVAL, "'%s' is one flash image too many; there are two units", value);
+    config->pflash[unit] = flash;
+    return 0;
+}
+
+/* Splits "host:port", "[host]:port", ":port" or "port". */
+static bool gdb_split(const char *text, char host[64], u64 *port)
+{
+    const char *colon = strrchr(text, ':');
+    const char *digits = colon ? colon + 1 : text;
+    size_t len = colon ? (size_t)(colon - text) : 0;
+
+    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+        text++;
+        len -= 2;
+    }
+    if (len >= 64 || !config_number(digits, strlen(digits), port) || !*port || *port > UINT16_MAX)
+        return false;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    return true;
+}
+
+/* A numeric address; is it the machine itself? */
+static bool gdb_address(const char *host, bool *is_loopback)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        *is_loopback = ntohl(v4.s_addr) >> 24 == 127;
+        return true;
+    }
+    *is_loopback = !strcmp(host, "::1");
+    return inet_pton(AF_INET6, host, &v6) == 1;
+}
+
+int vm_config_parse_gdb(struct vm_config *config, const char *value, struct err *err)
+{
+    struct config_list list = {.rest = strncmp(value, "tcp:", 4) ? value : value + 4};
+    struct vm_gdb gdb = {.enabled = true, .host = "127.0.0.1", .port = VM_GDB_PORT};
+    bool remote = false, is_loopback;
+    char host[64] = "";
+    u64 port = VM_GDB_PORT;
+    int rc;
+
+    while ((rc = config_list_next(&list, err)) > 0) {
+        rc = 0;
+        if (list.value && !strcmp(list.item, "remote"))
+            rc = config_switch(list.value, &remote, err);
+        else if (list.value || !gdb_split(list.item, host, &port))
+            rc = err_set(err, EINVAL, "'%s' is not an address; give :PORT or HOST:PORT", value);
+        if (rc)
+            return rc;
+    }
+    if (rc)
+        return rc;
+    if (*host && strcmp(host, "localhost"))
+        memcpy(gdb.host, host, sizeof(host));
+    gdb.port = (u16)port;
+    if (!gdb_address(gdb.host, &is_loopback))
+        return err_set(err, EINVAL, "'%s' is not a numeric address; give one as in 127.0.0.1:%u",
+                       gdb.host, gdb.port);
+    if (!is_loopback && !remote)
+        return err_set(err, EINVAL,
+                       "'%s' lets other machines into the guest; add ',remote=on' if you mean it",
+                       gdb.host);
+    config->gdb = gdb;
+    return 0;
+}
+
+/* Marks a slot as taken; VM_SLOT_ANY just counts. */
+static int config_take_slot(int slot, u32 *taken, u32 *count, struct err *err)
+{
+    (*count)++;
+    if (slot == VM_SLOT_ANY)
+        return 0;
+    if (*taken & 1u << slot)
+        return err_set(err, EINVAL, "slot=%d is given twice; give each device its own slot", slot);
+    *taken |= 1u << slot;
+    return 0;
+}
+
+int vm_config_check(const struct vm_config *config, struct err *err)
+{
+    u32 taken = 0, count = config->rng + (config->console == VM_CONSOLE_VIRTIO);
+    bool has_bios = config->bios && strcmp(config->bios, "none");
+    int rc = 0;
+
+    for (u32 i = 0; i < config->drive_count && !rc; i++)
+        rc = config_take_slot(config->drive[i].slot, &taken, &count, err);
+    for (u32 i = 0; i < config->net_count && !rc; i++)
+        rc = config_take_slot(config->net[i].slot, &taken, &count, err);
+    if (rc)
+        return rc;
+    if (count > VM_SLOTS)
+        return err_set(err, EINVAL,
+                       "%u devices are more than the %d virtio slots; leave some out (the random "
+                       "number device takes one: --rng off)",
+                       count, VM_SLOTS);
+    if (!config->kernel && !has_bios && !*config->pflash[0].path && !config->dump_dtb)
+        return err_set(err, EINVAL, "nothing to run; give --kernel IMAGE or --bios FIRMWARE");
+    if (config->initrd && !config->kernel)
+        return err_set(err, EINVAL, "--initrd needs a --kernel that uses it");
+    return 0;
+}
