@@ -16,16 +16,17 @@
 #define ACLINT_HARTS_MAX 64
 
 struct aclint_hart {
-    u32 msip;
-    u64 mtimecmp;
-    struct irq_line msip_line, mtip_line;
+    struct irq_line msip, mtip;
     struct timer_port timer;
+    bool mtip_level; /* last given to mtip */
 };
 
 struct aclint {
     struct device dev;
     struct clock clock;
     _Atomic u64 offset; /* mtime minus the clock's ticks, modulo 2^64 */
+    u32 msip[ACLINT_HARTS_MAX];
+    u64 mtimecmp[ACLINT_HARTS_MAX];
     u32 hart_count;
     struct aclint_hart hart[ACLINT_HARTS_MAX];
 };

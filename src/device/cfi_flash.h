@@ -16,16 +16,19 @@ struct cfi_flash {
     struct device dev;
     u8 *array; /* CFI_FLASH_SIZE bytes, or NULL: reads erased */
     bool readonly;
-    u8 command; /* 0: read array */
-    u8 cycle;   /* which write cycle of command comes next */
-    u8 status;
-    u32 remaining; /* buffered write: bank words still to come, minus 1 */
-    u64 block;     /* buffered write: offset of the buffer's place in the array */
-    bool block_valid;
+    u8 mode;   /* what reads answer: the last command; 0xff is the array */
+    u8 cycle;  /* bus cycles of command that have come; 0: the next write is a command */
+    u8 status; /* the chips' status register */
+    u64 locked[CFI_FLASH_SIZE / CFI_FLASH_BLOCK / 64]; /* a bit a block */
+    u32 expected;                                      /* buffered write: words still to come */
+    u64 target; /* buffered write: where buffer goes, offset; or CFI_FLASH_NOWHERE */
+    u64 block;  /* erase and lock: offset given with the first cycle */
     u8 buffer[CFI_FLASH_BUFFER];
     void (*written)(void *ctx, u64 offset, u64 len);
     void *ctx;
 };
+
+#define CFI_FLASH_NOWHERE UINT64_MAX
 
 struct cfi_flash_config {
     const char *id;

@@ -89,6 +89,10 @@ void device_reset(struct device *dev);
 MUST_CHECK bool device_read(struct device *dev, u64 offset, u32 size, u64 *value);
 MUST_CHECK bool device_write(struct device *dev, u64 offset, u32 size, u64 value);
 
+/* For a class whose uncovered words read 0 and ignore writes: answers 4-byte accesses only. */
+bool device_read_zero(struct device *dev, u64 offset, u32 size, u64 *value);
+bool device_write_ignored(struct device *dev, u64 offset, u32 size, u64 value);
+
 /* For host-side entry points: the lock, and on release whatever the device deferred. */
 void device_lock(struct device *dev);
 void device_unlock(struct device *dev);

@@ -51,9 +51,9 @@ struct pci_function_class {
      */
     bool (*read)(struct pci_function *pci, u32 bar, u64 offset, u32 size, u64 *value);
     bool (*write)(struct pci_function *pci, u32 bar, u64 offset, u32 size, u64 value);
-    /* After the guest wrote config space [offset, offset + size); under the host's lock. */
+    /* After the guest wrote config space [offset, offset + size); no lock held; may be NULL. */
     void (*config_wrote)(struct pci_function *pci, u32 offset, u32 size);
-    /* After config space went to its power-on values; may be NULL. */
+    /* After config space went to its power-on values; no lock held; may be NULL. */
     void (*reset)(struct pci_function *pci);
 };
 

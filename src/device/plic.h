@@ -23,7 +23,6 @@ struct plic {
     struct device dev;
     u32 context_count;
     u32 level[PLIC_WORDS];                              /* what the wires say */
-    u32 pending[PLIC_WORDS];                            /* IP bits */
     u32 claimed[PLIC_WORDS];                            /* gateway closed until completion */
     u32 at_priority[PLIC_PRIORITY_MAX + 1][PLIC_WORDS]; /* which sources have this priority */
     u32 priority[PLIC_SOURCES];

@@ -18,7 +18,9 @@ struct uart16550_ring {
 
 struct uart16550 {
     struct device dev;
-    u8 ier, fcr, lcr, mcr, lsr, msr, scr;
+    u8 ier, fcr, lcr, mcr, scr;
+    u8 lsr_errors; /* OE, BI: kept until LSR is read */
+    u8 msr;        /* modem lines and their deltas */
     u16 divisor;
     bool thre_pending; /* THR became empty and IIR has not told it yet */
     bool refused;      /* receive took less than it was offered: tell the chardev of room */
