@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A hart: all architectural state of one RISC-V hardware thread, its software TLB, and the ports
+ * through which it reaches the world. One host thread owns a hart while it runs; what other
+ * threads may touch is atomic and marked so.
+ *
+ * Sources: RISC-V Unprivileged ISA 20240411, Privileged Architecture 20240411 and the ratified
+ * extensions named in spec/riscv.def and rv/isa.def.
+ */
+#ifndef COSM_RV_HART_H
+#define COSM_RV_HART_H
+
+#include "base/log.h"
+#include "base/types.h"
+#include "port/bus.h"
+#include "port/clock.h"
+#include "port/entropy.h"
+#include "port/gmem.h"
+#include "rv/isa.h"
+
+#include <stdatomic.h>
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE  (UINT64_C(1) << PAGE_SHIFT)
+#define PAGE_MASK  (~(PAGE_SIZE - 1))
+
+enum priv { PRIV_U = 0, PRIV_S = 1, PRIV_M = 3 };
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
+
+/* Privileged Architecture, table "mcause values after trap". */
+enum cause {
+    CAUSE_INSN_MISALIGNED = 0,
+    CAUSE_INSN_ACCESS = 1,
+    CAUSE_ILLEGAL = 2,
+    CAUSE_BREAKPOINT = 3,
+    CAUSE_LOAD_MISALIGNED = 4,
+    CAUSE_LOAD_ACCESS = 5,
+    CAUSE_STORE_MISALIGNED = 6,
+    CAUSE_STORE_ACCESS = 7,
+    CAUSE_ECALL_U = 8,
+    CAUSE_ECALL_S = 9,
+    CAUSE_ECALL_M = 11,
+    CAUSE_INSN_PAGE = 12,
+    CAUSE_LOAD_PAGE = 13,
+    CAUSE_STORE_PAGE = 15,
+};
+
+/* Interrupt numbers: bits of mip, mie, mideleg. */
+enum irq {
+    IRQ_SSI = 1,
+    IRQ_MSI = 3,
+    IRQ_STI = 5,
+    IRQ_MTI = 7,
+    IRQ_SEI = 9,
+    IRQ_MEI = 11,
+    IRQ_LCOFI = 13,
+};
+
+/* Index 32 of x takes writes to x0, so that no handler tests for it. */
+#define REG_SINK 32
+
+#define PMP_ENTRIES 16
+#define HPM_FIRST   3 /* hpmcounter3..31 */
+#define HPM_COUNT   29
+
+/* CSR values as software left them; legal by construction (written through csr.c only). */
+struct csrs {
+    u64 mstatus; /* SD is computed on read */
+    u64 medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
+    u64 menvcfg, mseccfg, mstateen[4];
+    u64 stvec, sscratch, sepc, scause, stval, satp, senvcfg, sstateen[4], stimecmp;
+    u32 mcounteren, scounteren, mcountinhibit;
+    u32 fflags, frm;
+    u8 pmpcfg[PMP_ENTRIES];
+    u64 pmpaddr[PMP_ENTRIES];
+    u64 hpmevent[HPM_COUNT];
+    u64 mcycle, minstret, hpmcounter[HPM_COUNT]; /* when hart->insns was counted_insns */
+    u64 counted_insns;
+    u32 counting;       /* bit n: counter n counts now; event, inhibition and mode folded in */
+    bool mode_inhibits; /* some counter's counting depends on the mode */
+};
+
+/* Bytes that a PMP entry matches; both ends belong to it. */
+struct pmp_range {
+    u64 first, last;
+};
+
+struct gva_range {
+    gva_t first, last; /* first > last: empty */
+};
+
+/* A pending exception, from the place that found it to hart_take_trap. */
+struct trap {
+    u64 cause; /* enum cause */
+    u64 tval;
+};
+
+/* Effective modes with a TLB of their own: a change of mode picks a table and flushes nothing. */
+enum tlb_mode { TLB_U, TLB_S, TLB_S_SUM, TLB_M, TLB_MODES };
+
+#define TLB_ENTRIES 256
+
+/* A page that may be reached directly: host address = guest-virtual address + addend. */
+struct tlb_entry {
+    u64 read_tag; /* gva of the page, or TLB_NONE */
+    u64 write_tag;
+    u64 addend;
+};
+
+#define TLB_NONE UINT64_MAX /* no aligned or masked address compares equal */
+
+/* What another thread asks of a hart; it looks at each taken jump and before it sleeps. */
+enum attn {
+    ATTN_IRQ = 1 << 0,        /* mip, mie or the like changed: look for an interrupt */
+    ATTN_PAUSE = 1 << 1,      /* leave the engine: exec has something to say */
+    ATTN_FLUSH_TLB = 1 << 2,  /* drop all translations */
+    ATTN_FLUSH_CODE = 1 << 3, /* behave as after FENCE.I */
+    ATTN_PROTECT = 1 << 4,    /* drop write entries of pages that hold decoded code */
+};
+
+/* Why the engine returned. */
+enum hart_exit {
+    HART_EXIT_ATTN,  /* attn holds ATTN_PAUSE */
+    HART_EXIT_WFI,   /* pc is past a WFI and nothing pends */
+    HART_EXIT_YIELD, /* a spin hint: let another hart run */
+    HART_EXIT_BREAK, /* pc is at a debugger's breakpoint; nothing of it executed */
+    HART_EXIT_WATCH, /* a watched access is about to happen; nothing of it executed */
+    HART_EXIT_STEP,  /* the one instruction asked for is done */
+};
+
+struct hart;
+struct code_map;
+struct code_cache;
+struct debug_points;
+
+/* What surrounds a hart. Shared by the harts of a VM, filled before they run, outlives them. */
+struct hart_env {
+    const struct log *log;
+    struct log_limit limit;
+    struct gmem *gmem;
+    struct bus bus;
+    struct entropy entropy;
+    u64 (*time)(void *ctx); /* the time CSR: mtime */
+    /* stimecmp changed: raise or clear IRQ_STI now and, if it lies ahead, later. */
+    void (*set_stimecmp)(void *ctx, struct hart *hart, u64 time);
+    /* An ECALL from S-mode: true if the platform served it as SBI (x[10], x[11] are set). NULL:
+     * M-mode firmware does. */
+    bool (*ecall)(void *ctx, struct hart *hart);
+    void *ctx;
+    struct code_map *code_map;
+    struct hart **harts; /* all of the VM, for cross-hart protection */
+    u32 hart_count;
+    bool icount; /* reserved for deterministic counting */
+};
+
+struct hart {
+    u64 x[33];
+    u64 f[32]; /* NaN-boxed */
+    u64 pc;
+    u64 insns; /* instructions retired, ever; up to date outside the engine */
+    enum priv priv;
+    _Atomic u32 attn; /* enum attn, any thread */
+
+    struct tlb_entry *data_tlb; /* table of the current data mode: &tlb[mode][0] */
+    struct csrs csr;
+    struct isa isa;                          /* extensions present; fixed */
+    struct pmp_range pmp_range[PMP_ENTRIES]; /* derived from pmpcfg and pmpaddr by pmp.c */
+    u32 pmp_active;                          /* bit n: entry n matches some address */
+    struct gva_range tlb_large[2]; /* by address sign: hull of superpages that the TLB holds */
+    u32 id;                        /* mhartid */
+    struct hart_env *env;
+
+    /* Interrupts: wires follow lines of the board; soft holds what CSR writes and IPIs set. */
+    _Atomic u64 irq_wires;
+    _Atomic u64 irq_soft;
+
+    struct trap trap; /* set by whoever returns false */
+
+    /* LR/SC: host address and the value that LR read; NULL: none. */
+    void *reserved;
+    u64 reserved_value;
+    u64 reserved_size;
+
+    /* Code: see code_cache.h. */
+    struct code_cache *code;
+    _Atomic u64 code_ack; /* code_map epoch up to which stale write entries are gone */
+
+    struct debug_points *debug; /* NULL: none; read-only while the hart runs */
+    u64 debug_address;          /* of HART_EXIT_WATCH */
+    enum access debug_access;
+
+    struct {
+        u64 tlb_fills, tlb_flushes, slow_accesses, mmio, code_pages, code_drops, traps, interrupts;
+    } stats;
+
+    struct tlb_entry tlb[TLB_MODES][TLB_ENTRIES];
+};
+
+/* Power-on state: M-mode, pc = entry, everything else as the specification demands. */
+void hart_reset(struct hart *hart, u64 entry);
+
+/*
+ * As M-mode firmware hands over to S-mode: traps delegated but for ECALL from S, counters open,
+ * PMP open, stimecmp enabled; pc, a0 = hart id, a1 = arg.
+ */
+void hart_enter_supervisor(struct hart *hart, u64 pc, u64 arg);
+
+/* Records an exception and returns false: return hart_raise(...) */
+static inline bool hart_raise(struct hart *hart, enum cause cause, u64 tval)
+{
+    hart->trap.cause = cause;
+    hart->trap.tval = tval;
+    return false;
+}
+
+/* Tells a hart to look; any thread. Does not wake it from sleep: exec_kick does. */
+static inline void hart_attention(struct hart *hart, u32 attn)
+{
+    atomic_fetch_or_explicit(&hart->attn, attn, memory_order_seq_cst);
+}
+
+#endif
