@@ -32,6 +32,7 @@ static const struct foreign {
     {0, 4, "\x04\x22\x4d\x18", "packed with lz4", "unpack it with lz4 -d"},
     {0, 5, "07070", "an initial RAM disk (cpio)", "give it with --initrd"},
     {0, 4, "QFI\xfb", "a qcow2 disk image", "give it as a drive"},
+    {0, 2, "MZ", "an EFI program without a RISC-V kernel header", "use the kernel's Image"},
     {0, 8, "!<arch>\n", "a package or archive", "take the image out of it first"},
 };
 

@@ -174,6 +174,7 @@ static int unzstd(const struct image_source *s, struct output *out, struct err *
 static int zboot_payload(const struct image_source *s, struct image_source *payload,
                          struct err *err)
 {
+    char method[9] = ""; /* the file's word for it */
     u64 offset, size;
 
     if (s->size < ZBOOT_HEADER)
@@ -185,10 +186,16 @@ static int zboot_payload(const struct image_source *s, struct image_source *payl
     *payload = (struct image_source){s->name, s->bytes + offset, size};
     if (packing_of(payload) == PACK_GZIP || packing_of(payload) == PACK_ZSTD)
         return 0;
+    for (u32 i = 0; i < sizeof(method) - 1; i++) {
+        u8 c = s->bytes[ZBOOT_METHOD + i];
+        if (c <= ' ' || c > '~')
+            break;
+        method[i] = (char)c;
+    }
     return err_set(err, ENOTSUP,
-                   "'%s' is an EFI zboot image packed with '%.8s', but only gzip and zstd are "
-                   "known: use the kernel's Image instead",
-                   s->name, (const char *)s->bytes + ZBOOT_METHOD);
+                   "'%s' is an EFI zboot image packed with '%s', but only gzip and zstd are known: "
+                   "use the kernel's Image instead",
+                   s->name, method);
 }
 
 int image_unpack(const struct image_source *source, u64 limit, u8 **bytes, size_t *size,
