@@ -160,7 +160,9 @@ struct hart {
     u64 pc;
     u64 insns; /* instructions retired, ever; up to date outside the engine */
     enum priv priv;
-    _Atomic u32 attn; /* enum attn, any thread */
+    _Atomic u32 attn;      /* enum attn, any thread */
+    _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
+    _Atomic u32 asleep;    /* 1 while it waits; it attends before it runs again */
 
     struct tlb_entry *data_tlb; /* table of the current data mode: &tlb[mode][0] */
     struct csrs csr;

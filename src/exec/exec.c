@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The harts of a VM on host threads: one thread a hart; start, sleep, pause, step, wake, fence. */
+#include "exec/exec.h"
+
+#include "base/assert.h"
+#include "port/lock.h"
+#include "rv/code_cache.h"
+#include "rv/code_map.h"
+#include "rv/interp.h"
+#include "rv/mem.h"
+#include "rv/mmu.h"
+#include "rv/system.h"
+#include "rv/trap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/*
+ * What a hart's thread does next is decided under exec->lock by these flags; ATTN_PAUSE makes the
+ * engine come back to look at them.
+ */
+struct vcpu {
+    struct exec *exec;
+    struct hart *hart;
+    pthread_t thread;
+    bool has_thread;
+    bool started; /* HSM: not stopped */
+    bool stop;    /* asked to stop, or to suspend */
+    bool suspend;
+    bool held; /* by the debugger */
+    bool step;
+    bool parked; /* waits under lock */
+};
+
+struct exec {
+    struct exec_config config;
+    struct code_map code_map;
+    struct hart **harts;
+    struct vcpu *vcpus;
+    u32 count;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    u32 pauses;
+    bool quit;
+};
+
+static void kick(struct hart *hart, u32 attn)
+{
+    hart_attention(hart, attn);
+    if (atomic_load_explicit(&hart->asleep, memory_order_seq_cst))
+        port_wake(&hart->attn);
+}
+
+/* Asleep: others need not wait for this hart, and its stale write entries do no harm. */
+static void fall_asleep(struct hart *hart)
+{
+    atomic_store_explicit(&hart->code_ack, UINT64_MAX, memory_order_seq_cst);
+    atomic_store_explicit(&hart->asleep, 1, memory_order_seq_cst);
+}
+
+static void wake_up(struct hart *hart)
+{
+    atomic_store_explicit(&hart->asleep, 0, memory_order_seq_cst);
+    mem_attend_protect(hart);
+}
+
+/* Sleeps as WFI does; wakes early when the engine must be left. */
+static void wait_for_interrupt(struct hart *hart)
+{
+    fall_asleep(hart);
+    for (;;) {
+        u32 attn = atomic_load_explicit(&hart->attn, memory_order_seq_cst);
+        if ((attn & ATTN_PAUSE) || trap_wakes(hart))
+            break;
+        if (!attn)
+            port_wait(&hart->attn, 0);
+        else /* whatever else was asked is done before guest code runs */
+            atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
+        if (attn & ~(u32)ATTN_IRQ) {
+            wake_up(hart);
+            system_attend(hart);
+            fall_asleep(hart);
+        }
+    }
+    wake_up(hart);
+    hart_attention(hart, ATTN_IRQ);
+}
+
+static bool may_run(const struct vcpu *v)
+{
+    return v->exec->pauses == 0 && v->started && !v->held;
+}
+
+/* Parks until the hart may run. False: the thread must end. *step: run one instruction. */
+static bool wait_until_runnable(struct vcpu *v, bool *step)
+{
+    struct exec *exec = v->exec;
+    bool quit;
+
+    pthread_mutex_lock(&exec->lock);
+    if (!exec->quit && !may_run(v)) {
+        fall_asleep(v->hart);
+        v->parked = true;
+        pthread_cond_broadcast(&exec->changed);
+        while (!exec->quit && !may_run(v))
+            pthread_cond_wait(&exec->changed, &exec->lock);
+        v->parked = false;
+        wake_up(v->hart);
+        hart_attention(v->hart, ATTN_IRQ);
+    }
+    atomic_fetch_and_explicit(&v->hart->attn, ~(u32)ATTN_PAUSE, memory_order_seq_cst);
+    *step = v->step;
+    quit = exec->quit;
+    pthread_mutex_unlock(&exec->lock);
+    return !quit;
+}
+
+static void stop_for_debugger(struct vcpu *v, enum hart_exit why)
+{
+    struct exec *exec = v->exec;
+
+    pthread_mutex_lock(&exec->lock);
+    v->held = true;
+    v->step = false;
+    pthread_mutex_unlock(&exec->lock);
+    if (exec->config.stopped)
+        exec->config.stopped(exec->config.ctx, v->hart, why);
+}
+
+/* The hart itself asked to stop or suspend, by an SBI call. */
+static void rest_if_asked(struct vcpu *v)
+{
+    struct exec *exec = v->exec;
+    const struct exec_config *c = &exec->config;
+    bool stop, suspend;
+
+    pthread_mutex_lock(&exec->lock);
+    stop = v->stop;
+    suspend = v->suspend;
+    v->stop = v->suspend = false;
+    if (stop)
+        v->started = false;
+    pthread_mutex_unlock(&exec->lock);
+    if (!stop && !suspend)
+        return;
+    if (c->came_to_rest)
+        c->came_to_rest(c->ctx, v->hart);
+    if (suspend) {
+        atomic_fetch_and_explicit(&v->hart->attn, ~(u32)ATTN_PAUSE, memory_order_seq_cst);
+        wait_for_interrupt(v->hart);
+        if (c->woke)
+            c->woke(c->ctx, v->hart);
+    }
+}
+
+static void *vcpu_main(void *arg)
+{
+    struct vcpu *v = arg;
+    bool step;
+
+    while (wait_until_runnable(v, &step)) {
+        enum hart_exit why = interp_run(v->hart, step);
+        switch (why) {
+        case HART_EXIT_ATTN:
+            rest_if_asked(v);
+            break;
+        case HART_EXIT_WFI:
+            wait_for_interrupt(v->hart);
+            break;
+        case HART_EXIT_YIELD:
+            sched_yield();
+            break;
+        case HART_EXIT_BREAK:
+        case HART_EXIT_WATCH:
+        case HART_EXIT_STEP:
+            stop_for_debugger(v, why);
+            break;
+        }
+    }
+    return NULL;
+}
+
+static int create_harts(struct exec *exec, struct err *err)
+{
+    struct hart_env *env = exec->config.env;
+
+    for (u32 i = 0; i < exec->count; i++) {
+        struct hart *hart = aligned_alloc(64, align_up(sizeof(*hart), 64));
+        if (!hart)
+            return err_set(err, ENOMEM, "no host memory for %u harts; use a smaller --smp",
+                           exec->count);
+        memset(hart, 0, sizeof(*hart));
+        exec->harts[i] = hart;
+        exec->vcpus[i].exec = exec;
+        exec->vcpus[i].hart = hart;
+        hart->id = i;
+        hart->isa = exec->config.isa;
+        hart->env = env;
+        hart->code_ack = UINT64_MAX;
+        hart->code = code_cache_create();
+        if (!hart->code)
+            return err_set(err, ENOMEM, "no host memory for hart %u; use a smaller --smp", i);
+        hart_reset(hart, 0);
+    }
+    env->harts = exec->harts;
+    env->hart_count = exec->count;
+    env->code_map = &exec->code_map;
+    return 0;
+}
+
+/* The map costs 8 bytes a page, but only where code is: pages of it appear as they are touched. */
+static int create_code_map(struct exec *exec, struct err *err)
+{
+    struct code_map *map = &exec->code_map;
+    void *state;
+
+    map->base = exec->config.ram_base;
+    map->pages = exec->config.ram_size >> PAGE_SHIFT;
+    state = mmap(NULL, map->pages * sizeof(u64), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (state == MAP_FAILED)
+        return err_set(err, ENOMEM, "no host memory to track guest code; use a smaller -m");
+    map->state = state;
+    return 0;
+}
+
+int exec_create(struct exec **out, const struct exec_config *config, struct err *err)
+{
+    struct exec *exec = calloc(1, sizeof(*exec));
+    int r;
+
+    if (!exec)
+        return err_set(err, ENOMEM, "no host memory for the virtual machine");
+    exec->config = *config;
+    exec->count = config->hart_count;
+    exec->pauses = 1;
+    pthread_mutex_init(&exec->lock, NULL);
+    pthread_cond_init(&exec->changed, NULL);
+    exec->harts = calloc(exec->count, sizeof(exec->harts[0]));
+    exec->vcpus = calloc(exec->count, sizeof(exec->vcpus[0]));
+    if (!exec->harts || !exec->vcpus)
+        r = err_set(err, ENOMEM, "no host memory for %u harts", exec->count);
+    else
+        r = create_code_map(exec, err);
+    if (!r)
+        r = create_harts(exec, err);
+    if (r) {
+        exec_destroy(exec);
+        return r;
+    }
+    *out = exec;
+    return 0;
+}
+
+static void join_threads(struct exec *exec)
+{
+    pthread_mutex_lock(&exec->lock);
+    exec->quit = true;
+    for (u32 i = 0; i < exec->count; i++) {
+        if (exec->vcpus[i].has_thread)
+            kick(exec->vcpus[i].hart, ATTN_PAUSE);
+    }
+    pthread_cond_broadcast(&exec->changed);
+    pthread_mutex_unlock(&exec->lock);
+    for (u32 i = 0; i < exec->count; i++) {
+        if (exec->vcpus[i].has_thread)
+            pthread_join(exec->vcpus[i].thread, NULL);
+    }
+}
+
+void exec_destroy(struct exec *exec)
+{
+    if (!exec)
+        return;
+    if (exec->vcpus)
+        join_threads(exec);
+    for (u32 i = 0; exec->harts && i < exec->count; i++) {
+        if (exec->harts[i])
+            code_cache_destroy(exec->harts[i]->code);
+        free(exec->harts[i]);
+    }
+    if (exec->code_map.state)
+        munmap((void *)exec->code_map.state, exec->code_map.pages * sizeof(u64));
+    free(exec->harts);
+    free(exec->vcpus);
+    pthread_cond_destroy(&exec->changed);
+    pthread_mutex_destroy(&exec->lock);
+    free(exec);
+}
+
+struct hart *exec_hart(struct exec *exec, u32 index)
+{
+    ASSERT(index < exec->count);
+    return exec->harts[index];
+}
+
+int exec_start(struct exec *exec, struct err *err)
+{
+    for (u32 i = 0; i < exec->count; i++) {
+        struct vcpu *v = &exec->vcpus[i];
+        int r = pthread_create(&v->thread, NULL, vcpu_main, v);
+        if (r)
+            return err_set(err, r, "no host thread for hart %u: %s; use a smaller --smp", i,
+                           strerror(r));
+        v->has_thread = true;
+    }
+    return 0;
+}
+
+static bool all_parked(struct exec *exec)
+{
+    for (u32 i = 0; i < exec->count; i++) {
+        if (exec->vcpus[i].has_thread && !exec->vcpus[i].parked)
+            return false;
+    }
+    return true;
+}
+
+void exec_pause(struct exec *exec)
+{
+    pthread_mutex_lock(&exec->lock);
+    exec->pauses++;
+    for (u32 i = 0; i < exec->count; i++)
+        kick(exec->vcpus[i].hart, ATTN_PAUSE);
+    while (!all_parked(exec))
+        pthread_cond_wait(&exec->changed, &exec->lock);
+    pthread_mutex_unlock(&exec->lock);
+}
+
+void exec_resume(struct exec *exec)
+{
+    pthread_mutex_lock(&exec->lock);
+    ASSERT(exec->pauses > 0);
+    exec->pauses--;
+    pthread_cond_broadcast(&exec->changed);
+    pthread_mutex_unlock(&exec->lock);
+}
+
+static void set_held(struct exec *exec, u32 index, bool held, bool step)
+{
+    pthread_mutex_lock(&exec->lock);
+    exec->vcpus[index].held = held;
+    exec->vcpus[index].step = step;
+    pthread_cond_broadcast(&exec->changed);
+    pthread_mutex_unlock(&exec->lock);
+}
+
+void exec_release_hart(struct exec *exec, u32 index, bool step)
+{
+    set_held(exec, index, false, step);
+}
+
+void exec_hold_hart(struct exec *exec, u32 index)
+{
+    set_held(exec, index, true, false);
+}
+
+void exec_hart_start(struct exec *exec, u32 index)
+{
+    struct vcpu *v = &exec->vcpus[index];
+
+    pthread_mutex_lock(&exec->lock);
+    v->started = true;
+    pthread_cond_broadcast(&exec->changed);
+    pthread_mutex_unlock(&exec->lock);
+}
+
+static void ask_to_rest(struct exec *exec, u32 index, bool stop)
+{
+    struct vcpu *v = &exec->vcpus[index];
+
+    pthread_mutex_lock(&exec->lock);
+    v->stop = stop;
+    v->suspend = !stop;
+    hart_attention(v->hart, ATTN_PAUSE);
+    pthread_mutex_unlock(&exec->lock);
+}
+
+void exec_hart_stop(struct exec *exec, u32 index)
+{
+    ask_to_rest(exec, index, true);
+}
+
+void exec_hart_suspend(struct exec *exec, u32 index)
+{
+    ask_to_rest(exec, index, false);
+}
+
+bool exec_hart_is_started(struct exec *exec, u32 index)
+{
+    bool started;
+
+    pthread_mutex_lock(&exec->lock);
+    started = exec->vcpus[index].started;
+    pthread_mutex_unlock(&exec->lock);
+    return started;
+}
+
+void exec_hart_halt(struct exec *exec, u32 index)
+{
+    struct vcpu *v = &exec->vcpus[index];
+
+    pthread_mutex_lock(&exec->lock);
+    v->started = v->stop = v->suspend = false;
+    pthread_mutex_unlock(&exec->lock);
+}
+
+void exec_set_irq(struct exec *exec, u32 index, u32 bit, bool level)
+{
+    struct hart *hart = exec->harts[index];
+
+    if (!level) {
+        atomic_fetch_and_explicit(&hart->irq_wires, ~BIT(bit), memory_order_seq_cst);
+        return;
+    }
+    if (!(atomic_fetch_or_explicit(&hart->irq_wires, BIT(bit), memory_order_seq_cst) & BIT(bit)))
+        kick(hart, ATTN_IRQ);
+}
+
+void exec_set_soft_irq(struct exec *exec, u32 index, u32 bit)
+{
+    struct hart *hart = exec->harts[index];
+
+    atomic_fetch_or_explicit(&hart->irq_soft, BIT(bit), memory_order_seq_cst);
+    kick(hart, ATTN_IRQ);
+}
+
+static bool has_acted(const struct hart *hart, u32 attn)
+{
+    if (atomic_load_explicit(&hart->asleep, memory_order_seq_cst))
+        return true;
+    if (atomic_load_explicit(&hart->attn, memory_order_seq_cst) & attn)
+        return false;
+    return !atomic_load_explicit(&hart->attending, memory_order_seq_cst);
+}
+
+/* What a fence asks of the calling hart: also while it waits, lest two harts wait for each other.
+ */
+static void act_on_fences(struct hart *self)
+{
+    const u32 fences = ATTN_FLUSH_TLB | ATTN_FLUSH_CODE;
+    u32 attn = atomic_load_explicit(&self->attn, memory_order_relaxed);
+
+    if (!(attn & fences))
+        return;
+    atomic_store_explicit(&self->attending, 1, memory_order_seq_cst);
+    attn = atomic_fetch_and_explicit(&self->attn, ~fences, memory_order_seq_cst);
+    if (attn & ATTN_FLUSH_TLB)
+        mmu_flush(self);
+    if (attn & ATTN_FLUSH_CODE)
+        code_cache_fence(self);
+    atomic_store_explicit(&self->attending, 0, memory_order_seq_cst);
+}
+
+void exec_fence(struct exec *exec, struct hart *self, u64 mask, u32 attn)
+{
+    for (u32 i = 0; i < exec->count; i++) {
+        if (mask >> i & 1)
+            hart_attention(exec->harts[i], attn);
+    }
+    for (u32 i = 0; i < exec->count; i++) {
+        const struct hart *hart = exec->harts[i];
+        if (!(mask >> i & 1))
+            continue;
+        act_on_fences(self);
+        for (u32 spins = 0; hart != self && !has_acted(hart, attn); spins++) {
+            act_on_fences(self);
+            if (spins >= 100)
+                sched_yield();
+        }
+    }
+    act_on_fences(self);
+}

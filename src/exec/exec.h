@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The harts of a VM on host threads: one thread a hart; start, sleep, pause, step, wake, fence. */
+#ifndef COSM_EXEC_EXEC_H
+#define COSM_EXEC_EXEC_H
+
+#include "base/err.h"
+#include "rv/hart.h"
+
+struct exec;
+
+struct exec_config {
+    struct hart_env *env; /* harts, hart_count and code_map are filled in by exec_create */
+    struct isa isa;
+    u32 hart_count;
+    gpa_t ram_base; /* RAM in which stores to code are noticed */
+    u64 ram_size;   /* bytes */
+    /* A hart stopped at a breakpoint or watchpoint, or has done its step; it is held until
+     * exec_resume_hart. On the hart's thread. */
+    void (*stopped)(void *ctx, struct hart *hart, enum hart_exit why);
+    /* A hart that exec_hart_stop or exec_hart_suspend named has come to rest / woke. May be NULL.
+     */
+    void (*came_to_rest)(void *ctx, struct hart *hart);
+    void (*woke)(void *ctx, struct hart *hart);
+    void *ctx;
+};
+
+/* 0 or -errno. The harts are in reset, stopped and paused once. */
+MUST_CHECK int exec_create(struct exec **exec, const struct exec_config *config, struct err *err);
+
+/* Ends the threads and frees the harts. */
+void exec_destroy(struct exec *exec);
+
+struct hart *exec_hart(struct exec *exec, u32 index);
+
+/* Starts the threads; all harts stay paused until exec_resume. */
+MUST_CHECK int exec_start(struct exec *exec, struct err *err);
+
+/* All harts come to rest before it returns; nests. Not from a hart's thread. */
+void exec_pause(struct exec *exec);
+void exec_resume(struct exec *exec);
+
+/* Lets a hart that was stopped by the debugger run, or do one step. While paused. */
+void exec_release_hart(struct exec *exec, u32 index, bool step);
+/* Keeps a hart from running when the others resume. While paused. */
+void exec_hold_hart(struct exec *exec, u32 index);
+
+/* HSM. start: hart's registers are set, and it was stopped. stop, suspend: the calling hart; they
+ * take effect when it leaves the engine, which is asked for. */
+void exec_hart_start(struct exec *exec, u32 index);
+void exec_hart_stop(struct exec *exec, u32 index);
+void exec_hart_suspend(struct exec *exec, u32 index);
+bool exec_hart_is_started(struct exec *exec, u32 index);
+
+/* Puts a hart back to stopped, whatever it was. While paused. */
+void exec_hart_halt(struct exec *exec, u32 index);
+
+/* Interrupt wire bit (enum irq) of a hart; any thread. */
+void exec_set_irq(struct exec *exec, u32 index, u32 bit, bool level);
+/* Sets a software-writable pending bit, e.g. IRQ_SSI for an IPI; any thread. */
+void exec_set_soft_irq(struct exec *exec, u32 index, u32 bit);
+
+/* Asks harts of mask for attention (ATTN_FLUSH_TLB, ATTN_FLUSH_CODE) and waits until they have
+ * acted or sleep. self: the calling hart, whose own bit is acted on too. */
+void exec_fence(struct exec *exec, struct hart *self, u64 mask, u32 attn);
+
+#endif

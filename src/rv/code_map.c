@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which guest pages hold decoded code; the theory of operation is in the header. */
+#include "rv/code_map.h"
+
+/* The word of a page: epoch | generation | CODE. */
+#define CODE      BIT(0)
+#define GEN_SHIFT 1
+#define GEN_BITS  27
+#define GEN_MASK  GENMASK(GEN_SHIFT + GEN_BITS - 1, GEN_SHIFT)
+
+#define EPOCH_SHIFT (GEN_SHIFT + GEN_BITS)
+
+static _Atomic u64 *word_of(struct code_map *map, gpa_t gpa)
+{
+    u64 page = (gpa - map->base) >> PAGE_SHIFT;
+
+    return gpa >= map->base && page < map->pages ? &map->state[page] : NULL;
+}
+
+static u64 least_ack(const struct hart *self)
+{
+    const struct hart_env *env = self->env;
+    u64 least = UINT64_MAX;
+
+    for (u32 i = 0; i < env->hart_count; i++) {
+        struct hart *other = env->harts[i];
+        u64 ack;
+        if (other == self)
+            continue;
+        /* Pairs with the store in mem_attend_protect: its flush came before. */
+        ack = atomic_load_explicit(&other->code_ack, memory_order_seq_cst);
+        if (ack < least)
+            least = ack;
+    }
+    return least;
+}
+
+static void ask_others(const struct hart *self)
+{
+    const struct hart_env *env = self->env;
+
+    for (u32 i = 0; i < env->hart_count; i++) {
+        if (env->harts[i] != self)
+            hart_attention(env->harts[i], ATTN_PROTECT);
+    }
+}
+
+u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *trusted)
+{
+    _Atomic u64 *word = word_of(map, gpa);
+    u64 old, new;
+
+    *trusted = true;
+    if (!word)
+        return 0;
+    old = atomic_load_explicit(word, memory_order_seq_cst);
+    while (!(old & CODE)) {
+        u64 epoch = atomic_fetch_add_explicit(&map->epoch, 1, memory_order_seq_cst) + 1;
+        new = epoch << EPOCH_SHIFT | (old & GEN_MASK) | CODE;
+        if (atomic_compare_exchange_strong_explicit(word, &old, new, memory_order_seq_cst,
+                                                    memory_order_seq_cst)) {
+            ask_others(self);
+            old = new;
+        }
+    }
+    *trusted = least_ack(self) >= old >> EPOCH_SHIFT;
+    return old;
+}
+
+bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word)
+{
+    _Atomic u64 *now = word_of(map, gpa);
+
+    return now && ((atomic_load_explicit(now, memory_order_seq_cst) ^ word) & GEN_MASK);
+}
+
+bool code_map_is_code(struct code_map *map, gpa_t gpa)
+{
+    _Atomic u64 *word = word_of(map, gpa);
+
+    return word && (atomic_load_explicit(word, memory_order_seq_cst) & CODE);
+}
+
+static void page_written(_Atomic u64 *word)
+{
+    u64 old = atomic_load_explicit(word, memory_order_seq_cst);
+
+    while (old & CODE) {
+        u64 new = ((old + BIT(GEN_SHIFT)) & GEN_MASK) | (old & ~(GEN_MASK | CODE));
+        if (atomic_compare_exchange_weak_explicit(word, &old, new, memory_order_seq_cst,
+                                                  memory_order_seq_cst))
+            return;
+    }
+}
+
+void code_map_written(struct code_map *map, gpa_t gpa, u64 len)
+{
+    gpa_t page = align_down(gpa, PAGE_SIZE);
+
+    /* The bytes must be there before the generation moves. */
+    atomic_thread_fence(memory_order_seq_cst);
+    for (; len && page - map->base < map->pages << PAGE_SHIFT && page < gpa + len;
+         page += PAGE_SIZE) {
+        _Atomic u64 *word = word_of(map, page);
+        if (word)
+            page_written(word);
+    }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which guest pages hold decoded code, shared by the harts of a VM; how a store to code is noticed.
+ *
+ * Theory of operation. Each RAM page has a word: a CODE flag, a generation that a store bumps, and
+ * the epoch at which the flag was last set. A hart that decodes from a page sets the flag first
+ * (code_map_protect); from then on no hart may keep a TLB write entry for it, so stores take the
+ * slow path, which clears the flag and bumps the generation *after* storing (code_map_written). At
+ * FENCE.I a hart drops every decoded page whose generation has moved.
+ *
+ * Other harts lose their write entries only when they next attend (ATTN_PROTECT), and then publish
+ * the epoch in code_ack. Until all have, a store may go unnoticed: a page decoded in that time is
+ * untrusted and is dropped at the next FENCE.I whatever its generation says. A sleeping hart has
+ * code_ack at UINT64_MAX and attends before it runs again.
+ */
+#ifndef COSM_RV_CODE_MAP_H
+#define COSM_RV_CODE_MAP_H
+
+#include "rv/hart.h"
+
+struct code_map {
+    gpa_t base;         /* RAM that is tracked */
+    u64 pages;          /* of PAGE_SIZE */
+    _Atomic u64 *state; /* one a page, see code_map.c; zeroed by the owner at creation */
+    _Atomic u64 epoch;  /* of the last protection */
+};
+
+/*
+ * Sets the CODE flag of gpa's page and returns its word, for code_map_changed. *trusted: no hart
+ * can store there unnoticed any more. The caller drops its own write entries (mem_protect).
+ */
+u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *trusted);
+
+/* Has gpa's page been written since protect returned word? */
+bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word);
+
+/* Must a store to gpa's page take the slow path? */
+bool code_map_is_code(struct code_map *map, gpa_t gpa);
+
+/* [gpa, gpa + len) was stored to by a hart's slow path, a device or a debugger. */
+void code_map_written(struct code_map *map, gpa_t gpa, u64 len);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The interpreter: runs a hart from its decoded-instruction cache, by threaded dispatch. */
+#ifndef COSM_RV_INTERP_H
+#define COSM_RV_INTERP_H
+
+#include "rv/hart.h"
+
+/*
+ * Runs until something outside is wanted; on return pc, insns and all other state are exact. With
+ * step, executes one instruction (or takes the exception that it raises), no interrupt, and
+ * returns HART_EXIT_STEP; a breakpoint at its own pc is passed over.
+ */
+enum hart_exit interp_run(struct hart *hart, bool step);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The slow path of guest memory accesses, and TLB fills. */
+#include "rv/mem.h"
+
+#include "rv/code_map.h"
+#include "rv/debug.h"
+#include "rv/mmu.h"
+
+static u8 *ram_pointer(struct hart *hart, gpa_t gpa, u64 size, bool write)
+{
+    const struct gmem_region *r = gmem_find(hart->env->gmem, gpa, size);
+
+    return r && !(write && r->readonly) ? r->host + (gpa - r->base) : NULL;
+}
+
+static bool page_is_watched(struct hart *hart, gva_t va, enum access acc)
+{
+    return hart->debug && debug_watch(hart->debug, va & PAGE_MASK, PAGE_SIZE, acc);
+}
+
+/* Lets the current mode reach va's page directly as far as to and the page allow. */
+static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
+{
+    struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+    gpa_t gpa = to->gpa & PAGE_MASK;
+    u8 *host = ram_pointer(hart, gpa, PAGE_SIZE, false);
+    gva_t page = va & PAGE_MASK;
+
+    if (!host || !to->whole)
+        return;
+    e->addend = (u64)(uintptr_t)host - page;
+    e->read_tag = to->readable && !page_is_watched(hart, va, ACCESS_READ) ? page : TLB_NONE;
+    e->write_tag = TLB_NONE;
+    if (to->writable && ram_pointer(hart, gpa, PAGE_SIZE, true) &&
+        !code_map_is_code(hart->env->code_map, gpa) && !page_is_watched(hart, va, ACCESS_WRITE))
+        e->write_tag = page;
+    hart->stats.tlb_fills++;
+}
+
+static bool is_watched(struct hart *hart, gva_t va, u64 size, enum access acc)
+{
+    const struct watchpoint *w = debug_watch(hart->debug, va, size, acc);
+
+    if (!w)
+        return false;
+    hart->debug_address = va > w->start ? va : w->start;
+    hart->debug_access = acc;
+    hart->trap.cause = CAUSE_DEBUG_WATCH;
+    hart->trap.tval = va;
+    return true;
+}
+
+static bool translate_data(struct hart *hart, gva_t va, u64 size, enum access acc,
+                           struct mmu_page *to)
+{
+    return mmu_translate(hart, va, size, acc, mmu_data_priv(hart), to);
+}
+
+static bool device_load(struct hart *hart, gva_t va, gpa_t gpa, unsigned size, u64 *value)
+{
+    const struct bus *bus = &hart->env->bus;
+
+    hart->stats.mmio++;
+    if (gpa % size || !bus->read || !bus->read(bus->ctx, gpa, size, value))
+        return hart_raise(hart, CAUSE_LOAD_ACCESS, va);
+    return true;
+}
+
+static bool device_store(struct hart *hart, gva_t va, gpa_t gpa, unsigned size, u64 value)
+{
+    const struct bus *bus = &hart->env->bus;
+
+    hart->stats.mmio++;
+    if (gpa % size || !bus->write || !bus->write(bus->ctx, gpa, size, value))
+        return hart_raise(hart, CAUSE_STORE_ACCESS, va);
+    return true;
+}
+
+/* Misaligned but within memory: bytes may tear, which the specification allows. */
+static u64 load_bytes(const u8 *p, unsigned size)
+{
+    u64 v = 0;
+
+    for (unsigned i = 0; i < size; i++)
+        v |= host_load(p + i, 1) << (8 * i);
+    return v;
+}
+
+static void store_bytes(u8 *p, unsigned size, u64 value)
+{
+    for (unsigned i = 0; i < size; i++)
+        host_store(p + i, 1, value >> (8 * i));
+}
+
+static bool load_in_page(struct hart *hart, gva_t va, unsigned size, u64 *value)
+{
+    struct mmu_page to;
+    const u8 *p;
+
+    if (!translate_data(hart, va, size, ACCESS_READ, &to))
+        return false;
+    p = ram_pointer(hart, to.gpa, size, false);
+    if (!p)
+        return device_load(hart, va, to.gpa, size, value);
+    fill(hart, va, &to);
+    *value = va % size ? load_bytes(p, size) : host_load(p, size);
+    return true;
+}
+
+bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value)
+{
+    unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
+    u64 v = 0, byte;
+
+    hart->stats.slow_accesses++;
+    if (is_watched(hart, va, size, ACCESS_READ))
+        return false;
+    if (size <= first)
+        return load_in_page(hart, va, size, value);
+    for (unsigned i = 0; i < size; i++) {
+        if (!load_in_page(hart, va + i, 1, &byte))
+            return false;
+        v |= byte << (8 * i);
+    }
+    *value = v;
+    return true;
+}
+
+static bool store_in_page(struct hart *hart, gva_t va, unsigned size, u64 value)
+{
+    struct mmu_page to;
+    u8 *p;
+
+    if (!translate_data(hart, va, size, ACCESS_WRITE, &to))
+        return false;
+    p = ram_pointer(hart, to.gpa, size, true);
+    if (!p)
+        return device_store(hart, va, to.gpa, size, value);
+    if (va % size)
+        store_bytes(p, size, value);
+    else
+        host_store(p, size, value);
+    code_map_written(hart->env->code_map, to.gpa, size);
+    fill(hart, va, &to);
+    return true;
+}
+
+bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 value)
+{
+    unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
+    struct mmu_page to;
+
+    hart->stats.slow_accesses++;
+    if (is_watched(hart, va, size, ACCESS_WRITE))
+        return false;
+    if (size <= first)
+        return store_in_page(hart, va, size, value);
+    /* Both pages must take it before either is changed. */
+    if (!translate_data(hart, va, first, ACCESS_WRITE, &to) ||
+        !translate_data(hart, va + first, size - first, ACCESS_WRITE, &to))
+        return false;
+    for (unsigned i = 0; i < size; i++) {
+        if (!store_in_page(hart, va + i, 1, value >> (8 * i) & 0xff))
+            return false;
+    }
+    return true;
+}
+
+void *mem_pointer(struct hart *hart, gva_t va, unsigned size, enum access acc, bool *code)
+{
+    const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+    bool write = acc == ACCESS_WRITE;
+    struct mmu_page to;
+    void *p;
+
+    *code = false;
+    if (LIKELY((va & (PAGE_MASK | (size - 1))) == (write ? e->write_tag : e->read_tag)))
+        return (void *)(uintptr_t)(va + e->addend);
+    hart->stats.slow_accesses++;
+    if (va % size) {
+        hart_raise(hart, write ? CAUSE_STORE_MISALIGNED : CAUSE_LOAD_MISALIGNED, va);
+        return NULL;
+    }
+    if (is_watched(hart, va, size, acc) || (write && is_watched(hart, va, size, ACCESS_READ)))
+        return NULL;
+    if (!translate_data(hart, va, size < 8 ? size : 8, acc, &to))
+        return NULL;
+    p = ram_pointer(hart, to.gpa, size, write);
+    if (!p) {
+        hart_raise(hart, write ? CAUSE_STORE_ACCESS : CAUSE_LOAD_ACCESS, va);
+        return NULL;
+    }
+    fill(hart, va, &to);
+    *code = write && code_map_is_code(hart->env->code_map, to.gpa);
+    return p;
+}
+
+static bool host_to_gpa(const struct gmem *gmem, const void *pointer, gpa_t *gpa)
+{
+    u64 at = (u64)(uintptr_t)pointer;
+
+    for (u32 i = 0; i < gmem->count; i++) {
+        const struct gmem_region *r = &gmem->region[i];
+        if (range_within(at, 1, (u64)(uintptr_t)r->host, r->size)) {
+            *gpa = r->base + (at - (u64)(uintptr_t)r->host);
+            return true;
+        }
+    }
+    return false;
+}
+
+void mem_wrote(struct hart *hart, const void *pointer, unsigned size)
+{
+    gpa_t gpa;
+
+    if (host_to_gpa(hart->env->gmem, pointer, &gpa))
+        code_map_written(hart->env->code_map, gpa, size);
+}
+
+bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc, gpa_t *gpa)
+{
+    struct mmu_page to;
+
+    if (!translate_data(hart, va, size, acc, &to))
+        return false;
+    *gpa = to.gpa;
+    return true;
+}
+
+void mem_protect(struct hart *hart)
+{
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            struct tlb_entry *e = &hart->tlb[mode][i];
+            gpa_t gpa;
+            if (e->write_tag == TLB_NONE)
+                continue;
+            if (!host_to_gpa(hart->env->gmem, (void *)(uintptr_t)(e->write_tag + e->addend),
+                             &gpa) ||
+                code_map_is_code(hart->env->code_map, gpa))
+                e->write_tag = TLB_NONE;
+        }
+    }
+}
+
+void mem_attend_protect(struct hart *hart)
+{
+    /* Read before the flush: a protection that comes later asks again. */
+    u64 epoch = atomic_load_explicit(&hart->env->code_map->epoch, memory_order_seq_cst);
+
+    mem_protect(hart);
+    atomic_store_explicit(&hart->code_ack, epoch, memory_order_seq_cst);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Loads, stores and atomics of a hart by virtual address: the software TLB first, then the walk.
+ *
+ * One comparison decides: an entry's tag equals the page and alignment bits of the address only if
+ * the page may be accessed in this mode and the access is aligned. All else takes the slow path:
+ * misses, misaligned and page-crossing accesses, devices, pages with code, watched pages, faults.
+ */
+#ifndef COSM_RV_MEM_H
+#define COSM_RV_MEM_H
+
+#include "rv/hart.h"
+
+/* size: 1, 2, 4 or 8. False: exception, hart->trap set, nothing stored. */
+MUST_CHECK bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value);
+MUST_CHECK bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 value);
+
+/*
+ * Host address of size naturally aligned bytes (up to 16) of RAM, for LR (ACCESS_READ) and SC, AMO
+ * (ACCESS_WRITE); NULL: exception, hart->trap set. After writing through it with *code set the
+ * caller must call mem_wrote.
+ */
+void *mem_pointer(struct hart *hart, gva_t va, unsigned size, enum access acc, bool *code);
+void mem_wrote(struct hart *hart, const void *pointer, unsigned size);
+
+/* Checks that size bytes at va, within a page, may be accessed; for cache-block operations. */
+MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc, gpa_t *gpa);
+
+/* Drops own write entries of pages that hold code. */
+void mem_protect(struct hart *hart);
+
+/* The same on behalf of others (ATTN_PROTECT): publishes that it is done. */
+void mem_attend_protect(struct hart *hart);
+
+static inline struct tlb_entry *tlb_slot(struct tlb_entry *table, gva_t va)
+{
+    return &table[(va >> PAGE_SHIFT) % TLB_ENTRIES];
+}
+
+/* Guest accesses race by nature: relaxed atomics give them single-copy atomicity. */
+static inline u64 host_load(const void *p, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return __atomic_load_n((const u8 *)p, __ATOMIC_RELAXED);
+    case 2:
+        return __atomic_load_n((const u16 *)p, __ATOMIC_RELAXED);
+    case 4:
+        return __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
+    default:
+        return __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED);
+    }
+}
+
+static inline void host_store(void *p, unsigned size, u64 value)
+{
+    switch (size) {
+    case 1:
+        __atomic_store_n((u8 *)p, (u8)value, __ATOMIC_RELAXED);
+        break;
+    case 2:
+        __atomic_store_n((u16 *)p, (u16)value, __ATOMIC_RELAXED);
+        break;
+    case 4:
+        __atomic_store_n((u32 *)p, (u32)value, __ATOMIC_RELAXED);
+        break;
+    default:
+        __atomic_store_n((u64 *)p, value, __ATOMIC_RELAXED);
+    }
+}
+
+static inline bool mem_load(struct hart *hart, gva_t va, unsigned size, u64 *value)
+{
+    const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+
+    if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->read_tag))
+        return mem_load_slow(hart, va, size, value);
+    *value = host_load((const void *)(uintptr_t)(va + e->addend), size);
+    return true;
+}
+
+static inline bool mem_store(struct hart *hart, gva_t va, unsigned size, u64 value)
+{
+    const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+
+    if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->write_tag))
+        return mem_store_slow(hart, va, size, value);
+    host_store((void *)(uintptr_t)(va + e->addend), size, value);
+    return true;
+}
+
+#endif
