@@ -14,9 +14,12 @@ MODULE_LISTS = {
     "filesystems": ["crc32c_generic", "ext4"],
 }
 DIRECTORIES = ["bin", "sbin", "dev", "etc", "lib", "lib/modules", "mnt", "proc", "root", "sys", "tmp", "usr"]
+INITTAB = b"""::respawn:/init shell
+::shutdown:/bin/umount -a -r
+"""
 # What init itself calls; the shell finds every other applet in busybox.
 APPLETS = """[ awk cat chmod chroot cmp cp cttyhack cut date dd devmem df dmesg echo env expr false find free grep halt
-head hexdump hostname ifconfig insmod ip kill ln ls lsmod md5sum mkdir mke2fs mkfifo mknod modprobe more mount mv
+head hexdump hostname ifconfig init insmod ip kill ln ls lsmod md5sum mkdir mke2fs mkfifo mknod modprobe more mount mv
 nc nproc od ping poweroff printf ps pwd readlink reboot reset rm rmdir route sed seq setsid sh sha256sum sleep sort
 stat stty switch_root sync sysctl tail tar taskset tee test time timeout top touch tr true truncate tty udhcpc umount
 uname uniq uptime usleep vi wc wget which xargs xxd yes""".split()
@@ -113,6 +116,7 @@ def build(busybox, init, modules=None, extra=()):
     cpio.program("bin/busybox", pathlib.Path(busybox).read_bytes())
     for applet in APPLETS:
         cpio.symlink(f"bin/{applet}", "busybox")
+    cpio.text("etc/inittab", INITTAB)
     add_modules(cpio, modules)
     for name, path in extra:
         cpio.program(name, pathlib.Path(path).read_bytes())

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a guest costs its host: an idle one under 2 % of a core, and little memory beside the guest's own."""
+
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+import world  # noqa: E402
+
+IDLE_SECONDS = 10
+IDLE_SHARE = 0.02
+MEMORY_MIB = 16
+
+
+def idle(harts):
+    with world.boot(harts=harts, append="quiet") as console:
+        time.sleep(3)  # what the kernel puts off until after the boot
+        before = console.cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        share = (console.cpu_seconds() - before) / IDLE_SECONDS
+        tap.say(f"{harts} hart(s): {100 * share:.2f} % of a core")
+        tap.check(share < IDLE_SHARE, f"an idle guest takes {100 * share:.1f} % of a core")
+
+
+@tap.test(f"resident memory beside the guest's RAM is under {MEMORY_MIB} MiB")
+def _():
+    with world.boot(append="quiet") as console:
+        kib = console.memory_kib()
+        # Guest RAM is shared memory if made by memfd; if anonymous, the map of the process tells it apart.
+        beside = (kib["VmRSS"] - guest_ram_kib(console.pid)) / 1024
+        tap.say(f"{beside:.1f} MiB")
+        tap.check(beside < MEMORY_MIB, f"{beside:.1f} MiB are resident beside the guest's RAM")
+
+
+def guest_ram_kib(pid):
+    """Resident KiB of the largest mapping, which is the guest's RAM."""
+    largest, resident, size = 0, 0, 0
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("Size:"):
+                size = int(line.split()[1])
+            elif line.startswith("Rss:") and size > largest:
+                largest, resident = size, int(line.split()[1])
+    return resident
+
+
+for HARTS in (1, 4):
+    tap.add(f"an idle guest of {HARTS} hart(s) takes under {100 * IDLE_SHARE:.0f} % of a core", idle, HARTS)
+tap.main(sys.argv[1:])

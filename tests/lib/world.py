@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests that boot a guest share: the cosm binary, the guests, a booted shell."""
+
+import os
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import guest  # noqa: E402  (tools/)
+import tap  # noqa: E402
+from console import Console, Ended, Timeout  # noqa: E402
+
+COSM = os.environ.get("COSM", str(ROOT / "build" / "apps" / "cosm"))
+BOOT_SECONDS = 180  # generous: two boots share two cores with the rest of the suite
+READY = "cosm: shell ready"
+tap.plain_errors += [Ended, Timeout]
+
+
+def obtain(part, suite):
+    try:
+        return guest.ensure(part, suite)
+    except guest.Failure as failure:
+        raise tap.Skip(str(failure).splitlines()[0]) from None
+
+
+def command(suite="trixie", append="", harts=1, memory="512M", extra=()):
+    """The command line that boots Debian's kernel of a suite with our initramfs."""
+    linux = obtain("linux", suite)
+    return [COSM, "run", "--kernel", linux / "Image", "--initrd", linux / "initramfs.cpio",
+            "--append", f"console=ttyS0 {append}".strip(), "-m", memory, "--smp", harts, *extra]
+
+
+def boot(**options):
+    """A guest at its shell prompt."""
+    console = Console(command(**options))
+    try:
+        console.expect(READY, BOOT_SECONDS)
+        console.expect("~ # ", 30)
+    except Exception:
+        console.close()
+        raise
+    return console
+
+
+def run_script(script, **options):
+    """Boots, runs a shell script in the guest, which then powers off; returns (output, guest's status, exit status)."""
+    options["append"] = f"{options.get('append', '')} cosm.test=\"{script}\""
+    with Console(command(**options)) as console:
+        console.expect("cosm: test starts\r*\n", BOOT_SECONDS)
+        start = console.mark
+        found = console.expect(r"cosm: test status (\d+)", BOOT_SECONDS)
+        output = console.output[start:console.mark - len(found[0])].replace("\r", "")
+        return output, int(found[1]), console.wait(30)
+
+
+def power_off(console):
+    console.send("poweroff\r")
+    tap.check_equal(console.wait(60), 0, "the exit status after poweroff")
