@@ -4,7 +4,7 @@
 # Usage: tools/setup.sh build|run|test|bench|lint ...
 set -eu
 
-build="meson ninja-build gcc libc6-dev libfdt-dev pkgconf python3"
+build="meson ninja-build gcc libc6-dev libfdt-dev zlib1g-dev libzstd-dev pkgconf python3"
 run="$build ca-certificates debian-archive-keyring"
 cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 lint="clang-format clang-tidy shellcheck"
