@@ -298,13 +298,15 @@ static inline void driver_kick(struct driver *d, u32 queue)
     driver_put(d, R_QUEUE_NOTIFY, queue);
 }
 
-/* Takes the next used chain. */
+/* Takes the next used chain. False: none; id and len are all ones. */
 static inline bool driver_used(struct driver *d, u32 queue, u16 *id, u32 *len)
 {
     struct driver_queue *q = &d->queue[queue];
     const u8 *raw;
     u16 flags;
 
+    *id = 0xffff;
+    *len = UINT32_MAX;
     if (!driver_is_packed(d)) {
         if (le16_load(driver_at(d, q->device + 2)) == q->used)
             return false;

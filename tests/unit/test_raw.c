@@ -1,5 +1,207 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Filled in next. */
+/* Raw images: transfers, order, discard, sizes, locks and the sentences for what is wrong. */
+#include "block/raw.h"
 #include "tests/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SIZE (1 * MIB)
+
+struct waiter {
+    sem_t done;
+    int status;
+};
+
+static char path[64];
+static u8 pattern[SIZE];
+
+static void image_create(u64 size)
+{
+    int fd;
+
+    snprintf(path, sizeof(path), "/tmp/cosm-test-raw-XXXXXX");
+    fd = mkstemp(path);
+    if (fd < 0 || ftruncate(fd, (off_t)size)) {
+        perror(path);
+        exit(1);
+    }
+    close(fd);
+}
+
+static void request_done(struct blk_req *req, int status)
+{
+    struct waiter *w = req->ctx;
+
+    w->status = status;
+    sem_post(&w->done);
+}
+
+/* Submits and waits. The data is cut into odd pieces. */
+static int run(struct blk *blk, enum blk_op op, u64 offset, u64 len, u8 *data)
+{
+    static struct blk_req req;
+    struct waiter w;
+    u64 at = 0;
+
+    sem_init(&w.done, 0, 0);
+    req = (struct blk_req){.op = op, .offset = offset, .len = len, .done = request_done, .ctx = &w};
+    while (data && at < len) {
+        u64 n = req.iov_count < 100 ? 7 + req.iov_count : len - at;
+
+        if (n > len - at)
+            n = len - at;
+        req.iov[req.iov_count++] = (struct blk_iov){data + at, n};
+        at += n;
+    }
+    blk->submit(blk->ctx, &req);
+    sem_wait(&w.done);
+    sem_destroy(&w.done);
+    return w.status;
+}
+
+TEST(written_read_back_and_in_the_file)
+{
+    static u8 back[SIZE];
+    struct blk *blk;
+    struct err err;
+    int fd;
+
+    for (u32 i = 0; i < SIZE; i++)
+        pattern[i] = (u8)(i * 31 + (i >> 9));
+    image_create(SIZE);
+    if (raw_open(&blk, path, false, &err))
+        printf("# %s\n", err.msg);
+    CHECK_EQ(blk->size, SIZE);
+    CHECK(!blk->readonly && blk->can_discard);
+    CHECK_EQ(run(blk, BLK_WRITE, 0, SIZE, pattern), 0);
+    CHECK_EQ(run(blk, BLK_READ, 512, SIZE - 512, back), 0);
+    CHECK(!memcmp(back, pattern + 512, SIZE - 512));
+    CHECK_EQ(run(blk, BLK_FLUSH, 0, 0, NULL), 0);
+    CHECK_EQ(run(blk, BLK_WRITE_ZEROES, 1024, 8192, NULL), 0);
+    CHECK_EQ(run(blk, BLK_DISCARD, 65536, 65536, NULL), 0);
+    CHECK_EQ(run(blk, BLK_DISCARD, 0, 0, NULL), 0);
+    raw_close(blk);
+    fd = open(path, O_RDONLY);
+    CHECK_EQ(read(fd, back, SIZE), SIZE);
+    close(fd);
+    memset(pattern + 1024, 0, 8192);
+    CHECK(!memcmp(back, pattern, 65536));
+    CHECK(!memcmp(back + 131072, pattern + 131072, SIZE - 131072));
+    for (u32 i = 0; i < 8192; i++)
+        if (back[1024 + i])
+            CHECK(!"zeroes are zero");
+    unlink(path);
+}
+
+TEST(read_only_is_kept)
+{
+    struct blk *blk;
+    u8 sector[512] = {1};
+
+    image_create(4096);
+    CHECK(!chmod(path, 0444));
+    CHECK_EQ(raw_open(&blk, path, true, NULL), 0);
+    CHECK(blk->readonly && !blk->can_discard);
+    CHECK_EQ(run(blk, BLK_WRITE, 0, 512, sector), -EROFS);
+    CHECK_EQ(run(blk, BLK_WRITE_ZEROES, 0, 512, NULL), -EROFS);
+    CHECK_EQ(run(blk, BLK_FLUSH, 0, 0, NULL), 0);
+    CHECK_EQ(run(blk, BLK_READ, 0, 512, sector), 0);
+    CHECK_EQ(sector[0], 0);
+    raw_close(blk);
+    unlink(path);
+}
+
+TEST(a_file_cut_short_is_an_io_error)
+{
+    static u8 data[8192];
+    struct blk *blk;
+
+    image_create(8192);
+    CHECK_EQ(raw_open(&blk, path, false, NULL), 0);
+    CHECK(!truncate(path, 1024));
+    CHECK_EQ(run(blk, BLK_READ, 0, 8192, data), -EIO);
+    raw_close(blk);
+    unlink(path);
+}
+
+TEST(close_finishes_what_was_submitted)
+{
+    static struct blk_req req[64];
+    static u8 data[64][4096];
+    struct waiter w;
+    struct blk *blk;
+    int done = 0;
+
+    sem_init(&w.done, 0, 0);
+    image_create(sizeof(data));
+    CHECK_EQ(raw_open(&blk, path, false, NULL), 0);
+    for (u32 i = 0; i < 64; i++) {
+        req[i] = (struct blk_req){.op = BLK_WRITE, .offset = i * 4096, .len = 4096};
+        req[i].iov[0] = (struct blk_iov){data[i], 4096};
+        req[i].iov_count = 1;
+        req[i].done = request_done;
+        req[i].ctx = &w;
+        blk->submit(blk->ctx, &req[i]);
+    }
+    raw_close(blk);
+    sem_getvalue(&w.done, &done);
+    CHECK_EQ(done, 64);
+    raw_close(NULL);
+    unlink(path);
+}
+
+TEST(an_image_in_use_is_refused)
+{
+    struct blk *blk, *second, *third;
+    struct err err = {""};
+
+    image_create(4096);
+    CHECK_EQ(raw_open(&blk, path, false, NULL), 0);
+    CHECK_EQ(raw_open(&second, path, false, &err), -EBUSY);
+    CHECK(strstr(err.msg, path) && strstr(err.msg, "in use"));
+    CHECK_EQ(raw_open(&second, path, true, &err), -EBUSY);
+    raw_close(blk);
+    CHECK_EQ(raw_open(&second, path, true, &err), 0);
+    CHECK_EQ(raw_open(&third, path, true, &err), 0);
+    CHECK_EQ(raw_open(&blk, path, false, &err), -EBUSY);
+    raw_close(second);
+    raw_close(third);
+    CHECK_EQ(raw_open(&blk, path, false, &err), 0);
+    raw_close(blk);
+    unlink(path);
+}
+
+static void check_refused(const char *name, int code, const char *sentence)
+{
+    struct err err = {""};
+    struct blk *blk;
+
+    CHECK_EQ(raw_open(&blk, name, false, &err), -code);
+    if (!strstr(err.msg, sentence) || !strstr(err.msg, name)) {
+        printf("# said \"%s\", want \"%s\"\n", err.msg, sentence);
+        CHECK(!"the sentence is clear");
+    }
+}
+
+TEST(unusable_images)
+{
+    check_refused("/nowhere/at/all.img", ENOENT, "does not exist");
+    check_refused("/tmp", EISDIR, "is a directory");
+    check_refused("/dev/null", EINVAL, "neither file nor block device");
+    image_create(0);
+    check_refused(path, EINVAL, "is empty");
+    unlink(path);
+    image_create(1000);
+    check_refused(path, EINVAL, "has 1000 bytes, which is not a multiple of 512");
+    unlink(path);
+    CHECK(!mkfifo(path, 0600));
+    check_refused(path, EINVAL, "neither file nor block device");
+    unlink(path);
+}
 
 TEST_MAIN()
