@@ -465,7 +465,9 @@ static void run_vkill(struct gdb_session *s, struct gdb_text text)
 
 static void run_supported(struct gdb_session *s, struct gdb_text text)
 {
-    while (text.len) {
+    bool features = gdb_text_skip(&text, ":");
+
+    while (features && text.len) {
         if (gdb_text_skip(&text, "swbreak+"))
             s->swbreak = true;
         else if (gdb_text_skip(&text, "hwbreak+"))
