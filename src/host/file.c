@@ -70,7 +70,7 @@ static bool file_grow(u8 **data, u64 *room, u64 used, u64 max)
 int file_read(const char *what, const char *path, u64 max, u8 **data, u64 *size, struct err *err)
 {
     AUTO_FREE u8 *bytes = NULL;
-    u64 room, used = 0;
+    u64 room = 0, used = 0;
     AUTO_FD int fd = file_open(what, path, max, &room, err);
 
     if (fd < 0)

@@ -119,7 +119,8 @@ static void timers_arm(void *ctx, u32 index, u64 deadline_ns)
     pthread_mutex_lock(&timers->mutex);
     ASSERT(index < timers->count);
     t = &timers->timer[index];
-    t->deadline_ns = deadline_ns;
+    /* What is due in a round gets the next one: a callback cannot starve other timers. */
+    t->deadline_ns = deadline_ns <= timers->round_ns ? timers->round_ns + 1 : deadline_ns;
     if (deadline_ns == CLOCK_NEVER) {
         if (t->at != NOT_ARMED)
             heap_remove(timers, index);
@@ -127,7 +128,7 @@ static void timers_arm(void *ctx, u32 index, u64 deadline_ns)
         if (t->at == NOT_ARMED)
             heap_put(timers, timers->armed++, index);
         heap_sift(timers, t->at);
-        if (!timers->firing && deadline_ns < timers->set_ns && t->at == 0)
+        if (!timers->round_ns && deadline_ns < timers->set_ns && t->at == 0)
             timers_set_locked(timers);
     }
     pthread_mutex_unlock(&timers->mutex);
@@ -160,13 +161,13 @@ struct timer_port host_timers_add(struct host_timers *timers, void (*fire)(void 
     return (struct timer_port){timers_arm, timers, index};
 }
 
-/* Takes the earliest timer if it is due. */
-static bool timers_take(struct host_timers *timers, u64 now, struct host_timer *due)
+/* Takes the earliest timer if it is due in this round. */
+static bool timers_take(struct host_timers *timers, struct host_timer *due)
 {
     bool is_due;
 
     pthread_mutex_lock(&timers->mutex);
-    is_due = timers->armed && heap_deadline(timers, 0) <= now;
+    is_due = timers->armed && heap_deadline(timers, 0) <= timers->round_ns;
     if (is_due) {
         *due = timers->timer[timers->heap[0]];
         heap_remove(timers, timers->heap[0]);
@@ -179,19 +180,16 @@ void host_timers_run(struct host_timers *timers)
 {
     u64 expirations, now = host_clock_now(timers->clock);
     struct host_timer due;
-    u32 limit;
 
     if (read(timers->fd, &expirations, sizeof(expirations)) < 0)
-        ASSERT(errno == EAGAIN || errno == EINTR || errno == ECANCELED);
+        ASSERT(errno == EAGAIN || errno == EINTR);
     pthread_mutex_lock(&timers->mutex);
-    timers->firing = true;
-    limit = timers->armed;
+    timers->round_ns = now ? now : 1;
     pthread_mutex_unlock(&timers->mutex);
-    /* The limit: a timer that its callback arms for the past waits for the next round. */
-    for (; limit && timers_take(timers, now, &due); limit--)
+    while (timers_take(timers, &due))
         due.fire(due.ctx, due.arg);
     pthread_mutex_lock(&timers->mutex);
-    timers->firing = false;
+    timers->round_ns = 0;
     timers_set_locked(timers);
     pthread_mutex_unlock(&timers->mutex);
 }
@@ -199,7 +197,7 @@ void host_timers_run(struct host_timers *timers)
 void host_timers_clock_changed(struct host_timers *timers)
 {
     pthread_mutex_lock(&timers->mutex);
-    if (!timers->firing)
+    if (!timers->round_ns)
         timers_set_locked(timers);
     pthread_mutex_unlock(&timers->mutex);
 }

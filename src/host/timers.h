@@ -23,8 +23,8 @@ struct host_timers {
     struct host_timer *timer;
     u32 *heap; /* armed timers, the earliest first */
     u32 count, armed, room;
-    u64 set_ns;  /* VM time for which fd is set, CLOCK_NEVER: it is not */
-    bool firing; /* the end of the firing sets fd */
+    u64 set_ns;   /* VM time for which fd is set, CLOCK_NEVER: it is not */
+    u64 round_ns; /* 0: no round of firing; else its time, and its end sets fd */
 };
 
 MUST_CHECK int host_timers_init(struct host_timers *timers, const struct host_clock *clock,

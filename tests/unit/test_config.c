@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The values of the command line: what is taken, and the sentence for what is not. */
+#include "tests/test.h"
+#include "vmm/config.h"
+
+static struct vm_config config;
+static struct err err;
+
+/* Is value refused with one sentence that quotes part, the configuration untouched? */
+static bool refused(vm_config_parse_fn parse, const char *value, const char *part)
+{
+    static struct vm_config before;
+    int rc;
+
+    memcpy(&before, &config, sizeof(config));
+    err.msg[0] = '\0';
+    rc = parse(&config, value, &err);
+    if (rc >= 0 || !strstr(err.msg, part) || strchr(err.msg, '\n') ||
+        memcmp(&before, &config, sizeof(config))) {
+        printf("# '%s': %d, '%s'\n", value, rc, err.msg);
+        return false;
+    }
+    return true;
+}
+
+TEST(defaults)
+{
+    vm_config_init(&config);
+    CHECK_EQ(config.ram_size, 128 * MIB);
+    CHECK_EQ(config.hart_count, 1);
+    CHECK(config.rng);
+    CHECK(!config.gdb.enabled);
+}
+
+TEST(memory)
+{
+    static const struct {
+        const char *text;
+        u64 bytes;
+    } good[] = {{"512M", 512 * MIB}, {"1G", GIB},        {"1", MIB},
+                {"64", 64 * MIB},    {"2048k", 2 * MIB}, {"1GiB", GIB},
+                {"3gb", 3 * GIB},    {"1T", 1024 * GIB}, {"1048576K", GIB}};
+    static const char *const bad[] = {"",
+                                      "M",
+                                      "0",
+                                      "-1",
+                                      "1.5G",
+                                      "12Q",
+                                      "1 G",
+                                      "2T",
+                                      "1K",
+                                      "1025K",
+                                      "1Mx",
+                                      "99999999999999999999",
+                                      "20000000000000000G",
+                                      "+1",
+                                      "0x10"};
+
+    vm_config_init(&config);
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        CHECK_EQ(vm_config_parse_memory(&config, good[i].text, &err), 0);
+        CHECK_EQ(config.ram_size, good[i].bytes);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        CHECK(refused(vm_config_parse_memory, bad[i], "'"));
+}
+
+TEST(smp)
+{
+    static const char *const bad[] = {"0", "33", "", "-1", "two", "1,2", "4294967297"};
+
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_smp(&config, "32", &err), 0);
+    CHECK_EQ(config.hart_count, 32);
+    CHECK_EQ(vm_config_parse_smp(&config, "cpus=2", &err), 0);
+    CHECK_EQ(config.hart_count, 2);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        CHECK(refused(vm_config_parse_smp, bad[i], "1 to 32"));
+}
+
+TEST(words)
+{
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_engine(&config, "interp", &err), 0);
+    CHECK(refused(vm_config_parse_engine, "kvm", "interp"));
+    CHECK_EQ(vm_config_parse_console(&config, "virtio", &err), 0);
+    CHECK_EQ(config.console, VM_CONSOLE_VIRTIO);
+    CHECK(refused(vm_config_parse_console, "vga", "uart or virtio"));
+    CHECK_EQ(vm_config_parse_stats(&config, "", &err), 0);
+    CHECK_EQ(config.stats, VM_STATS_TEXT);
+    CHECK_EQ(vm_config_parse_stats(&config, "json", &err), 0);
+    CHECK_EQ(config.stats, VM_STATS_JSON);
+    CHECK(refused(vm_config_parse_stats, "xml", "json"));
+    CHECK_EQ(vm_config_parse_rng(&config, "off", &err), 0);
+    CHECK(!config.rng);
+    CHECK(refused(vm_config_parse_rng, "maybe", "on nor off"));
+    CHECK_EQ(vm_config_parse_log(&config, "debug,virtio=info,file=/x", &err), 0);
+    CHECK(refused(vm_config_parse_log, "loud", "debug"));
+    CHECK(refused(vm_config_parse_log, "virtio=loud", "virtio"));
+    CHECK(refused(vm_config_parse_log, "file=", "path"));
+}
+
+TEST(gdb)
+{
+    static const struct {
+        const char *text, *host;
+        u16 port;
+    } good[] = {{"", "127.0.0.1", 1234},         {":99", "127.0.0.1", 99},
+                {"4321", "127.0.0.1", 4321},     {"tcp::1234", "127.0.0.1", 1234},
+                {"localhost:5", "127.0.0.1", 5}, {"127.0.0.2:5", "127.0.0.2", 5},
+                {"[::1]:5", "::1", 5},           {"0.0.0.0:5,remote=on", "0.0.0.0", 5}};
+    static const char *const bad[] = {":0",      ":65536", ":", "x", "example.org:1",
+                                      "1.2.3:4", ":1,x=y"};
+
+    vm_config_init(&config);
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        CHECK_EQ(vm_config_parse_gdb(&config, good[i].text, &err), 0);
+        CHECK_STR(config.gdb.host, good[i].host);
+        CHECK_EQ(config.gdb.port, good[i].port);
+        CHECK(config.gdb.enabled);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        CHECK(refused(vm_config_parse_gdb, bad[i], "address"));
+    CHECK(refused(vm_config_parse_gdb, "0.0.0.0:1234", "remote=on"));
+    CHECK(refused(vm_config_parse_gdb, "[::]:1234", "remote=on"));
+}
+
+TEST(drives)
+{
+    char deep[VM_PATH_MAX + 100];
+
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_drive(&config, "disk.img", &err), 0);
+    CHECK_EQ(vm_config_parse_drive(&config,
+                                   "file=a,,b.img,format=raw,if=none,id=x,readonly=on,"
+                                   "serial=S1,slot=7",
+                                   &err),
+             0);
+    CHECK_STR(config.drive[0].path, "disk.img");
+    CHECK_EQ(config.drive[0].slot, VM_SLOT_ANY);
+    CHECK(!config.drive[0].readonly);
+    CHECK_STR(config.drive[1].path, "a,b.img");
+    CHECK(config.drive[1].readonly);
+    CHECK_STR(config.drive[1].serial, "S1");
+    CHECK_EQ(config.drive[1].slot, 7);
+    CHECK(refused(vm_config_parse_drive, "", "image"));
+    CHECK(refused(vm_config_parse_drive, "readonly=on", "image"));
+    CHECK(refused(vm_config_parse_drive, "file=", "empty"));
+    CHECK(refused(vm_config_parse_drive, "x,slot=8", "0 to 7"));
+    CHECK(refused(vm_config_parse_drive, "x,format=qcow2", "raw"));
+    CHECK(refused(vm_config_parse_drive, "x,serial=123456789012345678901", "20"));
+    CHECK(refused(vm_config_parse_drive, "x,colour=red", "colour"));
+    memset(deep, 'd', sizeof(deep) - 1);
+    deep[sizeof(deep) - 1] = '\0';
+    CHECK(refused(vm_config_parse_drive, deep, "too long"));
+    deep[VM_PATH_MAX] = '\0';
+    CHECK(refused(vm_config_parse_drive, deep, "longer than"));
+    for (int i = 2; i < VM_DRIVES_MAX; i++)
+        CHECK_EQ(vm_config_parse_drive(&config, "more", &err), 0);
+    CHECK(refused(vm_config_parse_drive, "one", "too many"));
+}
+
+TEST(nets)
+{
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_net(&config, "loopback,mac=52:54:00:aB:cd:ef,slot=3", &err), 0);
+    CHECK_EQ(config.net[0].kind, VM_NET_LOOPBACK);
+    CHECK_EQ(config.net[0].mac[3], 0xAB);
+    CHECK_EQ(config.net[0].mac[5], 0xEF);
+    CHECK_EQ(config.net[0].slot, 3);
+    CHECK(refused(vm_config_parse_net, "tap", "tap"));
+    CHECK(refused(vm_config_parse_net, "null,mac=52:54", "six bytes"));
+    CHECK(refused(vm_config_parse_net, "null,mac=52:54:00:12:34:5g", "six bytes"));
+    CHECK(refused(vm_config_parse_net, "null,mac=52:54:00:12:34:567", "six bytes"));
+    CHECK(refused(vm_config_parse_net, "null,mac=53:54:00:12:34:56", "multicast"));
+}
+
+TEST(flash)
+{
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_pflash(&config, "a.fd", &err), 0);
+    CHECK_EQ(vm_config_parse_pflash(&config, "b.fd,readonly=on", &err), 0);
+    CHECK_STR(config.pflash[0].path, "a.fd");
+    CHECK_STR(config.pflash[1].path, "b.fd");
+    CHECK(config.pflash[1].readonly);
+    CHECK(refused(vm_config_parse_pflash, "c.fd", "too many"));
+    CHECK(refused(vm_config_parse_pflash, "c.fd,unit=2", "unit=2"));
+}
+
+TEST(whole)
+{
+    vm_config_init(&config);
+    CHECK(vm_config_check(&config, &err) < 0);
+    CHECK(strstr(err.msg, "--kernel"));
+    config.bios = "none";
+    CHECK(vm_config_check(&config, &err) < 0);
+    config.kernel = "Image";
+    CHECK_EQ(vm_config_check(&config, &err), 0);
+    CHECK_EQ(vm_config_parse_drive(&config, "x,slot=1", &err), 0);
+    CHECK_EQ(vm_config_parse_net(&config, "null,slot=1", &err), 0);
+    CHECK(vm_config_check(&config, &err) < 0);
+    CHECK(strstr(err.msg, "slot=1"));
+    config.net[0].slot = VM_SLOT_ANY;
+    CHECK_EQ(vm_config_check(&config, &err), 0);
+    for (int i = 0; i < 6; i++)
+        CHECK_EQ(vm_config_parse_drive(&config, "y", &err), 0);
+    CHECK(vm_config_check(&config, &err) < 0);
+    config.rng = false;
+    CHECK_EQ(vm_config_check(&config, &err), 0);
+    config.kernel = NULL;
+    config.bios = "fw.bin";
+    config.initrd = "x.cpio";
+    CHECK(vm_config_check(&config, &err) < 0);
+}
+
+TEST_MAIN()
