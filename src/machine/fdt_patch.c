@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <libfdt.h>
 
+/* Offsets in the header (Devicetree Specification 0.4, 5.2). */
+enum { FDT_AT_SIZE = 4, FDT_AT_VERSION = 20 };
+
 #define FDT_PATCH_ROOM 1024 /* for /chosen, its property headers and their names */
 
 size_t fdt_patch_bound(const struct image_source *dtb, const struct fdt_patch *patch)
@@ -35,8 +38,13 @@ static int check(const struct image_source *dtb, struct err *err)
         return err_set(err, EINVAL,
                        "'%s' is not a flattened device tree: compile it with dtc -O dtb",
                        dtb->name);
-    if (be32_load(dtb->bytes + 4) > dtb->size)
+    if (be32_load(dtb->bytes + FDT_AT_SIZE) > dtb->size)
         return bad_tree(dtb, "cut short", err);
+    /* Older layouts have other names and sizes, with which libfdt 1.6 trips over a broken tree. */
+    if (be32_load(dtb->bytes + FDT_AT_VERSION) != FDT_LAST_SUPPORTED_VERSION)
+        return err_set(err, ENOTSUP,
+                       "device tree '%s' has version %u, not 17: compile it anew with dtc",
+                       dtb->name, be32_load(dtb->bytes + FDT_AT_VERSION));
     rc = fdt_check_full(dtb->bytes, dtb->size);
     return rc ? bad_tree(dtb, fdt_strerror(rc), err) : 0;
 }

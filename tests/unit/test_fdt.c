@@ -209,6 +209,8 @@ TEST(damaged_trees)
         check_refused(fdt, cut, "user.dtb");
     for (size_t cut = 64; cut < used; cut += 61)
         check_refused(fdt, cut, "cut short");
+    be32_store(fdt + 20, 2);
+    check_refused(fdt, used, "has version 2, not 17");
     free(big);
     free(fdt);
 }
