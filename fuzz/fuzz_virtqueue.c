@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Virtqueues behind the entropy, console and network devices: hostile rings and registers. */
+#include "device/virtio/console.h"
+#include "device/virtio/net.h"
+#include "device/virtio/rng.h"
+#include "fuzz/virtio_script.h"
+
+static struct virtio_rng rng;
+static struct virtio_console console;
+static struct virtio_net net;
+
+static void entropy_bytes(void *ctx, void *buf, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((u8 *)buf)[i] = (u8)i;
+}
+
+static void nothing(u8 arg)
+{
+}
+
+static void console_bytes(u8 arg)
+{
+    static u8 bytes[255];
+
+    for (u32 i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (u8)(arg + i % 4);
+    (void)virtio_console_receive(&console, bytes, arg);
+}
+
+static net_receive_fn receive;
+
+static void frame_back(void *ctx, const u8 *frame, size_t len)
+{
+    (void)receive(&net, frame, len);
+}
+
+static void frame_attach(void *ctx, net_receive_fn fn, void *device)
+{
+    receive = fn;
+}
+
+static void frame_in(u8 arg)
+{
+    static u8 frame[2048];
+
+    (void)receive(&net, frame, arg * 8u);
+    if (arg == 77)
+        virtio_net_set_link(&net, false);
+}
+
+static const struct chardev chardev;
+static const struct net link = {.send = frame_back, .attach = frame_attach};
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+    struct virtio_rng_config rng_config = {.entropy = {entropy_bytes, NULL}};
+    struct virtio_console_config console_config = {&chardev, 80, 25};
+    struct virtio_net_config net_config = {.net = &link};
+
+    switch (size ? data[0] >> 6 : 0) {
+    case 0:
+        virtio_rng_init(&rng, &rng_config);
+        script_run(virtio_rng_dev(&rng), nothing, data, size);
+        break;
+    case 1:
+        virtio_console_init(&console, &console_config);
+        script_run(virtio_console_dev(&console), console_bytes, data, size);
+        break;
+    default:
+        virtio_net_init(&net, &net_config);
+        script_run(virtio_net_dev(&net), frame_in, data, size);
+    }
+    return 0;
+}
