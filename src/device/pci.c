@@ -15,7 +15,7 @@
 
 enum { BAR_IO = 0x1, BAR_MEM64 = 0x4, BAR_PREFETCH = 0x8 };
 enum { STATUS_CAPABILITIES = 0x10, STATUS_ERRORS = 0xf900 };
-enum { COMMAND_PARITY = 0x40, COMMAND_SERR = 0x100 };
+enum { COMMAND_SERR = 0x100 };
 enum { FIRST_CAPABILITY = 0x40 };
 
 void pci_config_set(struct pci_function *pci, u32 offset, const void *bytes, const void *mask,
@@ -52,8 +52,8 @@ void pci_function_init(struct pci_function *pci, const struct pci_function_class
     config_set16(pci, PCI_VENDOR_ID, ids->vendor, 0);
     config_set16(pci, PCI_DEVICE_ID, ids->device, 0);
     config_set16(pci, PCI_COMMAND, 0,
-                 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | COMMAND_PARITY |
-                     COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+                 PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | COMMAND_SERR |
+                     PCI_COMMAND_INTX_DISABLE);
     le16_store(pci->w1c + PCI_STATUS, STATUS_ERRORS);
     config_set8(pci, PCI_REVISION_ID, ids->revision, 0);
     config_set8(pci, PCI_CLASS_PROG, (u8)ids->class_code, 0);
@@ -108,7 +108,7 @@ u32 pci_config_read(const struct pci_function *pci, u32 offset, u32 size)
     u32 value = 0;
 
     if (!range_within(offset, size, 0, PCI_CONFIG_SIZE))
-        return 0;
+        return UINT32_MAX;
     for (u32 i = 0; i < size; i++)
         value |= (u32)pci->config[offset + i] << (8 * i);
     return value;

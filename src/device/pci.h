@@ -5,7 +5,7 @@
 
 #include "base/types.h"
 
-#define PCI_CONFIG_SIZE 256 /* bytes; extended space reads 0 */
+#define PCI_CONFIG_SIZE 256 /* bytes, as of a conventional function: beyond it reads ones */
 #define PCI_BARS        6
 
 enum pci_config_offset {
