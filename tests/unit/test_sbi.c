@@ -7,6 +7,7 @@
 #include "sbi/sbi.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 enum {
@@ -75,7 +76,7 @@ static bool fake_clear_ipi(void *ctx, u32 hart)
     return atomic_exchange(&w.ipis[hart], 0) != 0;
 }
 
-static void fake_fence(void *ctx, u64 mask, const struct sbi_fence_range *range)
+static void fake_fence(void *ctx, u32 hart, u64 mask, const struct sbi_fence_range *range)
 {
     w.fences++;
     w.fence_mask = mask;
@@ -684,7 +685,7 @@ TEST(random_calls)
 }
 
 /* Two harts fight over starting hart 2, whose own thread starts and stops as it is told. */
-#define RACE_ROUNDS 20000
+#define RACE_ROUNDS 3000
 
 static _Atomic u32 race_start, race_won, race_done;
 
@@ -707,6 +708,8 @@ static void *race_starter(void *arg)
             race_won++;
         else
             CHECK(ERR(c) == SBI_ERR_ALREADY_AVAILABLE || ERR(c) == SBI_ERR_FAILED);
+        if (ERR(c) == SBI_ERR_ALREADY_AVAILABLE)
+            sched_yield(); /* the machine may have fewer cores than threads */
         CALL_ON(hart, EXT_IPI, 0, 4, 0);
         c = CALL_ON(hart, EXT_HSM, 2, 2);
         CHECK(c.value <= 3);
