@@ -341,8 +341,8 @@ static void put_pcie(struct tree *t)
 
 static void put_virtio(struct tree *t)
 {
-    /* From the last slot down, as QEMU lists them: Linux numbers its disks in this order. */
-    for (u32 slot = MACHINE_VIRTIO_MAX; slot-- > 0;) {
+    /* Linux numbers disks in the order of the nodes: slot 0 shall be vda. QEMU lists 7 first. */
+    for (u32 slot = 0; slot < MACHINE_VIRTIO_MAX; slot++) {
         u64 base = VIRT_VIRTIO_BASE + slot * VIRT_VIRTIO_SIZE;
 
         node_begin_at(t, "virtio_mmio", base);
