@@ -359,6 +359,8 @@ size_t uart16550_receive(struct uart16550 *uart, const u8 *bytes, size_t len)
 {
     size_t taken = 0;
 
+    if (!len)
+        return 0;
     device_lock(&uart->dev);
     while (taken < len && ring_count(&uart->rx) < rx_limit(uart))
         ring_put(&uart->rx, bytes[taken++]);
