@@ -22,9 +22,28 @@
 #include "machine/virt_fdt.h"
 #include "machine/virt_map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <libfdt.h>
 #include <stdlib.h>
+
+/* What the tree tells of the devices is what they are. */
+static_assert(VIRT_RAM_BASE == MACHINE_RAM_BASE, "one RAM");
+static_assert(VIRT_TEST_SIZE == FINISHER_SIZE && VIRT_RTC_SIZE == GOLDFISH_RTC_SIZE, "sizes");
+static_assert(VIRT_CLINT_SIZE == ACLINT_SIZE && VIRT_SSWI_SIZE == ACLINT_SSWI_SIZE, "sizes");
+static_assert(VIRT_PLIC_SIZE == PLIC_SIZE && VIRT_UART_SIZE == UART16550_SIZE, "sizes");
+static_assert(VIRT_FW_CFG_SIZE == FW_CFG_SIZE && MACHINE_FLASH_SIZE == CFI_FLASH_SIZE, "sizes");
+static_assert(VIRT_ECAM_SIZE == PCIE_HOST_ECAM_SIZE && VIRT_PIO_SIZE == PCIE_HOST_PIO_SIZE,
+              "sizes");
+static_assert(VIRT_MMIO32_SIZE == PCIE_HOST_MEM32_SIZE && VIRT_MMIO64_SIZE == PCIE_HOST_MEM64_SIZE,
+              "sizes");
+static_assert(VIRT_UART_CLOCK == UART16550_CLOCK_HZ && MACHINE_TIMEBASE_HZ == ACLINT_HZ, "clocks");
+static_assert((int)VIRT_IRQ_LAST == PLIC_SOURCES - 1, "sources");
+static_assert(2 * MACHINE_HARTS_MAX <= PLIC_CONTEXTS_MAX && MACHINE_HARTS_MAX <= ACLINT_HARTS_MAX,
+              "harts");
+static_assert((int)VIRT_FINISHER_PASS == FINISHER_PASS &&
+                  (int)VIRT_FINISHER_RESET == FINISHER_RESET,
+              "what the syscon nodes write");
 
 /* A virtio-mmio slot and what is plugged in. The ports are copies that outlive the device. */
 struct slot {
