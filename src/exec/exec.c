@@ -119,10 +119,23 @@ static bool wait_until_runnable(struct vcpu *v, bool *step)
     return !quit;
 }
 
+/* gdb expects to hear of a watched access after it was made. */
+static void complete_watched(struct hart *hart)
+{
+    struct debug_points *debug = hart->debug;
+
+    hart->debug = NULL;
+    (void)interp_run(hart, true);
+    hart->debug = debug;
+    mmu_flush(hart);
+}
+
 static void stop_for_debugger(struct vcpu *v, enum hart_exit why)
 {
     struct exec *exec = v->exec;
 
+    if (why == HART_EXIT_WATCH)
+        complete_watched(v->hart);
     pthread_mutex_lock(&exec->lock);
     v->held = true;
     v->step = false;
@@ -204,7 +217,6 @@ static int create_harts(struct exec *exec, struct err *err)
         hart->code = code_cache_create();
         if (!hart->code)
             return err_set(err, ENOMEM, "no host memory for hart %u; use a smaller --smp", i);
-        hart_reset(hart, 0);
     }
     env->harts = exec->harts;
     env->hart_count = exec->count;

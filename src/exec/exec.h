@@ -24,7 +24,7 @@ struct exec_config {
     void *ctx;
 };
 
-/* 0 or -errno. The harts are in reset, stopped and paused once. */
+/* 0 or -errno. The harts are stopped, paused once, and to be reset before they are started. */
 MUST_CHECK int exec_create(struct exec **exec, const struct exec_config *config, struct err *err);
 
 /* Ends the threads and frees the harts. */

@@ -257,14 +257,12 @@ static inline u64 rem_signed(u64 a, u64 b)
         if (!fn(hart, insn)) \
             goto exception;  \
     } while (0)
-/* A CSR write may have made an interrupt takeable. */
-#define SYSTEM_CSR(fn)                                                           \
-    do {                                                                         \
-        SYSTEM(fn);                                                              \
-        if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed))) { \
-            target = PC + LEN;                                                   \
-            goto jump;                                                           \
-        }                                                                        \
+/* A CSR write may have changed the translation of fetches or made an interrupt takeable. */
+#define SYSTEM_CSR(fn)     \
+    do {                   \
+        SYSTEM(fn);        \
+        target = PC + LEN; \
+        goto jump;         \
     } while (0)
 #define SYSTEM_JUMP(fn)    \
     do {                   \

@@ -39,7 +39,7 @@ void sbi_send_fence(struct sbi *sbi, u32 hart, u64 harts, struct sbi_fence_range
         pmu_count(sbi, hart, fence_events[range.kind].sent);
         pmu_count(sbi, i, fence_events[range.kind].received);
     }
-    sbi->platform->remote_fence(sbi->ctx, harts, &range);
+    sbi->platform->remote_fence(sbi->ctx, hart, harts, &range);
 }
 
 bool sbi_rfence_probe(const struct sbi *sbi, u64 id)

@@ -52,10 +52,11 @@ struct sbi_platform {
     void (*send_ipi)(void *ctx, u32 hart);            /* sets SSIP */
     bool (*clear_ipi)(void *ctx, u32 hart);           /* optional; clears SSIP, true: it was set */
     /*
-     * Done on every hart of mask (bit n: hart n; the caller perhaps among them) before it returns.
+     * Done on every hart of mask (bit n: hart n; hart, the caller, perhaps among them) before it
+     * returns.
      * range is normalized: size UINT64_MAX with start 0 for all addresses, never 0, never wraps.
      */
-    void (*remote_fence)(void *ctx, u64 mask, const struct sbi_fence_range *range);
+    void (*remote_fence)(void *ctx, u32 hart, u64 mask, const struct sbi_fence_range *range);
     /*
      * Starts a stopped hart in S-mode at pc with a0 = hart, a1 = opaque, satp = 0, SIE = 0 and
      * nothing cached of earlier translations. Once it runs, the platform calls sbi_hart_started.

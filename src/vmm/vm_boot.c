@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a VM boots: images into RAM, the device tree beside them, harts at their first pc. */
+#include "vmm/vm_state.h"
+
+#include "host/entropy.h"
+#include "host/file.h"
+#include "host/scope.h"
+#include "machine/fdt_patch.h"
+#include "rv/code_cache.h"
+#include "rv/mmu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define FILE_SIZE_MAX (4 * GIB)
+#define FLASH_ENTRY   UINT64_C(0x20000000)
+
+static bool has_firmware(const struct vm_config *config)
+{
+    return config->bios && __builtin_strcmp(config->bios, "none");
+}
+
+static int read_image(const char *what, const char *path, struct image_source *source,
+                      struct err *err)
+{
+    u8 *bytes;
+    u64 size;
+    int r = file_read(what, path, FILE_SIZE_MAX, &bytes, &size, err);
+
+    if (!r)
+        *source = (struct image_source){path, bytes, size};
+    return r;
+}
+
+static void free_files(struct boot_files *files)
+{
+    free((void *)files->firmware.bytes);
+    free((void *)files->kernel.bytes);
+    free((void *)files->initrd.bytes);
+}
+
+int vm_load_images(struct vm *vm, struct err *err)
+{
+    const struct vm_config *c = vm->config;
+    struct boot_files files = {0};
+    int r = 0;
+
+    if (!has_firmware(c) && !c->kernel && vm->flash[0])
+        return 0;
+    if (has_firmware(c))
+        r = read_image("--bios", c->bios, &files.firmware, err);
+    if (!r && c->kernel)
+        r = read_image("--kernel", c->kernel, &files.kernel, err);
+    if (!r && c->initrd)
+        r = read_image("--initrd", c->initrd, &files.initrd, err);
+    if (!r)
+        r = boot_plan_load(&vm->plan, &files, &vm->gmem, MACHINE_RAM_BASE, err);
+    free_files(&files);
+    return r;
+}
+
+static int patch_user_dtb(struct vm *vm, struct err *err)
+{
+    struct image_source source = {0};
+    u8 seed[32];
+    struct fdt_patch patch = {
+        .bootargs = vm->config->append,
+        .initrd = vm->plan.initrd,
+        .initrd_size = vm->plan.initrd_size,
+        .seed = seed,
+        .seed_size = sizeof(seed),
+    };
+    struct entropy entropy = host_entropy();
+    size_t bound;
+    int r = read_image("--dtb", vm->config->dtb, &source, err);
+
+    if (r)
+        return r;
+    entropy_fill(&entropy, seed, sizeof(seed));
+    bound = fdt_patch_bound(&source, &patch);
+    free(vm->user_dtb);
+    vm->user_dtb = malloc(bound);
+    if (!vm->user_dtb)
+        r = err_set(err, ENOMEM, "--dtb: no host memory for '%s'", vm->config->dtb);
+    else
+        r = fdt_patch_apply(&source, &patch, vm->user_dtb, bound, &vm->user_dtb_size, err);
+    free((void *)source.bytes);
+    return r;
+}
+
+const void *vm_boot_dtb(struct vm *vm, size_t *size)
+{
+    if (!vm->user_dtb)
+        return machine_dtb(vm->machine, size);
+    *size = vm->user_dtb_size;
+    return vm->user_dtb;
+}
+
+static void start_with_firmware(struct vm *vm, gpa_t entry)
+{
+    gpa_t rom = machine_boot_rom(vm->machine, entry, vm->plan.dtb, vm->plan.kernel_entry);
+
+    for (u32 i = 0; i < vm->config->hart_count; i++) {
+        hart_reset(exec_hart(vm->exec, i), rom);
+        exec_hart_start(vm->exec, i);
+    }
+}
+
+static int start_supervisor(struct vm *vm, struct err *err)
+{
+    int r = vm_platform_sbi(vm, err);
+
+    if (r)
+        return r;
+    for (u32 i = 0; i < vm->config->hart_count; i++)
+        hart_reset(exec_hart(vm->exec, i), 0);
+    hart_enter_supervisor(exec_hart(vm->exec, 0), vm->plan.kernel_entry, vm->plan.dtb);
+    exec_hart_start(vm->exec, 0);
+    return 0;
+}
+
+int vm_boot(struct vm *vm, struct err *err)
+{
+    bool from_flash = !vm->plan.firmware_entry && !vm->plan.kernel_entry;
+    const void *dtb;
+    size_t size;
+    int r = 0;
+
+    if (from_flash)
+        vm->plan = (struct boot_plan){.ram = MACHINE_RAM_BASE, .ram_size = vm->ram.size};
+    if (vm->config->dtb)
+        r = patch_user_dtb(vm, err);
+    if (r)
+        return r;
+    dtb = vm_boot_dtb(vm, &size);
+    r = boot_plan_dtb(&vm->plan, vm->config->dtb ? vm->config->dtb : "the device tree", dtb, size,
+                      &vm->gmem, err);
+    if (r)
+        return r;
+    for (u32 i = 0; i < vm->config->hart_count; i++) {
+        exec_hart_halt(vm->exec, i);
+        code_cache_flush(exec_hart(vm->exec, i));
+        mmu_flush(exec_hart(vm->exec, i));
+    }
+    if (from_flash)
+        start_with_firmware(vm, FLASH_ENTRY);
+    else if (vm->plan.firmware_entry)
+        start_with_firmware(vm, vm->plan.firmware_entry);
+    else
+        r = start_supervisor(vm, err);
+    return r;
+}

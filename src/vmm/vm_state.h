@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The state of a VM, for the files of vmm that share it. */
+#ifndef COSM_VMM_VM_STATE_H
+#define COSM_VMM_VM_STATE_H
+
+#include "exec/exec.h"
+#include "host/clock.h"
+#include "host/console.h"
+#include "host/log.h"
+#include "host/loop.h"
+#include "host/memory.h"
+#include "host/signals.h"
+#include "machine/boot_plan.h"
+#include "machine/machine.h"
+#include "net/loopback.h"
+#include "port/lock.h"
+#include "rv/debug.h"
+#include "sbi/sbi.h"
+#include "vmm/gdb.h"
+#include "vmm/vm.h"
+
+/* A hart's own timer comparator, stimecmp. */
+struct vm_timer {
+    struct lock lock; /* of time, and of the wire that follows from it */
+    u64 time;         /* mtime units */
+    struct timer_port port;
+};
+
+/* Whose interrupt inputs a board's irq_line drives. */
+struct vm_wires {
+    struct vm *vm;
+    u32 hart;
+};
+
+/* How a guest asked for the end; set on a hart's thread, read on the loop. */
+struct vm_end {
+    bool asked;
+    enum machine_exit how;
+    u32 code;
+};
+
+struct vm {
+    const struct vm_config *config;
+    struct isa isa;
+    char isa_text[1024], isa_list[1024];
+
+    struct log_sink *log_sink;
+    const struct log *log;
+    struct host_clock clock;
+    struct loop *loop;
+    struct signals *signals;
+    struct console *console;
+    struct chardev console_port;
+
+    struct host_memory ram;
+    u8 *flash[2];
+    struct gmem gmem;
+    struct hart_env env;
+    struct exec *exec;
+    struct vm_timer timer[VM_HARTS_MAX];
+    struct vm_wires wires[VM_HARTS_MAX];
+
+    struct blk *blk[VM_DRIVES_MAX];
+    struct loopback loopback[VM_NETS_MAX];
+    u32 virtio_console_slot;
+    struct machine *machine;
+    struct boot_plan plan;
+    void *user_dtb; /* patched, or NULL */
+    size_t user_dtb_size;
+
+    struct sbi *sbi; /* NULL: M-mode firmware serves */
+    struct gdb *gdb;
+    struct gdb_target gdb_target;
+    struct gdb_csr *gdb_csrs;
+    struct debug_points points;
+    bool standing;    /* paused for the debugger */
+    bool stop_posted; /* under end_lock */
+    u32 stop_hart;
+    enum hart_exit stop_why;
+
+    struct lock end_lock;
+    struct vm_end end;
+    int status;
+};
+
+/* vm_boot.c: reads the images into RAM (vm->plan); before the machine is made. */
+MUST_CHECK int vm_load_images(struct vm *vm, struct err *err);
+/* Places the device tree and sets the harts to where they start. All harts are paused. */
+MUST_CHECK int vm_boot(struct vm *vm, struct err *err);
+const void *vm_boot_dtb(struct vm *vm, size_t *size);
+
+/* vm_platform.c: the harts' and the SBI's way to the rest of the VM. */
+void vm_platform_env(struct vm *vm);
+void vm_platform_timers(struct vm *vm);
+MUST_CHECK int vm_platform_sbi(struct vm *vm, struct err *err);
+/* exec's callbacks: a hart came to rest after an SBI stop or suspend, woke from suspend. */
+void vm_hart_at_rest(void *ctx, struct hart *hart);
+void vm_hart_woke(void *ctx, struct hart *hart);
+/* The VM is to end or reboot: the hart asks, the loop does it. Any thread. */
+void vm_ask_end(struct vm *vm, enum machine_exit how, u32 code);
+/* On the loop; in vm.c. */
+void vm_end_posted(void *ctx);
+/* Power-on state everywhere, images read anew. All harts are paused; in vm.c. */
+MUST_CHECK int vm_reset(struct vm *vm, struct err *err);
+
+/* vm_debug.c */
+MUST_CHECK int vm_debug_create(struct vm *vm, struct err *err);
+void vm_debug_destroy(struct vm *vm);
+/* exec's callback. */
+void vm_debug_hart_stopped(void *ctx, struct hart *hart, enum hart_exit why);
+
+/* vm_stats.c: writes counters to standard error, as text or JSON. */
+void vm_stats_print(struct vm *vm, u64 elapsed_ns);
+
+#endif

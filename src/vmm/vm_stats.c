@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a run did, for --stats: counters summed over harts, as text or JSON on standard error. */
+#include "vmm/vm_state.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+struct stat_line {
+    const char *name, *text;
+    u64 value;
+};
+
+static u64 resident_kib(void)
+{
+    unsigned long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lu %lu", &size, &resident) != 2)
+        resident = 0;
+    (void)fclose(f);
+    return (u64)resident * 4;
+}
+
+static u64 cpu_ns(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return ((u64)u.ru_utime.tv_sec + (u64)u.ru_stime.tv_sec) * 1000000000 +
+           ((u64)u.ru_utime.tv_usec + (u64)u.ru_stime.tv_usec) * 1000;
+}
+
+static u64 sum(struct vm *vm, size_t offset)
+{
+    u64 total = 0;
+
+    for (u32 i = 0; i < vm->config->hart_count; i++)
+        total += *(const u64 *)(const void *)((const char *)exec_hart(vm->exec, i) + offset);
+    return total;
+}
+
+#define SUM(field) sum(vm, offsetof(struct hart, field))
+
+static void print_text(const struct stat_line *line, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "%-38s %lu\n", line[i].text, (unsigned long)line[i].value);
+}
+
+static void print_json(const struct stat_line *line, size_t count)
+{
+    fputc('{', stderr);
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "%s\"%s\": %lu", i ? ", " : "", line[i].name, (unsigned long)line[i].value);
+    fputs("}\n", stderr);
+}
+
+void vm_stats_print(struct vm *vm, u64 elapsed_ns)
+{
+    u64 insns = SUM(insns), cpu = cpu_ns();
+    const struct stat_line line[] = {
+        {"elapsed_us", "elapsed, us", elapsed_ns / 1000},
+        {"cpu_us", "host CPU time, us", cpu / 1000},
+        {"resident_kib", "resident memory, KiB", resident_kib()},
+        {"instructions", "instructions", insns},
+        {"instructions_per_cpu_us", "million instructions per CPU second",
+         insns / (cpu / 1000 ? cpu / 1000 : 1)},
+        {"traps", "exceptions", SUM(stats.traps)},
+        {"interrupts", "interrupts", SUM(stats.interrupts)},
+        {"tlb_fills", "TLB fills", SUM(stats.tlb_fills)},
+        {"tlb_flushes", "TLB flushes", SUM(stats.tlb_flushes)},
+        {"slow_accesses", "memory accesses off the fast path", SUM(stats.slow_accesses)},
+        {"mmio", "device accesses", SUM(stats.mmio)},
+        {"code_pages", "code pages decoded", SUM(stats.code_pages)},
+        {"code_drops", "code pages dropped at fences", SUM(stats.code_drops)},
+    };
+
+    if (vm->config->stats == VM_STATS_JSON)
+        print_json(line, ARRAY_SIZE(line));
+    else
+        print_text(line, ARRAY_SIZE(line));
+}
