@@ -92,6 +92,14 @@ int vm_config_parse_smp(struct vm_config *config, const char *value, struct err 
     return 0;
 }
 
+int vm_config_parse_machine(struct vm_config *config, const char *value, struct err *err)
+{
+    if (strcmp(value, "virt"))
+        return err_set(err, EINVAL, "'%s' is not a board; give virt", value);
+    config->machine = value;
+    return 0;
+}
+
 int vm_config_parse_engine(struct vm_config *config, const char *value, struct err *err)
 {
     if (strcmp(value, "interp"))

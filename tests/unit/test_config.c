@@ -83,6 +83,8 @@ TEST(words)
     vm_config_init(&config);
     CHECK_EQ(vm_config_parse_engine(&config, "interp", &err), 0);
     CHECK(refused(vm_config_parse_engine, "kvm", "interp"));
+    CHECK_EQ(vm_config_parse_machine(&config, "virt", &err), 0);
+    CHECK(refused(vm_config_parse_machine, "sifive_u", "virt"));
     CHECK_EQ(vm_config_parse_console(&config, "virtio", &err), 0);
     CHECK_EQ(config.console, VM_CONSOLE_VIRTIO);
     CHECK(refused(vm_config_parse_console, "vga", "uart or virtio"));

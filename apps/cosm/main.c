@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cosm: the hosted hypervisor's command. */
+#include "help.h"
+#include "host/file.h"
+#include "vmm/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int fail(const struct err *err, int status)
+{
+    fprintf(stderr, "cosm: %s\n", err->msg);
+    return status;
+}
+
+static int dump_dtb(struct vm *vm, const char *path, struct err *err)
+{
+    size_t size;
+    const void *dtb = vm_dtb(vm, &size);
+
+    return file_write("--dump-dtb", path, dtb, size, err);
+}
+
+static int run(const struct vm_config *config)
+{
+    struct err err = {""};
+    struct vm *vm = NULL;
+    int status = vm_create(&vm, config, &err);
+
+    if (status < 0)
+        return fail(&err, EXIT_FAILED);
+    status = config->dump_dtb ? dump_dtb(vm, config->dump_dtb, &err) : vm_run(vm, &err);
+    vm_destroy(vm); /* the terminal is the user's again before a message */
+    return status < 0 ? fail(&err, EXIT_FAILED) : status;
+}
+
+static void help(const struct options *options)
+{
+    /* 'cosm run --help' asks about run; 'cosm help' about what follows. */
+    enum command_id topic = options->command;
+
+    if (options->command == COMMAND_HELP && !options->help)
+        topic = options->topic;
+    if (options->format == FORMAT_BASH)
+        completion_print();
+    else if (options->format == FORMAT_MAN)
+        manual_print(topic);
+    else
+        help_print(topic);
+}
+
+/* A full disk or a closed pipe must not look like success. */
+static int flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fprintf(stderr, "cosm: cannot write to standard output: %s\n", strerror(errno));
+    return EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options; /* large for a stack: paths lie within */
+    struct err err = {""};
+
+    if (options_parse(&options, argc, argv, &err) < 0)
+        return fail(&err, EXIT_USAGE);
+    if (options.help || (options.command == COMMAND_HELP && !options.version)) {
+        help(&options);
+        return flush();
+    }
+    if (options.version || options.command == COMMAND_VERSION) {
+        printf("cosm %s\n", COSM_VERSION);
+        return flush();
+    }
+    return run(&options.config);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The command line: the tables made from options.def, and the parser over them. */
+#include "options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SECTION(id, title)
+#define OPTION(commands, name, key, argument, fallback, section, completion, action, help)
+#define EXAMPLE(command, line, what)
+#define COMMAND(id, name, arguments, summary, description) {name, arguments, summary, description},
+const struct command_info command_table[COMMAND_NONE] = {
+#include "options.def"
+};
+#undef COMMAND
+#undef SECTION
+
+#define COMMAND(id, name, arguments, summary, description)
+#define SECTION(id, title) title,
+const char *const section_table[SECTION_HIDDEN] = {
+#include "options.def"
+};
+#undef SECTION
+#undef OPTION
+
+#define SECTION(id, title)
+#define STRING(field)                                             \
+    {                                                             \
+        ACT_STRING, offsetof(struct vm_config, field), NULL, NULL \
+    }
+#define FLAG(field)                                             \
+    {                                                           \
+        ACT_FLAG, offsetof(struct vm_config, field), NULL, NULL \
+    }
+#define PARSE(fn)              \
+    {                          \
+        ACT_PARSE, 0, fn, NULL \
+    }
+#define PRESET(fn, value)        \
+    {                            \
+        ACT_PRESET, 0, fn, value \
+    }
+#define ACTION(kind)        \
+    {                       \
+        kind, 0, NULL, NULL \
+    }
+#define OPTION(commands, name, key, argument, fallback, section, completion, action, help) \
+    {commands, name, key, argument, fallback, section, completion, action, help},
+const struct option_info option_table[] = {
+#include "options.def"
+};
+#undef OPTION
+#undef EXAMPLE
+const size_t option_count = ARRAY_SIZE(option_table);
+
+#define OPTION(commands, name, key, argument, fallback, section, completion, action, help)
+#define EXAMPLE(command, line, what) {COMMAND_##command, line, what},
+const struct example_info example_table[] = {
+#include "options.def"
+};
+const size_t example_count = ARRAY_SIZE(example_table);
+
+const char *completion_words(enum completion completion)
+{
+    switch (completion) {
+    case COMPLETE_SIZE:
+        return "128M 256M 512M 1G 2G 4G";
+    case COMPLETE_HARTS:
+        return "1 2 4 8";
+    case COMPLETE_CPU:
+        return "rv64";
+    case COMPLETE_ENGINE:
+        return "interp";
+    case COMPLETE_MACHINE:
+        return "virt";
+    case COMPLETE_NET:
+        return "null loopback";
+    case COMPLETE_CONSOLE:
+        return "uart virtio";
+    case COMPLETE_SWITCH:
+        return "on off";
+    case COMPLETE_LOG:
+        return "error warn info debug";
+    case COMPLETE_STATS:
+        return "text json";
+    case COMPLETE_NONE:
+    case COMPLETE_FILE:
+        break;
+    }
+    return "";
+}
+
+bool option_is_optional_argument(const struct option_info *option)
+{
+    return option->argument && option->argument[0] == '[';
+}
+
+/* Edit distance with swaps of neighbours, for words of at most DISTANCE_MAX characters. */
+#define DISTANCE_MAX 24
+
+static u32 min3(u32 a, u32 b, u32 c)
+{
+    u32 ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+static u32 word_distance(const char *a, size_t alen, const char *b, size_t blen)
+{
+    u32 row[3][DISTANCE_MAX + 1];
+
+    if (alen > DISTANCE_MAX || blen > DISTANCE_MAX)
+        return UINT32_MAX;
+    for (u32 j = 0; j <= blen; j++)
+        row[0][j] = j;
+    for (u32 i = 1; i <= alen; i++) {
+        u32 *above2 = row[(i + 1) % 3], *above = row[(i - 1) % 3], *here = row[i % 3];
+
+        here[0] = i;
+        for (u32 j = 1; j <= blen; j++) {
+            here[j] = min3(above[j] + 1, here[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                here[j] = min3(here[j], above2[j - 2] + 1, UINT32_MAX);
+        }
+    }
+    return row[alen % 3][blen];
+}
+
+/* Near enough to be meant: about a third of the letters may be wrong; a beginning counts as one. */
+static bool word_is_near(const char *word, size_t len, const char *name, u32 *best)
+{
+    size_t name_len = strlen(name);
+    u32 distance = word_distance(word, len, name, name_len);
+
+    if (len >= 2 && len < name_len && !strncmp(word, name, len))
+        distance = 1;
+    if (distance > (len > name_len ? len : name_len) / 3 + 1 || distance >= len ||
+        distance >= *best)
+        return false;
+    *best = distance;
+    return true;
+}
+
+static const char *nearest_option(u32 command, const char *word, size_t len)
+{
+    const char *nearest = NULL;
+    u32 best = UINT32_MAX;
+
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_info *o = &option_table[i];
+
+        if (o->commands & command && o->section != SECTION_HIDDEN &&
+            word_is_near(word, len, o->name, &best))
+            nearest = o->name;
+    }
+    return nearest;
+}
+
+static const char *nearest_command(const char *word)
+{
+    const char *nearest = NULL;
+    u32 best = UINT32_MAX;
+
+    for (size_t i = 0; i < COMMAND_NONE; i++) {
+        if (word_is_near(word, strlen(word), command_table[i].name, &best))
+            nearest = command_table[i].name;
+    }
+    return nearest;
+}
+
+static enum command_id command_find(const char *name)
+{
+    u32 i;
+
+    for (i = 0; i < COMMAND_NONE; i++) {
+        if (!strcmp(command_table[i].name, name))
+            break;
+    }
+    return (enum command_id)i;
+}
+
+static int command_unknown(const char *name, struct err *err)
+{
+    const char *nearest = nearest_command(name);
+
+    if (nearest)
+        return err_set(err, EINVAL, "unknown command '%.64s'; did you mean %s?", name, nearest);
+    return err_set(err, EINVAL, "unknown command '%.64s'; 'cosm --help' lists what there is", name);
+}
+
+struct parser {
+    struct options *options;
+    u32 command; /* its bit */
+    char **arg;  /* what is left, up to NULL */
+};
+
+static const struct option_info *option_find(u32 command, const char *name, size_t len)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_info *o = &option_table[i];
+
+        if (o->commands & command && strlen(o->name) == len && !memcmp(o->name, name, len))
+            return o;
+    }
+    return NULL;
+}
+
+static const struct option_info *option_find_key(u32 command, char key)
+{
+    for (size_t i = 0; i < option_count; i++) {
+        if (option_table[i].commands & command && key && option_table[i].key == key)
+            return &option_table[i];
+    }
+    return NULL;
+}
+
+static int option_unknown(const struct parser *p, const char *arg, struct err *err)
+{
+    const char *name = arg + strspn(arg, "-");
+    size_t len = strcspn(name, "=");
+    int dashes = (int)(name - arg), shown = (int)(len < 64 ? len : 64);
+    const char *nearest = nearest_option(p->command, name, len);
+    const char *command =
+        p->options->command == COMMAND_NONE ? NULL : command_table[p->options->command].name;
+
+    if (!command && option_find(CMD_RUN, name, len))
+        return err_set(err, EINVAL, "'%.*s%.*s' belongs to a command; say 'cosm run %.*s%.*s'",
+                       dashes, arg, shown, name, dashes, arg, shown, name);
+    if (nearest)
+        return err_set(err, EINVAL, "unknown option '%.*s%.*s'; did you mean --%s?", dashes, arg,
+                       shown, name, nearest);
+    return err_set(err, EINVAL, "unknown option '%.*s%.*s'; 'cosm %s%s--help' lists what there is",
+                   dashes, arg, shown, name, command ? command : "", command ? " " : "");
+}
+
+static int format_parse(struct options *options, const char *value, struct err *err)
+{
+    static const char *const names[] = {"text", "man", "bash"};
+
+    for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(value, names[i])) {
+            options->format = (enum help_format)i;
+            return 0;
+        }
+    }
+    return err_set(err, EINVAL, "'%.64s' is not a format; give text, man or bash", value);
+}
+
+static int option_act(struct parser *p, const struct action *action, const char *value,
+                      struct err *err)
+{
+    struct vm_config *config = &p->options->config;
+    char *field = (char *)config + action->offset;
+
+    switch (action->kind) {
+    case ACT_NOTHING:
+        return 0;
+    case ACT_STRING:
+        *(const char **)(void *)field = value;
+        return 0;
+    case ACT_FLAG:
+        *(bool *)(void *)field = true;
+        return 0;
+    case ACT_PARSE:
+        return action->parse(config, value, err);
+    case ACT_PRESET:
+        return action->parse(config, action->preset, err);
+    case ACT_FORMAT:
+        return format_parse(p->options, value, err);
+    case ACT_HELP:
+        p->options->help = true;
+        return 0;
+    case ACT_VERSION:
+        p->options->version = true;
+        return 0;
+    }
+    return 0;
+}
+
+/* value: what was attached to the option (--name=value, -mvalue), or NULL. */
+static int option_take(struct parser *p, const struct option_info *o, const char *value,
+                       struct err *err)
+{
+    struct err reason;
+    int rc;
+
+    if (!o->argument && value)
+        return err_set(err, EINVAL, "--%s takes no value, but got '%.64s'", o->name, value);
+    if (option_is_optional_argument(o) && !value)
+        value = *p->arg && **p->arg != '-' ? *p->arg++ : "";
+    else if (o->argument && !value)
+        value = *p->arg ? *p->arg++ : NULL;
+    if (o->argument && (!value || (!*value && !option_is_optional_argument(o) &&
+                                   o->action.offset != offsetof(struct vm_config, append))))
+        return err_set(err, EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->argument);
+    rc = option_act(p, &o->action, value, &reason);
+    if (rc)
+        return err_set(err, -rc, "--%s: %s", o->name, reason.msg);
+    return 0;
+}
+
+/* "-m", "-m512M", and QEMU's "-kernel". */
+static int option_parse_short(struct parser *p, const char *arg, struct err *err)
+{
+    size_t len = strcspn(arg + 1, "=");
+    const struct option_info *o = len > 1 ? option_find(p->command, arg + 1, len) : NULL;
+
+    if (o)
+        return option_take(p, o, arg[1 + len] ? arg + len + 2 : NULL, err);
+    o = option_find_key(p->command, arg[1]);
+    if (!o || (arg[2] && !o->argument))
+        return option_unknown(p, arg, err);
+    /* -kernal is a slip of the pen, not the kernel 'ernal'. */
+    if (arg[2] && arg[2] >= 'a' && nearest_option(p->command, arg + 1, len))
+        return option_unknown(p, arg, err);
+    return option_take(p, o, arg[2] ? arg + 2 + (arg[2] == '=') : NULL, err);
+}
+
+static int option_parse(struct parser *p, const char *arg, struct err *err)
+{
+    const struct option_info *o;
+    size_t len;
+
+    if (arg[1] != '-')
+        return option_parse_short(p, arg, err);
+    len = strcspn(arg + 2, "=");
+    o = option_find(p->command, arg + 2, len);
+    if (!o)
+        return option_unknown(p, arg, err);
+    return option_take(p, o, arg[2 + len] ? arg + len + 3 : NULL, err);
+}
+
+static int operand_parse(struct parser *p, const char *arg, struct err *err)
+{
+    struct options *options = p->options;
+
+    if (options->command == COMMAND_HELP && options->topic == COMMAND_NONE) {
+        options->topic = command_find(arg);
+        return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
+    }
+    if (options->command == COMMAND_RUN)
+        return err_set(err, EINVAL,
+                       "'%.64s' stands alone; say what it is: --kernel, --bios or --drive %.64s",
+                       arg, arg);
+    return err_set(err, EINVAL, "'%.64s' is one argument too many", arg);
+}
+
+static int options_parse_rest(struct parser *p, struct err *err)
+{
+    bool only_operands = false;
+
+    while (*p->arg) {
+        const char *arg = *p->arg++;
+        int rc;
+
+        if (!only_operands && !strcmp(arg, "--")) {
+            only_operands = true;
+            continue;
+        }
+        if (only_operands || arg[0] != '-' || !arg[1])
+            rc = operand_parse(p, arg, err);
+        else
+            rc = option_parse(p, arg, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int options_parse(struct options *options, int argc, char **argv, struct err *err)
+{
+    struct parser p = {options, CMD_NONE, argv + (argc > 0)};
+    int rc;
+
+    memset(options, 0, sizeof(*options));
+    vm_config_init(&options->config);
+    options->command = options->topic = COMMAND_NONE;
+    if (*p.arg && **p.arg != '-') {
+        options->command = command_find(*p.arg);
+        if (options->command == COMMAND_NONE)
+            return command_unknown(*p.arg, err);
+        p.command = 1u << options->command;
+        p.arg++;
+    }
+    rc = options_parse_rest(&p, err);
+    if (rc || options->help || options->version)
+        return rc;
+    if (options->command == COMMAND_NONE)
+        return err_set(err, EINVAL, "no command given; try 'cosm run' or 'cosm --help'");
+    return options->command == COMMAND_RUN ? vm_config_check(&options->config, err) : 0;
+}

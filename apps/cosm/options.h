@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The command line: the tables made from options.def, and the parser over them. */
+#ifndef COSM_APPS_OPTIONS_H
+#define COSM_APPS_OPTIONS_H
+
+#include "base/err.h"
+#include "vmm/config.h"
+
+enum command_id {
+#define COMMAND(id, name, arguments, summary, description) COMMAND_##id,
+#define SECTION(id, title)
+#define OPTION(commands, name, key, argument, fallback, section, completion, action, help)
+#define EXAMPLE(command, line, what)
+#include "options.def"
+#undef COMMAND
+#undef SECTION
+    COMMAND_NONE,
+};
+
+enum section_id {
+#define COMMAND(id, name, arguments, summary, description)
+#define SECTION(id, title) SECTION_##id,
+#include "options.def"
+#undef COMMAND
+#undef SECTION
+#undef OPTION
+#undef EXAMPLE
+    SECTION_HIDDEN,
+};
+
+/* Commands that an option belongs to, ORed; CMD_NONE: it stands without a command. */
+enum {
+    CMD_RUN = 1 << COMMAND_RUN,
+    CMD_HELP = 1 << COMMAND_HELP,
+    CMD_VERSION = 1 << COMMAND_VERSION,
+    CMD_NONE = 1 << COMMAND_NONE,
+    CMD_ALL = CMD_RUN | CMD_HELP | CMD_VERSION | CMD_NONE,
+};
+
+enum completion {
+    COMPLETE_NONE,
+    COMPLETE_FILE,
+    COMPLETE_SIZE,
+    COMPLETE_HARTS,
+    COMPLETE_CPU,
+    COMPLETE_ENGINE,
+    COMPLETE_MACHINE,
+    COMPLETE_NET,
+    COMPLETE_CONSOLE,
+    COMPLETE_SWITCH,
+    COMPLETE_LOG,
+    COMPLETE_STATS,
+};
+
+enum action_kind {
+    ACT_NOTHING,
+    ACT_STRING, /* the value itself, at offset in struct vm_config */
+    ACT_FLAG,   /* true, at offset */
+    ACT_PARSE,  /* parse(value) */
+    ACT_PRESET, /* parse(preset) */
+    ACT_FORMAT,
+    ACT_HELP,
+    ACT_VERSION,
+};
+
+struct action {
+    enum action_kind kind;
+    size_t offset;
+    vm_config_parse_fn parse;
+    const char *preset;
+};
+
+struct command_info {
+    const char *name;
+    const char *arguments;
+    const char *summary;
+    const char *description;
+};
+
+struct option_info {
+    u32 commands;
+    const char *name;
+    char key;
+    const char *argument; /* NULL: none; "[...]": may be left out */
+    const char *fallback; /* shown as the default; NULL: none */
+    enum section_id section;
+    enum completion completion;
+    struct action action;
+    const char *help;
+};
+
+struct example_info {
+    enum command_id command;
+    const char *line;
+    const char *what;
+};
+
+extern const struct command_info command_table[COMMAND_NONE];
+extern const char *const section_table[SECTION_HIDDEN];
+extern const struct option_info option_table[];
+extern const size_t option_count;
+extern const struct example_info example_table[];
+extern const size_t example_count;
+
+enum help_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH };
+
+/* What a command line asks for. */
+struct options {
+    enum command_id command;
+    enum command_id topic; /* of help */
+    bool help;             /* --help with any command */
+    bool version;
+    enum help_format format;
+    struct vm_config config;
+};
+
+/* 0, or -EINVAL and the sentence: a usage error. Values stay in argv. */
+MUST_CHECK int options_parse(struct options *options, int argc, char **argv, struct err *err);
+
+/* The words that a value of this kind may begin with, between spaces; "": none to tell. */
+const char *completion_words(enum completion completion);
+
+bool option_is_optional_argument(const struct option_info *option);
+
+#endif
