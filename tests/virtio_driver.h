@@ -53,7 +53,7 @@ struct driver_queue {
 
 struct driver {
     struct gmem gmem;
-    u64 written; /* bytes that the device told of */
+    _Atomic u64 written; /* bytes that were told of */
     struct fake_irq irq;
     struct fake_log log_lines;
     struct log log;
@@ -211,7 +211,7 @@ static inline void driver_publish(struct driver *d, struct driver_queue *q, u16 
 {
     le16_store(driver_at(d, q->driver + 4 + 2 * (u64)(q->avail % q->size)), head);
     q->avail++;
-    le16_store(driver_at(d, q->driver + 2), q->avail);
+    ASSERT(gmem_store16_release(&d->gmem, q->driver + 2, q->avail));
 }
 
 static inline u16 driver_seg_flags(const struct driver_seg *seg, bool more)
@@ -258,7 +258,7 @@ static inline u16 driver_offer_packed(struct driver *d, struct driver_queue *q,
             q->avail_wrap = !q->avail_wrap;
         }
     }
-    le16_store(driver_at(d, q->desc + 16 * (u64)head + 14), head_flags);
+    ASSERT(gmem_store16_release(&d->gmem, q->desc + 16 * (u64)head + 14, head_flags));
     q->next_desc = at;
     return id;
 }
@@ -308,7 +308,8 @@ static inline bool driver_used(struct driver *d, u32 queue, u16 *id, u32 *len)
     *id = 0xffff;
     *len = UINT32_MAX;
     if (!driver_is_packed(d)) {
-        if (le16_load(driver_at(d, q->device + 2)) == q->used)
+        ASSERT(gmem_load16_acquire(&d->gmem, q->device + 2, &flags));
+        if (flags == q->used)
             return false;
         raw = driver_at(d, q->device + 4 + 8 * (u64)(q->used % q->size));
         *id = (u16)le32_load(raw);
@@ -317,7 +318,7 @@ static inline bool driver_used(struct driver *d, u32 queue, u16 *id, u32 *len)
         return true;
     }
     raw = driver_at(d, q->desc + 16 * (u64)q->used);
-    flags = le16_load(raw + 14);
+    ASSERT(gmem_load16_acquire(&d->gmem, q->desc + 16 * (u64)q->used + 14, &flags));
     if (!!(flags & D_AVAIL) != q->used_wrap || !!(flags & D_USED) != q->used_wrap)
         return false;
     *len = le32_load(raw + 8);
