@@ -29,22 +29,9 @@ def idle(harts):
 def _():
     with world.boot(append="quiet") as console:
         kib = console.memory_kib()
-        # Guest RAM is shared memory if made by memfd; if anonymous, the map of the process tells it apart.
-        beside = (kib["VmRSS"] - guest_ram_kib(console.pid)) / 1024
+        beside = (kib["VmRSS"] - world.guest_ram_kib(console.pid)) / 1024
         tap.say(f"{beside:.1f} MiB")
         tap.check(beside < MEMORY_MIB, f"{beside:.1f} MiB are resident beside the guest's RAM")
-
-
-def guest_ram_kib(pid):
-    """Resident KiB of the largest mapping, which is the guest's RAM."""
-    largest, resident, size = 0, 0, 0
-    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith("Size:"):
-                size = int(line.split()[1])
-            elif line.startswith("Rss:") and size > largest:
-                largest, resident = size, int(line.split()[1])
-    return resident
 
 
 for HARTS in (1, 4):

@@ -58,3 +58,18 @@ def run_script(script, **options):
 def power_off(console):
     console.send("poweroff\r")
     tap.check_equal(console.wait(60), 0, "the exit status after poweroff")
+
+
+def guest_ram_kib(pid):
+    """Resident KiB of the largest accessible mapping of a process, which is the guest's RAM."""
+    largest, resident, size, accessible = 0, 0, 0, False
+    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if "-" in words[0]:
+                accessible = words[1].startswith("rw")
+            elif words[0] == "Size:":
+                size = int(words[1])
+            elif words[0] == "Rss:" and accessible and size > largest:
+                largest, resident = size, int(words[1])
+    return resident
