@@ -23,6 +23,7 @@
 #define INPUT_MAX 4096
 
 struct stop {
+    u32 epoch; /* of the session when the harts stopped */
     u32 hart;
     enum gdb_reason reason;
     gva_t address;
@@ -187,6 +188,8 @@ static void stop_deliver(void *ctx)
         gdb_free(gdb);
         return;
     }
+    if (stop.epoch != gdb_session_epoch(gdb->session))
+        return; /* the harts run again: late news of a stop that was reported otherwise */
     gdb_session_stopped(gdb->session, stop.hart, stop.reason, stop.address);
     if (gdb->client_fd >= 0)
         client_pump(gdb);
@@ -194,12 +197,14 @@ static void stop_deliver(void *ctx)
 
 void gdb_stopped(struct gdb *gdb, u32 hart, enum gdb_reason reason, gva_t address)
 {
+    struct stop stop = {gdb_session_epoch(gdb->session), hart, reason, address};
     bool post;
 
     pthread_mutex_lock(&gdb->lock);
     post = !gdb->posted;
-    if (post) /* otherwise the report that waits is about the same stop */
-        gdb->stop = (struct stop){.hart = hart, .reason = reason, .address = address};
+    /* A report that waits is about the same stop, unless the harts ran since. */
+    if (post || gdb->stop.epoch != stop.epoch)
+        gdb->stop = stop;
     gdb->posted = true;
     pthread_mutex_unlock(&gdb->lock);
     if (post)

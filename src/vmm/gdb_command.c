@@ -325,7 +325,7 @@ static void run_point_remove(struct gdb_session *s, struct gdb_text text)
 static void resume(struct gdb_session *s, const enum gdb_resume *how)
 {
     s->state = SESSION_RUNNING;
-    s->target->resume(s->target->ctx, how);
+    gdb_session_resume(s, how);
 }
 
 /* s, c with an optional address to go on at; S, C with a signal, which a bare machine lacks. */

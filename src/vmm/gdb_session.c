@@ -117,13 +117,25 @@ void gdb_session_reply_stop(struct gdb_session *s)
     }
 }
 
+void gdb_session_resume(struct gdb_session *s, const enum gdb_resume *how)
+{
+    /* Before the harts run, so that whatever they report has the new count. */
+    atomic_fetch_add_explicit(&s->epoch, 1, memory_order_seq_cst);
+    s->target->resume(s->target->ctx, how);
+}
+
+u32 gdb_session_epoch(const struct gdb_session *s)
+{
+    return atomic_load_explicit(&s->epoch, memory_order_seq_cst);
+}
+
 static void resume_all(struct gdb_session *s)
 {
     enum gdb_resume how[GDB_HARTS_MAX];
 
     for (u32 i = 0; i < s->target->hart_count; i++)
         how[i] = GDB_CONTINUE;
-    s->target->resume(s->target->ctx, how);
+    gdb_session_resume(s, how);
 }
 
 static void points_clear(struct gdb_session *s)

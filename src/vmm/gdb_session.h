@@ -34,6 +34,12 @@ bool gdb_session_is_over(const struct gdb_session *session);
 void gdb_session_stopped(struct gdb_session *session, u32 hart, enum gdb_reason reason,
                          gva_t address);
 
+/*
+ * How often the target was resumed. A report of a stop belongs to the count at its time and means
+ * nothing after the next resume. Any thread.
+ */
+u32 gdb_session_epoch(const struct gdb_session *session);
+
 /* The VM ends with this exit status. */
 void gdb_session_exited(struct gdb_session *session, u8 status);
 

@@ -6,6 +6,8 @@
 #include "vmm/gdb_packet.h"
 #include "vmm/gdb_session.h"
 
+#include <stdatomic.h>
+
 #define GDB_POINTS_MAX 1024
 #define GDB_ASYNC_MAX  512 /* a stop reply and some acknowledgements */
 #define GDB_OUTPUT_MAX (2 * GDB_FRAME_MAX + GDB_ASYNC_MAX)
@@ -36,6 +38,7 @@ struct gdb_session {
     char *features;
     size_t features_len;
     enum session_state state;
+    _Atomic u32 epoch;        /* resumes so far */
     bool no_ack, next_no_ack; /* the latter from the packet after this one on */
     bool swbreak, hwbreak;    /* the debugger understands these stop reasons */
     bool physical;            /* m and M use guest-physical addresses */
@@ -72,6 +75,8 @@ void gdb_session_reply_error(struct gdb_session *s, const char *error); /* inste
 void gdb_session_reply_thread(struct gdb_session *s, u32 hart);
 void gdb_session_reply_reg(struct gdb_session *s, u32 hart, u32 reg);
 void gdb_session_reply_stop(struct gdb_session *s);
+/* gdb_session.c: lets harts go on; how as for struct gdb_target. */
+void gdb_session_resume(struct gdb_session *s, const enum gdb_resume *how);
 /* gdb_session.c: the debugger leaves: no points remain and all harts go on. */
 void gdb_session_release(struct gdb_session *s);
 

@@ -657,6 +657,32 @@ TEST(server)
     server_stop();
 }
 
+/* A second report of one stop that comes after the next resume would show running harts. */
+TEST(server_late_report)
+{
+    struct err err;
+    int fd;
+
+    fake_gdb_init(&fake);
+    fake.report = server_report;
+    host_clock_init(&server.clock);
+    CHECK_EQ(loop_create(&server.loop, &server.clock, &err), 0);
+    CHECK_EQ(gdb_create(&server.gdb, server.loop, &fake.target, "127.0.0.1", 0, NULL, &err), 0);
+    pthread_create(&server.thread, NULL, server_run, NULL);
+    fd = client_connect();
+    while (!*(volatile bool *)&fake.stop_asked)
+        usleep(1000);
+    gdb_stopped(server.gdb, 1, GDB_REASON_PAUSE, 0);
+    gdb_stopped(server.gdb, 2, GDB_REASON_PAUSE, 0); /* the same stop, or one that is ignored */
+    CHECK(client_ask(fd, "qC", "$QC2"));
+    CHECK(client_ask(fd, "vCont;c", "+"));
+    CHECK(client_ask(fd, "g", "$E10"));
+    gdb_stopped(server.gdb, 2, GDB_REASON_SOFT_BREAK, 0);
+    CHECK(client_expect(fd, "$T05thread:3;"));
+    close(fd);
+    server_stop();
+}
+
 TEST(server_ends_first)
 {
     char byte;
