@@ -37,8 +37,9 @@ struct image_info {
 
 /*
  * Writes source into the writable region of gmem that holds (or, for messages, comes next below)
- * place->base and fills info. Unpacking allocates at most that region's size for the time of the
- * call. On error returns -errno with a sentence in err; RAM may then be partly written.
+ * place->base and fills info. Unpacking allocates at most that region's size, and zstd's window
+ * (128 MiB at most), for the time of the call. On error returns -errno with a sentence in err; RAM
+ * may then be partly written.
  */
 MUST_CHECK int image_load(const struct image_source *source, const struct gmem *gmem,
                           const struct image_place *place, struct image_info *info,
