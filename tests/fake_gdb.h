@@ -30,7 +30,8 @@ struct fake_gdb {
     } point[FAKE_POINTS];
     u32 point_count;
     enum gdb_resume how[FAKE_HARTS];
-    bool running, stop_asked, killed;
+    bool running, killed;
+    _Atomic bool stop_asked; /* other threads may look */
     u32 resets, resumes;
     /* Given the report of a stop. */
     void (*report)(void *ctx, u32 hart, enum gdb_reason reason, gva_t address);

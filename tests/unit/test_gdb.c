@@ -670,7 +670,7 @@ TEST(server_late_report)
     CHECK_EQ(gdb_create(&server.gdb, server.loop, &fake.target, "127.0.0.1", 0, NULL, &err), 0);
     pthread_create(&server.thread, NULL, server_run, NULL);
     fd = client_connect();
-    while (!*(volatile bool *)&fake.stop_asked)
+    while (!fake.stop_asked)
         usleep(1000);
     gdb_stopped(server.gdb, 1, GDB_REASON_PAUSE, 0);
     gdb_stopped(server.gdb, 2, GDB_REASON_PAUSE, 0); /* the same stop, or one that is ignored */
