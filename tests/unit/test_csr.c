@@ -78,24 +78,25 @@ static bool is_steady(u32 number)
 
 TEST(warl_round_trip)
 {
+    struct fake_hart *fake = fake_hart_create("rv64");
     u64 seed = 11, first, second;
 
     for (u32 number = 0; number < 4096; number++) {
         if (!csr_name(number) || is_readonly(number) || !is_steady(number))
             continue;
         for (u32 i = 0; i < 64; i++) {
-            struct fake_hart *fake = fake_hart_create("rv64");
             u64 r = fake_random(&seed);
 
+            hart_reset(&fake->hart, FAKE_RAM_BASE);
             fake_csr_set(fake, CSR_mstatus, MSTATUS_FS | (r & 1 ? MSTATUS_MPP : 0));
             CHECK(fake_csr_write(fake, number, fake_random(&seed)));
             CHECK(fake_csr_read(fake, number, &first));
             CHECK(fake_csr_write(fake, number, first));
             CHECK(fake_csr_read(fake, number, &second));
             CHECK_EQ(first, second);
-            fake_hart_destroy(fake);
         }
     }
+    fake_hart_destroy(fake);
 }
 
 static u64 written_and_read(struct fake_hart *fake, u32 number, u64 value)
