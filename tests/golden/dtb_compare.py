@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Compares the virt board's device tree with QEMU's, against the table in docs/device-tree.md.
 
-usage: dtb_compare.py DUMP_DTB TABLE [--cosm COSM]
-
-DUMP_DTB HARTS FILE writes our tree; with --cosm the tree comes from `COSM run --dump-dtb FILE`.
+usage: dtb_compare.py COSM TABLE
 """
 
 import argparse
@@ -115,10 +113,7 @@ def qemu_tree(harts, folder):
 
 def cosm_tree(options, harts, folder):
     path = os.path.join(folder, f"cosm{harts}.dtb")
-    if options.cosm:
-        command = [options.cosm, "run", "--dump-dtb", path, "-m", "128M", "--smp", str(harts)]
-    else:
-        command = [options.dump_dtb, str(harts), path]
+    command = [options.cosm, "run", "--dump-dtb", path, "-m", "128M", "--smp", str(harts)]
     subprocess.run(command, check=True, timeout=60)
     with open(path, "rb") as file:
         return parse_dtb(file.read())
@@ -147,9 +142,8 @@ def test_differences_are_found():
 
 def main():
     parser = argparse.ArgumentParser(description="compare device trees")
-    parser.add_argument("dump_dtb")
+    parser.add_argument("cosm")
     parser.add_argument("table")
-    parser.add_argument("--cosm")
     options = parser.parse_args()
     tap.add("the comparison finds differences", test_differences_are_found)
     for harts in HARTS:
