@@ -432,12 +432,13 @@ void vm_destroy(struct vm *vm)
 {
     if (!vm)
         return;
-    exec_destroy(vm->exec);
-    vm_debug_destroy(vm);
-    for (u32 i = 0; i < VM_DRIVES_MAX; i++)
-        raw_close(vm->blk[i]);
+    /* Disk answers on their way reach the devices, their wires and the code caches: in this order. */
     if (vm->machine)
         machine_destroy(vm->machine);
+    for (u32 i = 0; i < VM_DRIVES_MAX; i++)
+        raw_close(vm->blk[i]);
+    exec_destroy(vm->exec);
+    vm_debug_destroy(vm);
     if (vm->console) {
         log_sink_redirect(vm->log_sink, NULL, NULL);
         console_destroy(vm->console);
