@@ -214,7 +214,7 @@ static int create_harts(struct exec *exec, struct err *err)
         hart->isa = exec->config.isa;
         hart->env = env;
         hart->code_ack = UINT64_MAX;
-        hart->code = code_cache_create();
+        hart->code = code_cache_create(exec->count);
         if (!hart->code)
             return err_set(err, ENOMEM, "no host memory for hart %u; use a smaller --smp", i);
     }

@@ -21,12 +21,22 @@ static struct code_page *page_create(void)
     return page;
 }
 
-struct code_cache *code_cache_create(void)
+static u32 page_limit(u32 harts)
+{
+    u32 share = CODE_PAGES_ALL / harts;
+
+    if (share < CODE_PAGES_MIN)
+        return CODE_PAGES_MIN;
+    return share < CODE_PAGES_MAX ? share : CODE_PAGES_MAX;
+}
+
+struct code_cache *code_cache_create(u32 harts)
 {
     struct code_cache *cache = calloc(1, sizeof(*cache));
 
     if (!cache)
         return NULL;
+    cache->limit = page_limit(harts);
     cache->uncached = page_create();
     cache->page[0] = page_create(); /* so that there is always one to run from */
     if (!cache->uncached || !cache->page[0]) {
@@ -78,7 +88,7 @@ static u32 claim(struct hart *hart)
 {
     struct code_cache *cache = hart->code;
 
-    if (cache->count < CODE_PAGES_MAX) {
+    if (cache->count < cache->limit) {
         cache->page[cache->count] = page_create();
         if (cache->page[cache->count])
             return cache->count++;

@@ -11,6 +11,8 @@
 #define CODE_SLOTS     (PAGE_SIZE / 2)
 #define CODE_LINKS     512
 #define CODE_PAGES_MAX 512 /* a hart; 16 KiB each, allocated as they are needed */
+#define CODE_PAGES_MIN 128
+#define CODE_PAGES_ALL 1024 /* of a VM's harts together, unless there are very many */
 #define CODE_HASH      1024
 
 struct code_page {
@@ -35,11 +37,12 @@ struct code_cache {
     struct code_page *page[CODE_PAGES_MAX];
     struct code_page *uncached; /* for fetches from devices: its slots stay empty */
     u32 count;
+    u32 limit; /* count grows up to it */
     u32 hand;
 };
 
-/* NULL: no memory. */
-struct code_cache *code_cache_create(void);
+/* One of harts such caches of a VM. NULL: no memory. */
+struct code_cache *code_cache_create(u32 harts);
 void code_cache_destroy(struct code_cache *cache);
 
 static inline u64 code_link_tag(gva_t pc, enum priv priv)
