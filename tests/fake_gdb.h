@@ -45,7 +45,8 @@ static const struct gdb_csr fake_csr[] = {
 
 static inline void fake_report(struct fake_gdb *f, u32 hart, enum gdb_reason reason, gva_t address)
 {
-    f->running = f->stop_asked = false;
+    f->running = false;
+    f->stop_asked = false;
     f->report(f->report_ctx, hart, reason, address);
 }
 
