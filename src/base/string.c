@@ -17,8 +17,11 @@ void *memmove(void *to, const void *from, size_t n)
     unsigned char *t = to;
     const unsigned char *f = from;
 
-    if (t < f)
-        return memcpy(to, from, n);
+    if (t < f) {
+        for (; n; n--)
+            *t++ = *f++;
+        return to;
+    }
     while (n--)
         t[n] = f[n];
     return to;

@@ -133,7 +133,7 @@ int vm_boot(struct vm *vm, struct err *err)
     if (r)
         return r;
     dtb = vm_boot_dtb(vm, &size);
-    r = boot_plan_dtb(&vm->plan, vm->config->dtb ? vm->config->dtb : "the device tree", dtb, size,
+    r = boot_plan_dtb(&vm->plan, vm->config->dtb ? vm->config->dtb : "virt", dtb, size,
                       &vm->gmem, err);
     if (r)
         return r;
