@@ -235,6 +235,17 @@ TEST(comparator)
     CHECK(!fake_csr_read(fake, CSR_stimecmp, &v));
     fake_csr_set(fake, CSR_mip, BIT(IRQ_STI));
     CHECK_EQ(fake_csr(fake, CSR_mip), BIT(IRQ_STI));
+    /* Software's bit lies dormant while the comparator owns STIP, and is not written. */
+    fake->now = 10;
+    fake_csr_set(fake, CSR_menvcfg, ENVCFG_STCE);
+    CHECK_EQ(fake_csr(fake, CSR_mip), 0);
+    fake_csr_set(fake, CSR_menvcfg, 0);
+    CHECK_EQ(fake_csr(fake, CSR_mip), BIT(IRQ_STI));
+    fake_csr_set(fake, CSR_mip, 0);
+    fake_csr_set(fake, CSR_menvcfg, ENVCFG_STCE);
+    fake_csr_set(fake, CSR_mip, BIT(IRQ_STI));
+    fake_csr_set(fake, CSR_menvcfg, 0);
+    CHECK_EQ(fake_csr(fake, CSR_mip), 0);
     fake_csr_set(fake, CSR_menvcfg, ENVCFG_STCE);
     CHECK_EQ(fake->stimecmp, 1000);
     CHECK(fake_csr_read(fake, CSR_stimecmp, &v));

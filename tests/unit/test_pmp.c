@@ -101,6 +101,20 @@ static void randomise(struct fake_hart *fake, u64 *seed)
     }
 }
 
+TEST(lower_end_of_a_range_moves)
+{
+    struct fake_hart *fake = fake_hart_create("rv64");
+    bool whole;
+
+    fake_csr_set(fake, CSR_pmpaddr0 + 1, 0x10000 >> 2);
+    fake_csr_set(fake, CSR_pmpcfg0, 0x0900); /* entry 1: TOR, R */
+    CHECK_EQ(pmp_permissions(&fake->hart, 0x3000, 8, PRIV_S, &whole), PMP_R);
+    fake_csr_set(fake, CSR_pmpaddr0, 0x4000 >> 2);
+    CHECK_EQ(pmp_permissions(&fake->hart, 0x3000, 8, PRIV_S, &whole), 0);
+    CHECK_EQ(pmp_permissions(&fake->hart, 0x4000, 8, PRIV_S, &whole), PMP_R);
+    fake_hart_destroy(fake);
+}
+
 static const enum priv privs[] = {PRIV_U, PRIV_S, PRIV_M};
 
 static void check_one(struct fake_hart *fake, u64 *seed)
@@ -188,6 +202,10 @@ TEST(locks)
     CHECK_EQ(fake_csr(fake, CSR_pmpaddr0 + 1), 0x2000);
     CHECK_EQ(fake_csr(fake, CSR_pmpaddr0 + 2), 1);
     CHECK_EQ(fake_csr(fake, CSR_pmpcfg0), 0x0f890f);
+    /* Other modes of a locked entry leave the address before it free. */
+    fake_csr_set(fake, CSR_pmpcfg0, 0x9f0f890f);
+    fake_csr_set(fake, CSR_pmpaddr0 + 2, 2);
+    CHECK_EQ(fake_csr(fake, CSR_pmpaddr0 + 2), 2);
     /* RLB cannot be set any more once something is locked; without it, the lock stays. */
     fake_csr_set(fake, CSR_mseccfg, MSECCFG_RLB);
     CHECK_EQ(fake_csr(fake, CSR_mseccfg), 0);
