@@ -133,10 +133,11 @@ u64 counter_read_overflows(struct hart *hart, u32 number)
 
 void counter_mode_change(struct hart *hart, enum priv priv)
 {
-    if (!hart->csr.mode_inhibits)
-        return;
-    csr_counter_overflow_check(hart);
-    update_counting(hart, priv);
+    /* Every trap passes here, so a sampling counter waits no longer than a timer tick. */
+    if (hart->csr.counting >> HPM_FIRST || hart->csr.mode_inhibits)
+        csr_counter_overflow_check(hart);
+    if (hart->csr.mode_inhibits)
+        update_counting(hart, priv);
 }
 
 void counter_reset(struct hart *hart)

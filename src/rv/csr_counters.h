@@ -31,7 +31,8 @@ u32 counter_mask(const struct hart *hart);
 
 /*
  * Brings all counters up to hart->insns; one that overflowed sets OF and, if OF was clear, makes
- * LCOFI pending. For the engine to call now and then, so that sampling interrupts come.
+ * LCOFI pending. Happens at every change of mode and every access to a counter; the engine may
+ * ask more often.
  */
 void csr_counter_overflow_check(struct hart *hart);
 

@@ -63,7 +63,6 @@ void trap_exception(struct hart *hart)
 {
     u64 cause = hart->trap.cause;
 
-    hart->stats.traps++;
     if (hart->priv != PRIV_M && (hart->csr.medeleg >> cause & 1))
         enter_supervisor_handler(hart, cause, hart->trap.tval);
     else
@@ -95,7 +94,6 @@ void trap_interrupt(struct hart *hart, int irq)
 {
     u64 cause = CAUSE_INTERRUPT | (u64)irq;
 
-    hart->stats.interrupts++;
     if (hart->priv != PRIV_M && (hart->csr.mideleg >> irq & 1))
         enter_supervisor_handler(hart, cause, 0);
     else

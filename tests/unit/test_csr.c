@@ -419,6 +419,19 @@ TEST(overflow_interrupts_once)
     fake_hart_destroy(fake);
 }
 
+TEST(overflow_is_noticed_at_a_change_of_mode)
+{
+    struct fake_hart *fake = make_open();
+
+    fake_csr_set(fake, CSR_mhpmevent31, COUNTER_CYCLES);
+    fake_csr_set(fake, CSR_mhpmcounter31, 0 - UINT64_C(5));
+    fake->hart.insns += 7;
+    trap_set_priv(&fake->hart, PRIV_U);
+    CHECK_EQ(atomic_load(&fake->hart.irq_soft), BIT(IRQ_LCOFI));
+    CHECK_EQ(fake_csr(fake, CSR_mhpmcounter31), 2);
+    fake_hart_destroy(fake);
+}
+
 TEST(identity)
 {
     struct fake_hart *fake = fake_hart_create("rv64");
