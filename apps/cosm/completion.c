@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Completion for bash, made from the option table; needs nothing but bash itself. */
-#include "help.h"
+#include "apps/cosm/help.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The help texts, made from the option table. */
-#include "help.h"
+#include "apps/cosm/help.h"
 
 #include <stdio.h>
 #include <string.h>

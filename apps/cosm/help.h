@@ -3,7 +3,7 @@
 #ifndef COSM_APPS_HELP_H
 #define COSM_APPS_HELP_H
 
-#include "options.h"
+#include "apps/cosm/options.h"
 
 /* Help of a command, or of cosm itself (COMMAND_NONE). */
 void help_print(enum command_id topic);

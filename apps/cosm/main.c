@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* cosm: the hosted hypervisor's command. */
-#include "help.h"
+#include "apps/cosm/help.h"
 #include "host/file.h"
 #include "vmm/vm.h"
 

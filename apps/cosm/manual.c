@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Manual pages in the man macros, made from the option table. */
-#include "help.h"
+#include "apps/cosm/help.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The command line: the tables made from options.def, and the parser over them. */
-#include "options.h"
+#include "apps/cosm/options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #define EXAMPLE(command, line, what)
 #define COMMAND(id, name, arguments, summary, description) {name, arguments, summary, description},
 const struct command_info command_table[COMMAND_NONE] = {
-#include "options.def"
+#include "apps/cosm/options.def"
 };
 #undef COMMAND
 #undef SECTION
@@ -18,7 +18,7 @@ const struct command_info command_table[COMMAND_NONE] = {
 #define COMMAND(id, name, arguments, summary, description)
 #define SECTION(id, title) title,
 const char *const section_table[SECTION_HIDDEN] = {
-#include "options.def"
+#include "apps/cosm/options.def"
 };
 #undef SECTION
 #undef OPTION
@@ -47,7 +47,7 @@ const char *const section_table[SECTION_HIDDEN] = {
 #define OPTION(commands, name, key, argument, fallback, section, completion, action, help) \
     {commands, name, key, argument, fallback, section, completion, action, help},
 const struct option_info option_table[] = {
-#include "options.def"
+#include "apps/cosm/options.def"
 };
 #undef OPTION
 #undef EXAMPLE
@@ -56,7 +56,7 @@ const size_t option_count = ARRAY_SIZE(option_table);
 #define OPTION(commands, name, key, argument, fallback, section, completion, action, help)
 #define EXAMPLE(command, line, what) {COMMAND_##command, line, what},
 const struct example_info example_table[] = {
-#include "options.def"
+#include "apps/cosm/options.def"
 };
 const size_t example_count = ARRAY_SIZE(example_table);
 

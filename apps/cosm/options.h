@@ -11,7 +11,7 @@ enum command_id {
 #define SECTION(id, title)
 #define OPTION(commands, name, key, argument, fallback, section, completion, action, help)
 #define EXAMPLE(command, line, what)
-#include "options.def"
+#include "apps/cosm/options.def"
 #undef COMMAND
 #undef SECTION
     COMMAND_NONE,
@@ -20,7 +20,7 @@ enum command_id {
 enum section_id {
 #define COMMAND(id, name, arguments, summary, description)
 #define SECTION(id, title) SECTION_##id,
-#include "options.def"
+#include "apps/cosm/options.def"
 #undef COMMAND
 #undef SECTION
 #undef OPTION
