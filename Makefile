@@ -7,19 +7,26 @@ MEMORY ?= 512M
 HARTS ?= 2
 PREFIX ?= /usr/local
 COSM = $(BUILD)/apps/cosm
+# On a terminal ninja shows one line that moves; elsewhere only what went wrong.
+QUIET = $$(test -t 1 || echo --quiet)
 
-.PHONY: all help run test test-long bench lint install clean
+.PHONY: all cosm configure help run test test-long bench lint install clean
 .DEFAULT_GOAL := all
 
-all: ## build everything
+all: configure ## build everything
+	@ninja $(QUIET) -C $(BUILD)
+
+cosm: configure ## build the command alone
+	@ninja $(QUIET) -C $(BUILD) apps/cosm
+
+configure:
 	@tools/setup.sh build
 	@test -f $(BUILD)/build.ninja || said=$$(meson setup $(BUILD) --prefix=$(PREFIX) 2>&1) || \
 		{ echo "$$said"; exit 1; }
-	@ninja --quiet -C $(BUILD)
 
 run: ## boot Debian's kernel to a shell (GUEST=sid MEMORY=1G HARTS=4)
 	@tools/setup.sh run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory cosm
 	@guest=$$(tools/guest.py linux:$(GUEST)) || exit 1; \
 	echo "To leave: type 'poweroff' in the guest, or press Ctrl-A and then x."; \
 	exec $(COSM) run --kernel "$$guest/Image" --initrd "$$guest/initramfs.cpio" \
@@ -35,7 +42,7 @@ test-long: ## what takes longer than a coffee
 
 bench: ## figures against QEMU, as Markdown and JSON in build/bench
 	@tools/setup.sh bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory cosm
 	@bench/run.py --cosm $(COSM)
 
 lint: ## format and static analysis
