@@ -266,17 +266,26 @@ TEST(paused_clock_holds_timers)
     rig_close(&r);
 }
 
+static void fire_last(void *ctx, u32 arg)
+{
+    struct rig *r = ctx;
+
+    r->fired[arg]++;
+    if (++r->order_count == 4)
+        loop_stop(r->loop);
+}
+
+/* Moves eight timers about, disarms them, then arms one that must come through. */
 static void arm_main(void *ctx)
 {
     struct rig *r = ctx;
-    u32 me = atomic_fetch_add(&r->calls, 1) & 15; /* started below, ended above */
+    u32 me = atomic_fetch_add(&r->calls, 1);
 
     for (u32 n = 0; n < 3000; n++)
         timer_arm(&r->timer[me * 8 + n % 8], host_clock_now(&r->clock) + n % 50 * 1000);
     for (u32 n = 0; n < 8; n++)
         timer_arm(&r->timer[me * 8 + n], CLOCK_NEVER);
-    if (atomic_fetch_add(&r->calls, 16) >> 4 == 3)
-        loop_stop(r->loop);
+    timer_arm(&r->timer[32 + me], host_clock_now(&r->clock) + MS);
 }
 
 TEST(threads_arm_while_timers_fire)
@@ -286,14 +295,15 @@ TEST(threads_arm_while_timers_fire)
 
     rig_open(&r);
     r.until = UINT32_MAX;
-    for (u32 i = 0; i < 32; i++)
-        r.timer[i] = loop_timer(r.loop, rig_fire, &r, i);
+    for (u32 i = 0; i < 36; i++)
+        r.timer[i] = loop_timer(r.loop, i < 32 ? rig_fire : fire_last, &r, i);
     for (int i = 0; i < 4; i++)
         CHECK_EQ(thread_start(&thread[i], "armer", arm_main, &r, &r.err), 0);
     loop_run(r.loop);
     for (int i = 0; i < 4; i++)
         thread_join(&thread[i]);
-    CHECK(r.total > 0);
+    for (int i = 32; i < 36; i++)
+        CHECK_EQ(r.fired[i], 1);
     rig_close(&r);
 }
 
