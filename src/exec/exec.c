@@ -34,6 +34,7 @@ struct vcpu {
     bool held; /* by the debugger */
     bool step;
     bool parked; /* waits under lock */
+    bool waits;  /* its last exit was WFI, and no interrupt came; under lock */
 };
 
 struct exec {
@@ -90,6 +91,14 @@ static void wait_for_interrupt(struct hart *hart)
     hart_attention(hart, ATTN_IRQ);
 }
 
+static void vcpu_wait(struct vcpu *v)
+{
+    wait_for_interrupt(v->hart);
+    pthread_mutex_lock(&v->exec->lock);
+    v->waits = !trap_wakes(v->hart);
+    pthread_mutex_unlock(&v->exec->lock);
+}
+
 static bool may_run(const struct vcpu *v)
 {
     return v->exec->pauses == 0 && v->started && !v->held;
@@ -114,6 +123,7 @@ static bool wait_until_runnable(struct vcpu *v, bool *step)
     }
     atomic_fetch_and_explicit(&v->hart->attn, ~(u32)ATTN_PAUSE, memory_order_seq_cst);
     *step = v->step;
+    v->waits = false;
     quit = exec->quit;
     pthread_mutex_unlock(&exec->lock);
     return !quit;
@@ -182,7 +192,7 @@ static void *vcpu_main(void *arg)
             rest_if_asked(v);
             break;
         case HART_EXIT_WFI:
-            wait_for_interrupt(v->hart);
+            vcpu_wait(v);
             break;
         case HART_EXIT_YIELD:
             sched_yield();
@@ -410,6 +420,16 @@ bool exec_hart_is_started(struct exec *exec, u32 index)
     started = exec->vcpus[index].started;
     pthread_mutex_unlock(&exec->lock);
     return started;
+}
+
+bool exec_hart_waits(struct exec *exec, u32 index)
+{
+    bool waits;
+
+    pthread_mutex_lock(&exec->lock);
+    waits = exec->vcpus[index].waits;
+    pthread_mutex_unlock(&exec->lock);
+    return waits;
 }
 
 void exec_hart_halt(struct exec *exec, u32 index)

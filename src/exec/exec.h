@@ -50,6 +50,8 @@ void exec_hart_start(struct exec *exec, u32 index);
 void exec_hart_stop(struct exec *exec, u32 index);
 void exec_hart_suspend(struct exec *exec, u32 index);
 bool exec_hart_is_started(struct exec *exec, u32 index);
+/* Was the hart in WFI when it was paused? */
+bool exec_hart_waits(struct exec *exec, u32 index);
 
 /* Puts a hart back to stopped, whatever it was. While paused. */
 void exec_hart_halt(struct exec *exec, u32 index);

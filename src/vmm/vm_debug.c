@@ -246,8 +246,14 @@ static void debug_describe(void *ctx, u32 hart, char *buf, size_t size)
 {
     struct vm *vm = ctx;
 
-    fmt_print(buf, size, "%s%s", mode_name(hart_of(vm, hart)->priv),
-              exec_hart_is_started(vm->exec, hart) ? "" : ", stopped");
+    const struct hart *h = hart_of(vm, hart);
+    const char *state = "";
+
+    if (!exec_hart_is_started(vm->exec, hart))
+        state = ", stopped";
+    else if (exec_hart_waits(vm->exec, hart))
+        state = ", wfi";
+    fmt_print(buf, size, "%s%s", mode_name(h->priv), state);
 }
 
 static void debug_info(void *ctx, char *buf, size_t size)
