@@ -66,7 +66,7 @@
 #define FORM_CS4    "t,i(s)"
 #define FORM_CS8    "t,i(s)"
 #define FORM_CS8F   "T,i(s)"
-#define FORM_CNOP   "i"
+#define FORM_CNOP   ""
 #define FORM_CI     "d,i"
 #define FORM_CI_RD  "d,i"
 #define FORM_CLI    "d,i"
