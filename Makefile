@@ -47,7 +47,7 @@ bench: ## figures against QEMU, as Markdown and JSON in build/bench
 
 lint: ## format and static analysis
 	@tools/setup.sh lint
-	@tools/test.py --only build --only lint
+	@tools/test.py --only lint
 
 install: all ## install below PREFIX
 	@meson install -C $(BUILD) --quiet

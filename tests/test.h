@@ -25,41 +25,41 @@ struct test {
 static struct test *test_first, **test_last = &test_first;
 static unsigned test_failures;
 
-#define TEST(id)                                                                                   \
-    static void test_##id(void);                                                                   \
-    static struct test test_entry_##id = {#id, test_##id, NULL};                                   \
-    __attribute__((constructor)) static void test_add_##id(void)                                   \
-    {                                                                                              \
-        *test_last = &test_entry_##id;                                                             \
-        test_last = &test_entry_##id.next;                                                         \
-    }                                                                                              \
+#define TEST(id)                                                 \
+    static void test_##id(void);                                 \
+    static struct test test_entry_##id = {#id, test_##id, NULL}; \
+    __attribute__((constructor)) static void test_add_##id(void) \
+    {                                                            \
+        *test_last = &test_entry_##id;                           \
+        test_last = &test_entry_##id.next;                       \
+    }                                                            \
     static void test_##id(void)
 
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) {                                                                             \
-            printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond);                                    \
-            test_failures++;                                                                       \
-        }                                                                                          \
+#define CHECK(cond)                                             \
+    do {                                                        \
+        if (!(cond)) {                                          \
+            printf("# %s:%d: %s\n", __FILE__, __LINE__, #cond); \
+            test_failures++;                                    \
+        }                                                       \
     } while (0)
 
-#define CHECK_EQ(got, want)                                                                        \
-    do {                                                                                           \
-        u64 got_ = (u64)(got), want_ = (u64)(want);                                                \
-        if (got_ != want_) {                                                                       \
-            printf("# %s:%d: %s = 0x%" PRIx64 ", want 0x%" PRIx64 "\n", __FILE__, __LINE__, #got,  \
-                   got_, want_);                                                                   \
-            test_failures++;                                                                       \
-        }                                                                                          \
+#define CHECK_EQ(got, want)                                                                       \
+    do {                                                                                          \
+        u64 got_ = (u64)(got), want_ = (u64)(want);                                               \
+        if (got_ != want_) {                                                                      \
+            printf("# %s:%d: %s = 0x%" PRIx64 ", want 0x%" PRIx64 "\n", __FILE__, __LINE__, #got, \
+                   got_, want_);                                                                  \
+            test_failures++;                                                                      \
+        }                                                                                         \
     } while (0)
 
-#define CHECK_STR(got, want)                                                                       \
-    do {                                                                                           \
-        const char *got_ = (got), *want_ = (want);                                                 \
-        if (strcmp(got_, want_)) {                                                                 \
-            printf("# %s:%d: %s = \"%s\", want \"%s\"\n", __FILE__, __LINE__, #got, got_, want_);  \
-            test_failures++;                                                                       \
-        }                                                                                          \
+#define CHECK_STR(got, want)                                                                      \
+    do {                                                                                          \
+        const char *got_ = (got), *want_ = (want);                                                \
+        if (strcmp(got_, want_)) {                                                                \
+            printf("# %s:%d: %s = \"%s\", want \"%s\"\n", __FILE__, __LINE__, #got, got_, want_); \
+            test_failures++;                                                                      \
+        }                                                                                         \
     } while (0)
 
 static inline int test_main(void)
@@ -77,10 +77,10 @@ static inline int test_main(void)
     return failed != 0;
 }
 
-#define TEST_MAIN()                                                                                \
-    int main(void)                                                                                 \
-    {                                                                                              \
-        return test_main();                                                                        \
+#define TEST_MAIN()         \
+    int main(void)          \
+    {                       \
+        return test_main(); \
     }
 
 #endif

@@ -109,12 +109,13 @@ class Suite:
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.tally.take(name, done.stdout, done.returncode == 0)
 
-    def build(self, folder):
+    def make(self, folder, *commands):
+        """Runs the commands of a build folder, after setting it up if it is new."""
         compiler, options = BUILDS[folder]
-        commands = [["ninja", "-C", folder]]
+        todo = list(commands)
         if not (ROOT / folder / "build.ninja").exists():
-            commands.insert(0, ["meson", "setup", folder, *options])
-        for command in commands:
+            todo.insert(0, ["meson", "setup", folder, *options])
+        for command in todo:
             done = subprocess.run(command, cwd=ROOT, env=dict(os.environ, CC=compiler), text=True, errors="replace",
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode:
@@ -122,6 +123,9 @@ class Suite:
                 return False
         self.tally.passed += 1
         return True
+
+    def build(self, folder):
+        return self.make(folder, ["ninja", "-C", folder])
 
     def meson(self, folder, *selection):
         """Builds, and runs the tests of one build folder."""
@@ -161,6 +165,11 @@ class Suite:
         else:
             self.tally.passed += 1
 
+    def lint(self):
+        # clang-tidy knows clang's options only, so it reads the commands of a build by clang.
+        if self.make("build-asan"):
+            self.program("lint", ["tools/lint.py", "build-asan"])
+
     def run(self):
         long = self.args.long
         self.step("build", self.build, "build")
@@ -169,7 +178,7 @@ class Suite:
         self.step("tests", self.meson, "build", *([] if long else ["--no-suite", "long"]))
         self.step("asan", self.meson, "build-asan", "--no-suite", "long", "--no-suite", "boot", "--no-suite", "fuzz")
         self.step("tsan", self.meson, "build-tsan", "--suite", "unit")
-        self.step("lint", self.program, "lint", ["tools/lint.py", "build"])
+        self.step("lint", self.lint)
 
     def new_skips(self):
         known = [line.partition("#")[0].strip() for line in SKIPS.read_text().splitlines()] if SKIPS.exists() else []

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The mem and str functions that a compiler or a freestanding layer calls where there is no libc. */
+/* The mem and str functions that a compiler or a freestanding layer calls where there is no libc.
+ */
 #include "base/mem.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)

@@ -14,7 +14,7 @@
 typedef bool (*net_receive_fn)(void *device, const u8 *frame, size_t len); /* false: no room */
 
 struct net {
-    void (*send)(void *ctx, const u8 *frame, size_t len); /* NULL: a dead link */
+    void (*send)(void *ctx, const u8 *frame, size_t len);            /* NULL: a dead link */
     void (*attach)(void *ctx, net_receive_fn receive, void *device); /* may be NULL */
     void (*room)(void *ctx); /* the device can receive again after it had refused; may be NULL */
     void *ctx;

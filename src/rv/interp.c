@@ -30,6 +30,7 @@
         DISPATCH_FROM(table); \
     } while (0)
 
+/* NOLINTNEXTLINE(readability-function-size): one label an instruction, as flat as a switch. */
 enum hart_exit interp_run(struct hart *hart, bool step)
 {
     /* Two labels an operation: index = operation << 1 | compressed. */

@@ -432,7 +432,8 @@ void vm_destroy(struct vm *vm)
 {
     if (!vm)
         return;
-    /* Disk answers on their way reach the devices, their wires and the code caches: in this order. */
+    /* Disk answers on their way reach the devices, their wires and the code caches: in this order.
+     */
     if (vm->machine)
         machine_destroy(vm->machine);
     for (u32 i = 0; i < VM_DRIVES_MAX; i++)

@@ -133,8 +133,8 @@ int vm_boot(struct vm *vm, struct err *err)
     if (r)
         return r;
     dtb = vm_boot_dtb(vm, &size);
-    r = boot_plan_dtb(&vm->plan, vm->config->dtb ? vm->config->dtb : "virt", dtb, size,
-                      &vm->gmem, err);
+    r = boot_plan_dtb(&vm->plan, vm->config->dtb ? vm->config->dtb : "virt", dtb, size, &vm->gmem,
+                      err);
     if (r)
         return r;
     for (u32 i = 0; i < vm->config->hart_count; i++) {
