@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* IPI extension (SBI 2.0 chapter 7): software interrupts to other harts. */
-#include "base/bits.h"
 #include "sbi/state.h"
+
+#include "base/bits.h"
 
 #define IPI_SEND 0
 

@@ -4,8 +4,9 @@
  * returns. Hart masks come by virtual address, 0 meaning all harts; without the platform's
  * read_virtual the four functions that need it do not exist.
  */
-#include "base/endian.h"
 #include "sbi/state.h"
+
+#include "base/endian.h"
 
 enum {
     LEGACY_SET_TIMER,

@@ -9,8 +9,9 @@
  *
  * Snapshot memory is not provided.
  */
-#include "base/bits.h"
 #include "sbi/state.h"
+
+#include "base/bits.h"
 
 enum {
     PMU_NUM_COUNTERS,

@@ -3,8 +3,9 @@
  * RFENCE extension (SBI 2.0 chapter 8). The hfence functions need the hypervisor extension and are
  * not supported. Stopped harts are left out: they start with nothing cached.
  */
-#include "base/bits.h"
 #include "sbi/state.h"
+
+#include "base/bits.h"
 
 enum { RFENCE_FENCE_I, RFENCE_SFENCE_VMA, RFENCE_SFENCE_VMA_ASID };
 

@@ -3,10 +3,11 @@
  * The packets that gdb sends (GDB manual, appendix "GDB Remote Serial Protocol", section
  * "Packets"). Thread ids are hart numbers plus one, because 0 means "any" to gdb.
  */
+#include "vmm/gdb_state.h"
+
 #include "base/checked.h"
 #include "base/fmt.h"
 #include "base/mem.h"
-#include "vmm/gdb_state.h"
 
 #define MONITOR_MAX 256 /* bytes of a monitor command */
 #define PAGE        4096
