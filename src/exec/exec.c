@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum rest { REST_NONE, REST_STOP, REST_SUSPEND };
+
 /*
  * What a hart's thread does next is decided under exec->lock by these flags; ATTN_PAUSE makes the
  * engine come back to look at them.
@@ -28,10 +30,9 @@ struct vcpu {
     struct hart *hart;
     pthread_t thread;
     bool has_thread;
-    bool started; /* HSM: not stopped */
-    bool stop;    /* asked to stop, or to suspend */
-    bool suspend;
-    bool held; /* by the debugger */
+    bool started;   /* HSM: not stopped */
+    enum rest rest; /* what the hart asked for; its own, or anyone's while it is parked */
+    bool held;      /* by the debugger */
     bool step;
     bool parked; /* waits under lock */
     bool waits;  /* its last exit was WFI, and no interrupt came; under lock */
@@ -69,33 +70,40 @@ static void wake_up(struct hart *hart)
     mem_attend_protect(hart);
 }
 
-/* Sleeps as WFI does; wakes early when the engine must be left. */
-static void wait_for_interrupt(struct hart *hart)
+/*
+ * Sleeps as WFI does; false: woke early because the engine must be left. An interrupt is not taken
+ * here: it might vanish before the next look, and the hart sleep on in its handler.
+ */
+static bool wait_for_interrupt(struct hart *hart)
 {
+    bool woke;
+
     fall_asleep(hart);
     for (;;) {
         u32 attn = atomic_load_explicit(&hart->attn, memory_order_seq_cst);
-        if ((attn & ATTN_PAUSE) || trap_wakes(hart))
+        woke = trap_wakes(hart);
+        if ((attn & ATTN_PAUSE) || woke)
             break;
-        if (!attn)
+        if (!attn) {
             port_wait(&hart->attn, 0);
-        else /* whatever else was asked is done before guest code runs */
-            atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
-        if (attn & ~(u32)ATTN_IRQ) {
-            wake_up(hart);
-            system_attend(hart);
-            fall_asleep(hart);
+            continue;
         }
+        atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
+        wake_up(hart);
+        system_serve(hart);
+        fall_asleep(hart);
     }
     wake_up(hart);
     hart_attention(hart, ATTN_IRQ);
+    return woke;
 }
 
 static void vcpu_wait(struct vcpu *v)
 {
-    wait_for_interrupt(v->hart);
+    bool waits = !wait_for_interrupt(v->hart);
+
     pthread_mutex_lock(&v->exec->lock);
-    v->waits = !trap_wakes(v->hart);
+    v->waits = waits;
     pthread_mutex_unlock(&v->exec->lock);
 }
 
@@ -154,30 +162,28 @@ static void stop_for_debugger(struct vcpu *v, enum hart_exit why)
         exec->config.stopped(exec->config.ctx, v->hart, why);
 }
 
-/* The hart itself asked to stop or suspend, by an SBI call. */
-static void rest_if_asked(struct vcpu *v)
+static void stop(struct vcpu *v)
 {
-    struct exec *exec = v->exec;
-    const struct exec_config *c = &exec->config;
-    bool stop, suspend;
+    const struct exec_config *c = &v->exec->config;
 
-    pthread_mutex_lock(&exec->lock);
-    stop = v->stop;
-    suspend = v->suspend;
-    v->stop = v->suspend = false;
-    if (stop)
-        v->started = false;
-    pthread_mutex_unlock(&exec->lock);
-    if (!stop && !suspend)
+    v->rest = REST_NONE;
+    pthread_mutex_lock(&v->exec->lock);
+    v->started = false;
+    pthread_mutex_unlock(&v->exec->lock);
+    if (c->stopped_itself)
+        c->stopped_itself(c->ctx, v->hart);
+}
+
+/* A pause interrupts it; it goes on afterwards. */
+static void suspend(struct vcpu *v)
+{
+    const struct exec_config *c = &v->exec->config;
+
+    if (!wait_for_interrupt(v->hart))
         return;
-    if (c->came_to_rest)
-        c->came_to_rest(c->ctx, v->hart);
-    if (suspend) {
-        atomic_fetch_and_explicit(&v->hart->attn, ~(u32)ATTN_PAUSE, memory_order_seq_cst);
-        wait_for_interrupt(v->hart);
-        if (c->woke)
-            c->woke(c->ctx, v->hart);
-    }
+    v->rest = REST_NONE;
+    if (c->woke)
+        c->woke(c->ctx, v->hart);
 }
 
 static void *vcpu_main(void *arg)
@@ -186,10 +192,16 @@ static void *vcpu_main(void *arg)
     bool step;
 
     while (wait_until_runnable(v, &step)) {
-        enum hart_exit why = interp_run(v->hart, step);
+        enum hart_exit why;
+        if (v->rest == REST_SUSPEND) {
+            suspend(v);
+            continue;
+        }
+        why = interp_run(v->hart, step);
+        if (v->rest == REST_STOP)
+            stop(v);
         switch (why) {
         case HART_EXIT_ATTN:
-            rest_if_asked(v);
             break;
         case HART_EXIT_WFI:
             vcpu_wait(v);
@@ -391,25 +403,20 @@ void exec_hart_start(struct exec *exec, u32 index)
     pthread_mutex_unlock(&exec->lock);
 }
 
-static void ask_to_rest(struct exec *exec, u32 index, bool stop)
+static void ask_to_rest(struct exec *exec, u32 index, enum rest rest)
 {
-    struct vcpu *v = &exec->vcpus[index];
-
-    pthread_mutex_lock(&exec->lock);
-    v->stop = stop;
-    v->suspend = !stop;
-    hart_attention(v->hart, ATTN_PAUSE);
-    pthread_mutex_unlock(&exec->lock);
+    exec->vcpus[index].rest = rest;
+    hart_attention(exec->harts[index], ATTN_PAUSE);
 }
 
 void exec_hart_stop(struct exec *exec, u32 index)
 {
-    ask_to_rest(exec, index, true);
+    ask_to_rest(exec, index, REST_STOP);
 }
 
 void exec_hart_suspend(struct exec *exec, u32 index)
 {
-    ask_to_rest(exec, index, false);
+    ask_to_rest(exec, index, REST_SUSPEND);
 }
 
 bool exec_hart_is_started(struct exec *exec, u32 index)
@@ -437,7 +444,8 @@ void exec_hart_halt(struct exec *exec, u32 index)
     struct vcpu *v = &exec->vcpus[index];
 
     pthread_mutex_lock(&exec->lock);
-    v->started = v->stop = v->suspend = false;
+    v->started = false;
+    v->rest = REST_NONE;
     pthread_mutex_unlock(&exec->lock);
 }
 
@@ -470,24 +478,6 @@ static bool has_acted(const struct hart *hart, u32 attn)
     return !atomic_load_explicit(&hart->attending, memory_order_seq_cst);
 }
 
-/* What a fence asks of the calling hart: also while it waits, lest two harts wait for each other.
- */
-static void act_on_fences(struct hart *self)
-{
-    const u32 fences = ATTN_FLUSH_TLB | ATTN_FLUSH_CODE;
-    u32 attn = atomic_load_explicit(&self->attn, memory_order_relaxed);
-
-    if (!(attn & fences))
-        return;
-    atomic_store_explicit(&self->attending, 1, memory_order_seq_cst);
-    attn = atomic_fetch_and_explicit(&self->attn, ~fences, memory_order_seq_cst);
-    if (attn & ATTN_FLUSH_TLB)
-        mmu_flush(self);
-    if (attn & ATTN_FLUSH_CODE)
-        code_cache_fence(self);
-    atomic_store_explicit(&self->attending, 0, memory_order_seq_cst);
-}
-
 void exec_fence(struct exec *exec, struct hart *self, u64 mask, u32 attn)
 {
     for (u32 i = 0; i < exec->count; i++) {
@@ -498,12 +488,11 @@ void exec_fence(struct exec *exec, struct hart *self, u64 mask, u32 attn)
         const struct hart *hart = exec->harts[i];
         if (!(mask >> i & 1))
             continue;
-        act_on_fences(self);
         for (u32 spins = 0; hart != self && !has_acted(hart, attn); spins++) {
-            act_on_fences(self);
+            system_serve(self); /* lest two harts wait for each other */
             if (spins >= 100)
                 sched_yield();
         }
     }
-    act_on_fences(self);
+    system_serve(self);
 }

@@ -17,9 +17,9 @@ struct exec_config {
     /* A hart stopped at a breakpoint or watchpoint, or has done its step; it is held until
      * exec_resume_hart. On the hart's thread. */
     void (*stopped)(void *ctx, struct hart *hart, enum hart_exit why);
-    /* A hart that exec_hart_stop or exec_hart_suspend named has come to rest / woke. May be NULL.
-     */
-    void (*came_to_rest)(void *ctx, struct hart *hart);
+    /* A hart stopped as it asked by exec_hart_stop, or woke after exec_hart_suspend; on its thread.
+     * May be NULL. */
+    void (*stopped_itself)(void *ctx, struct hart *hart);
     void (*woke)(void *ctx, struct hart *hart);
     void *ctx;
 };

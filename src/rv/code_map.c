@@ -9,6 +9,7 @@
 #define GEN_MASK  GENMASK(GEN_SHIFT + GEN_BITS - 1, GEN_SHIFT)
 
 #define EPOCH_SHIFT (GEN_SHIFT + GEN_BITS)
+#define EPOCH_NONE  (UINT64_MAX >> EPOCH_SHIFT) /* greater than any that a hart acknowledges */
 
 static _Atomic u64 *word_of(struct code_map *map, gpa_t gpa)
 {
@@ -27,7 +28,7 @@ static u64 least_ack(const struct hart *self)
         u64 ack;
         if (other == self)
             continue;
-        /* Pairs with the store in mem_attend_protect: its flush came before. */
+        /* Pairs with the store in mem_attend_protect, after which it looks for flags. */
         ack = atomic_load_explicit(&other->code_ack, memory_order_seq_cst);
         if (ack < least)
             least = ack;
@@ -45,23 +46,35 @@ static void ask_others(const struct hart *self)
     }
 }
 
+/*
+ * Dates the page whose flag was just set; returns its word. A store may have taken the flag away
+ * meanwhile: then it is to be set anew.
+ */
+static u64 begin_epoch(struct code_map *map, const struct hart *self, _Atomic u64 *word, u64 old)
+{
+    u64 epoch = atomic_fetch_add_explicit(&map->epoch, 1, memory_order_seq_cst) + 1;
+    u64 new = epoch << EPOCH_SHIFT | (old & (GEN_MASK | CODE));
+    bool dated = atomic_compare_exchange_strong_explicit(word, &old, new, memory_order_seq_cst,
+                                                         memory_order_seq_cst);
+
+    ask_others(self);
+    return dated ? new : old;
+}
+
 u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *trusted)
 {
     _Atomic u64 *word = word_of(map, gpa);
-    u64 old, new;
+    u64 old;
 
     *trusted = true;
     if (!word)
         return 0;
     old = atomic_load_explicit(word, memory_order_seq_cst);
     while (!(old & CODE)) {
-        u64 epoch = atomic_fetch_add_explicit(&map->epoch, 1, memory_order_seq_cst) + 1;
-        new = epoch << EPOCH_SHIFT | (old & GEN_MASK) | CODE;
+        u64 new = EPOCH_NONE << EPOCH_SHIFT | (old & GEN_MASK) | CODE;
         if (atomic_compare_exchange_strong_explicit(word, &old, new, memory_order_seq_cst,
-                                                    memory_order_seq_cst)) {
-            ask_others(self);
-            old = new;
-        }
+                                                    memory_order_seq_cst))
+            old = begin_epoch(map, self, word, new);
     }
     *trusted = least_ack(self) >= old >> EPOCH_SHIFT;
     return old;

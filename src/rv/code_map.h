@@ -8,10 +8,14 @@
  * slow path, which clears the flag and bumps the generation *after* storing (code_map_written). At
  * FENCE.I a hart drops every decoded page whose generation has moved.
  *
- * Other harts lose their write entries only when they next attend (ATTN_PROTECT), and then publish
- * the epoch in code_ack. Until all have, a store may go unnoticed: a page decoded in that time is
- * untrusted and is dropped at the next FENCE.I whatever its generation says. A sleeping hart has
- * code_ack at UINT64_MAX and attends before it runs again.
+ * Other harts lose their write entries only when they next attend (ATTN_PROTECT), and publish in
+ * code_ack the epoch that they do it for. Until all have, a store may go unnoticed: a page decoded
+ * in that time is untrusted and is dropped at the next FENCE.I whatever its generation says. A
+ * sleeping hart has code_ack at UINT64_MAX and attends before it runs again.
+ *
+ * Why a great enough code_ack can be believed: the flag is set before the epoch begins (until its
+ * page has one, the word holds EPOCH_NONE), and a hart publishes code_ack before it looks at flags
+ * and stores nothing in between. So who has acknowledged this epoch, or sleeps, sees the flag.
  */
 #ifndef COSM_RV_CODE_MAP_H
 #define COSM_RV_CODE_MAP_H

@@ -151,7 +151,6 @@ struct hart_env {
     struct code_map *code_map;
     struct hart **harts; /* all of the VM, for cross-hart protection */
     u32 hart_count;
-    bool icount; /* reserved for deterministic counting */
 };
 
 struct hart {
@@ -216,7 +215,7 @@ static inline bool hart_raise(struct hart *hart, enum cause cause, u64 tval)
     return false;
 }
 
-/* Tells a hart to look; any thread. Does not wake it from sleep: exec_kick does. */
+/* Tells a hart to look; any thread. Does not wake it from sleep: exec does. */
 static inline void hart_attention(struct hart *hart, u32 attn)
 {
     atomic_fetch_or_explicit(&hart->attn, attn, memory_order_seq_cst);

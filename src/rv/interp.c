@@ -58,8 +58,10 @@ enum hart_exit interp_run(struct hart *hart, bool step)
     const u64 *ip;
 
     target = hart->pc;
-    if (step)
+    if (step) { /* without interrupts, which a debugger's user does not step into */
+        system_serve(hart);
         goto enter;
+    }
 
 jump:
     if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed) | (u32)step))

@@ -13,9 +13,12 @@ static u8 *ram_pointer(struct hart *hart, gpa_t gpa, u64 size, bool write)
     return r && !(write && r->readonly) ? r->host + (gpa - r->base) : NULL;
 }
 
-static bool page_is_watched(struct hart *hart, gva_t va, enum access acc)
+static bool page_is_watched(struct hart *hart, gva_t va)
 {
-    return hart->debug && debug_watch(hart->debug, va & PAGE_MASK, PAGE_SIZE, acc);
+    const struct debug_points *debug = hart->debug;
+
+    return debug && (debug_watch(debug, va & PAGE_MASK, PAGE_SIZE, ACCESS_READ) ||
+                     debug_watch(debug, va & PAGE_MASK, PAGE_SIZE, ACCESS_WRITE));
 }
 
 /* Lets the current mode reach va's page directly as far as to and the page allow. */
@@ -26,13 +29,13 @@ static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
     u8 *host = ram_pointer(hart, gpa, PAGE_SIZE, false);
     gva_t page = va & PAGE_MASK;
 
-    if (!host || !to->whole)
+    if (!host || !to->whole || page_is_watched(hart, va))
         return;
     e->addend = (u64)(uintptr_t)host - page;
-    e->read_tag = to->readable && !page_is_watched(hart, va, ACCESS_READ) ? page : TLB_NONE;
+    e->read_tag = to->readable ? page : TLB_NONE;
     e->write_tag = TLB_NONE;
     if (to->writable && ram_pointer(hart, gpa, PAGE_SIZE, true) &&
-        !code_map_is_code(hart->env->code_map, gpa) && !page_is_watched(hart, va, ACCESS_WRITE))
+        !code_map_is_code(hart->env->code_map, gpa))
         e->write_tag = page;
     hart->stats.tlb_fills++;
 }
@@ -183,7 +186,7 @@ void *mem_pointer(struct hart *hart, gva_t va, unsigned size, enum access acc, b
     }
     if (is_watched(hart, va, size, acc) || (write && is_watched(hart, va, size, ACCESS_READ)))
         return NULL;
-    if (!translate_data(hart, va, size < 8 ? size : 8, acc, &to))
+    if (!translate_data(hart, va, size, acc, &to))
         return NULL;
     p = ram_pointer(hart, to.gpa, size, write);
     if (!p) {
@@ -245,9 +248,9 @@ void mem_protect(struct hart *hart)
 
 void mem_attend_protect(struct hart *hart)
 {
-    /* Read before the flush: a protection that comes later asks again. */
     u64 epoch = atomic_load_explicit(&hart->env->code_map->epoch, memory_order_seq_cst);
 
-    mem_protect(hart);
+    /* Before the flush, see code_map.h: a protection that comes after it finds this epoch old. */
     atomic_store_explicit(&hart->code_ack, epoch, memory_order_seq_cst);
+    mem_protect(hart);
 }

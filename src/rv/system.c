@@ -203,15 +203,17 @@ bool system_cbo_zero(struct hart *hart, u64 insn)
     return true;
 }
 
-void system_attend(struct hart *hart)
+void system_serve(struct hart *hart)
 {
-    u32 attn;
-    int irq;
+    const u32 served = ATTN_FLUSH_TLB | ATTN_FLUSH_CODE | ATTN_PROTECT;
+    u32 attn = atomic_load_explicit(&hart->attn, memory_order_relaxed);
 
+    if (!(attn & served))
+        return;
     /* Who sees its bit gone and attending 0 afterwards knows that the work is done. */
     atomic_store_explicit(&hart->attending, 1, memory_order_seq_cst);
-    /* Pairs with hart_attention: what was asked before is seen after. ATTN_PAUSE stays. */
-    attn = atomic_fetch_and_explicit(&hart->attn, ATTN_PAUSE, memory_order_seq_cst);
+    /* Pairs with hart_attention: what was asked before is seen after. */
+    attn = atomic_fetch_and_explicit(&hart->attn, ~served, memory_order_seq_cst);
     if (attn & ATTN_FLUSH_TLB)
         mmu_flush(hart);
     if (attn & ATTN_PROTECT)
@@ -219,6 +221,15 @@ void system_attend(struct hart *hart)
     if (attn & ATTN_FLUSH_CODE)
         code_cache_fence(hart);
     atomic_store_explicit(&hart->attending, 0, memory_order_seq_cst);
+}
+
+void system_attend(struct hart *hart)
+{
+    int irq;
+
+    system_serve(hart);
+    /* Before looking: an interrupt that comes after it asks again. */
+    atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
     irq = trap_pending(hart);
     if (irq >= 0) {
         hart->stats.interrupts++;

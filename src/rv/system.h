@@ -38,7 +38,10 @@ bool system_cbo_zero(struct hart *hart, u64 insn);
 /* Illegal instruction at hart->pc, with its bits as tval. Returns false. */
 bool system_illegal(struct hart *hart);
 
-/* Does what other threads asked for in hart->attn but pausing; takes a pending interrupt. */
+/* Flushes as other threads asked in hart->attn. */
+void system_serve(struct hart *hart);
+
+/* The same, and takes a pending interrupt. ATTN_PAUSE is left to exec. */
 void system_attend(struct hart *hart);
 
 #endif

@@ -259,7 +259,7 @@ static int create_harts(struct vm *vm, struct err *err)
         .ram_base = MACHINE_RAM_BASE,
         .ram_size = vm->config->ram_size,
         .stopped = vm_debug_hart_stopped,
-        .came_to_rest = vm_hart_at_rest,
+        .stopped_itself = vm_hart_stopped_itself,
         .woke = vm_hart_woke,
         .ctx = vm,
     };
@@ -372,11 +372,12 @@ static int fail_status(u32 code)
 void vm_end_posted(void *ctx)
 {
     struct vm *vm = ctx;
-    struct vm_end end = vm->end;
+    struct vm_end end;
     struct err err;
 
     exec_pause(vm->exec);
     lock_acquire(&vm->end_lock);
+    end = vm->end;
     vm->end.asked = false;
     lock_release(&vm->end_lock);
     if (end.how == MACHINE_REBOOT && !vm->config->no_reboot) {

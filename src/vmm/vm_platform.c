@@ -61,6 +61,16 @@ void vm_platform_timers(struct vm *vm)
     }
 }
 
+static bool is_ending(struct vm *vm)
+{
+    bool ending;
+
+    lock_acquire(&vm->end_lock);
+    ending = vm->end.asked;
+    lock_release(&vm->end_lock);
+    return ending;
+}
+
 static bool platform_ecall(void *ctx, struct hart *hart)
 {
     struct vm *vm = ctx;
@@ -73,18 +83,18 @@ static bool platform_ecall(void *ctx, struct hart *hart)
     hart->x[10] = call.error;
     if (!call.legacy)
         hart->x[11] = call.value;
-    if (vm->end.asked) { /* system reset does not return */
+    if (is_ending(vm)) { /* system reset does not return */
         exec_hold_hart(vm->exec, hart->id);
         hart_attention(hart, ATTN_PAUSE);
     }
     return true;
 }
 
-void vm_hart_at_rest(void *ctx, struct hart *hart)
+void vm_hart_stopped_itself(void *ctx, struct hart *hart)
 {
     struct vm *vm = ctx;
 
-    if (vm->sbi && !exec_hart_is_started(vm->exec, hart->id))
+    if (vm->sbi)
         sbi_hart_stopped(vm->sbi, hart->id);
 }
 

@@ -32,7 +32,7 @@ struct vm_wires {
     u32 hart;
 };
 
-/* How a guest asked for the end; set on a hart's thread, read on the loop. */
+/* How a guest asked for the end; under end_lock. */
 struct vm_end {
     bool asked;
     enum machine_exit how;
@@ -93,8 +93,8 @@ const void *vm_boot_dtb(struct vm *vm, size_t *size);
 void vm_platform_env(struct vm *vm);
 void vm_platform_timers(struct vm *vm);
 MUST_CHECK int vm_platform_sbi(struct vm *vm, struct err *err);
-/* exec's callbacks: a hart came to rest after an SBI stop or suspend, woke from suspend. */
-void vm_hart_at_rest(void *ctx, struct hart *hart);
+/* exec's callbacks: a hart stopped by an SBI call, woke from suspend. */
+void vm_hart_stopped_itself(void *ctx, struct hart *hart);
 void vm_hart_woke(void *ctx, struct hart *hart);
 /* The VM is to end or reboot: the hart asks, the loop does it. Any thread. */
 void vm_ask_end(struct vm *vm, enum machine_exit how, u32 code);
