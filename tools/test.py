@@ -25,6 +25,7 @@ BUILDS = {
     "build-tsan": ("clang", ["-Db_sanitize=thread", *CLANG_SANITIZERS]),
 }
 TAP_LINE = re.compile(r"^\s*(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP|TODO)\b\s*(.*))?", re.I)
+SLOW = 10  # seconds from which on a test is worth a line where there is no live one
 # Tests under sanitizers are many times slower, and a real boot there finds little that these do not.
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
@@ -51,6 +52,13 @@ class Screen:
     def progress(self, text):
         if self.live:
             print(f"\r\033[K{self.clock()} {self.step}: {text}"[:118], end="", flush=True)
+
+
+    def test_done(self, count, result):
+        self.progress(f"{count} {result}")
+        seconds = re.search(r"([\d.]+)s$", result)
+        if not self.live and seconds and float(seconds[1]) >= SLOW:
+            self.line(f"{self.step}: {count} {result}")
 
 
 class Tally:
@@ -139,7 +147,7 @@ class Suite:
             said.append(line)
             found = re.match(r"\s*(\d+/\d+)\s+(.*\S)", line)
             if found:
-                self.screen.progress(f"{found[1]} {re.sub(' +', ' ', found[2])}")
+                self.screen.test_done(found[1], re.sub(" +", " ", found[2]))
         process.wait()
         if not self.count(folder) and process.returncode:
             self.tally.take(f"{folder} tests", "".join(said), False)
