@@ -3,6 +3,7 @@
 #include "exec/exec.h"
 
 #include "base/assert.h"
+#include "exec/jit.h"
 #include "port/lock.h"
 #include "rv/code_cache.h"
 #include "rv/code_map.h"
@@ -197,7 +198,7 @@ static void *vcpu_main(void *arg)
             suspend(v);
             continue;
         }
-        why = interp_run(v->hart, step);
+        why = v->hart->jit.engine ? jit_run(v->hart, step) : interp_run(v->hart, step);
         if (v->rest == REST_STOP)
             stop(v);
         switch (why) {
@@ -237,6 +238,9 @@ static int create_harts(struct exec *exec, struct err *err)
         hart->env = env;
         hart->code_ack = UINT64_MAX;
         hart->code = code_cache_create(exec->count);
+        if (exec->config.translate && !jit_attach(hart))
+            return err_set(err, ENOMEM,
+                           "no host memory for translated code; use --cpu-engine=interp");
         if (!hart->code)
             return err_set(err, ENOMEM, "no host memory for hart %u; use a smaller --smp", i);
     }
@@ -315,6 +319,8 @@ void exec_destroy(struct exec *exec)
     for (u32 i = 0; exec->harts && i < exec->count; i++) {
         if (exec->harts[i])
             code_cache_destroy(exec->harts[i]->code);
+        if (exec->harts[i])
+            jit_detach(exec->harts[i]);
         free(exec->harts[i]);
     }
     if (exec->code_map.state)

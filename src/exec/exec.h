@@ -14,6 +14,7 @@ struct exec_config {
     u32 hart_count;
     gpa_t ram_base; /* RAM in which stores to code are noticed */
     u64 ram_size;   /* bytes */
+    bool translate; /* run host code made of the guest's, see exec/jit.h; else interpret */
     /* A hart stopped at a breakpoint or watchpoint, or has done its step; it is held until
      * exec_resume_hart. On the hart's thread. */
     void (*stopped)(void *ctx, struct hart *hart, enum hart_exit why);

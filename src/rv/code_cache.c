@@ -226,6 +226,7 @@ void code_cache_fence(struct hart *hart)
 {
     struct code_cache *cache = hart->code;
 
+    hart->code_changes++;
     for (u32 i = 0; i < cache->count; i++) {
         struct code_page *page = cache->page[i];
         if (!page->used)
@@ -240,12 +241,14 @@ void code_cache_fence(struct hart *hart)
 
 void code_cache_flush_map(struct hart *hart)
 {
+    hart->map_changes++;
     if (hart->code)
         memset(hart->code->link, 0, sizeof(hart->code->link));
 }
 
 void code_cache_flush_map_page(struct hart *hart, gva_t va)
 {
+    hart->map_changes++;
     if (hart->code)
         hart->code->link[(va >> PAGE_SHIFT) % CODE_LINKS].tag = 0;
 }
@@ -254,6 +257,7 @@ void code_cache_flush(struct hart *hart)
 {
     struct code_cache *cache = hart->code;
 
+    hart->code_changes++;
     for (u32 i = 0; i < cache->count; i++) {
         if (cache->page[i]->used)
             retire(cache, cache->page[i]);

@@ -106,6 +106,7 @@ struct tlb_entry {
     u64 read_tag; /* gva of the page, or TLB_NONE */
     u64 write_tag;
     u64 addend;
+    u64 unused; /* entries of 32 bytes: translated code shifts instead of multiplying */
 };
 
 #define TLB_NONE UINT64_MAX /* no aligned or masked address compares equal */
@@ -133,6 +134,7 @@ struct hart;
 struct code_map;
 struct code_cache;
 struct debug_points;
+struct jit;
 
 /* What surrounds a hart. Shared by the harts of a VM, filled before they run, outlives them. */
 struct hart_env {
@@ -187,12 +189,25 @@ struct hart {
     struct code_cache *code;
     _Atomic u64 code_ack; /* code_map epoch up to which stale write entries are gone */
 
+    /* Counted up by code_cache.c for engines with caches of their own: links from virtual pages
+     * (and which), decoded code. */
+    u32 map_changes, code_changes;
+
+    /* What translated code shares with its engine: see jit/backend.h. */
+    struct {
+        struct jit *engine; /* NULL: interpreter only */
+        u64 page;
+        void *jumps;
+        u32 patch;
+    } jit;
+
     struct debug_points *debug; /* NULL: none; read-only while the hart runs */
     u64 debug_address;          /* of HART_EXIT_WATCH */
     enum access debug_access;
 
     struct {
         u64 tlb_fills, tlb_flushes, slow_accesses, mmio, code_pages, code_drops, traps, interrupts;
+        u64 blocks, interpreted;
     } stats;
 
     struct tlb_entry tlb[TLB_MODES][TLB_ENTRIES];

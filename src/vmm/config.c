@@ -102,9 +102,12 @@ int vm_config_parse_machine(struct vm_config *config, const char *value, struct 
 
 int vm_config_parse_engine(struct vm_config *config, const char *value, struct err *err)
 {
-    if (strcmp(value, "interp"))
-        return err_set(err, EINVAL, "'%s' is not a CPU engine; give interp", value);
-    config->engine = VM_ENGINE_INTERP;
+    if (!strcmp(value, "interp"))
+        config->engine = VM_ENGINE_INTERP;
+    else if (!strcmp(value, "jit1"))
+        config->engine = VM_ENGINE_JIT1;
+    else
+        return err_set(err, EINVAL, "'%s' is not a CPU engine; give interp or jit1", value);
     return 0;
 }
 

@@ -258,6 +258,7 @@ static int create_harts(struct vm *vm, struct err *err)
         .hart_count = vm->config->hart_count,
         .ram_base = MACHINE_RAM_BASE,
         .ram_size = vm->config->ram_size,
+        .translate = vm->config->engine != VM_ENGINE_INTERP,
         .stopped = vm_debug_hart_stopped,
         .stopped_itself = vm_hart_stopped_itself,
         .woke = vm_hart_woke,

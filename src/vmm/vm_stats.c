@@ -75,6 +75,8 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"mmio", "device accesses", SUM(stats.mmio)},
         {"code_pages", "code pages decoded", SUM(stats.code_pages)},
         {"code_drops", "code pages dropped at fences", SUM(stats.code_drops)},
+        {"blocks", "blocks translated", SUM(stats.blocks)},
+        {"interpreted", "instructions left to the interpreter", SUM(stats.interpreted)},
     };
 
     if (vm->config->stats == VM_STATS_JSON)

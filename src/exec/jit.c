@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The translating engine: finds or makes the host code of a block and runs it until it comes back.
+ *
+ * Theory of operation. Code belongs to a guest-physical page and knows virtual addresses only
+ * relative to the page that runs (hart->jit.page), so page tables may change without losing it.
+ * Blocks of one page jump to each other directly, once chained; every other jump goes through a
+ * table by virtual pc, one a privilege mode, which is emptied when translation changes. A page
+ * whose bytes have changed is dropped whole at the next FENCE.I (rv/code_map.h), with all jumps
+ * into it. The buffer is filled from the start and thrown away when it is full.
+ */
+#include "exec/jit.h"
+
+#include "base/assert.h"
+#include "jit/backend.h"
+#include "rv/code_cache.h"
+#include "rv/code_map.h"
+#include "rv/interp.h"
+#include "rv/lift.h"
+#include "rv/mem.h"
+#include "rv/mmu.h"
+#include "rv/run_insn.h"
+#include "rv/system.h"
+#include "rv/trap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CODE_SIZE  (64u << 20) /* bytes; pages of it are taken as they are filled */
+#define PAGES_MAX  4096
+#define HASH_SIZE  4096
+#define LINKS      512
+#define JUMPS_BITS 11
+
+/* Translations of a guest-physical page. */
+struct jit_page {
+    gpa_t gpa;
+    const u8 *bytes;
+    u64 word; /* of the code map */
+    bool trusted;
+    struct jit_page *next; /* in the hash chain */
+    u32 entry[CODE_SLOTS]; /* code offset by halfword, 0: none */
+};
+
+struct jump {
+    u64 pc;
+    u64 code;
+};
+
+struct jit {
+    struct jit_backend *backend;
+    struct jit_page *hash[HASH_SIZE];
+    u32 page_count;
+    u32 flushes;
+    u32 map_changes, code_changes; /* of the hart, as of the last look */
+    struct {
+        u64 tag; /* code_link_tag */
+        struct jit_page *page;
+    } link[LINKS];
+    struct jump jumps[4][1 << JUMPS_BITS]; /* by enum priv */
+    struct lift lift;
+};
+
+/* x registers in host registers: stack, arguments, and the first saved ones. */
+static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
+
+static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where);
+static struct jit_result engine_load(void *state, u64 address, u32 how, u32 where);
+static u64 engine_call(void *state, u64 insn, u32 where);
+
+static const struct jit_layout layout = {
+    .slot = offsetof(struct hart, x),
+    .pc = offsetof(struct hart, pc),
+    .count = offsetof(struct hart, insns),
+    .page = offsetof(struct hart, jit.page),
+    .attn = offsetof(struct hart, attn),
+    .patch = offsetof(struct hart, jit.patch),
+    .tlb = offsetof(struct hart, data_tlb),
+    .tlb_bits = 8,
+    .tlb_read = offsetof(struct tlb_entry, read_tag),
+    .tlb_write = offsetof(struct tlb_entry, write_tag),
+    .tlb_addend = offsetof(struct tlb_entry, addend),
+    .jumps = offsetof(struct hart, jit.jumps),
+    .jumps_bits = JUMPS_BITS,
+    .pinned = pinned,
+    .pinned_count = sizeof(pinned),
+};
+
+_Static_assert(TLB_ENTRIES == 1 << 8 && sizeof(struct tlb_entry) == 32, "as jit_layout says");
+
+static const struct jit_engine engine = {engine_load, engine_store, engine_call};
+
+bool jit_is_supported(void)
+{
+    return jit_backend_is_supported();
+}
+
+bool jit_attach(struct hart *hart)
+{
+    struct jit *jit = calloc(1, sizeof(*jit));
+
+    if (!jit)
+        return false;
+    jit->backend = jit_backend_create(&layout, &engine, CODE_SIZE);
+    if (!jit->backend) {
+        free(jit);
+        return false;
+    }
+    hart->jit.engine = jit;
+    return true;
+}
+
+static void empty_links(struct jit *jit)
+{
+    memset(jit->link, 0, sizeof(jit->link));
+    /* No pc is odd. */
+    for (u32 priv = 0; priv < ARRAY_SIZE(jit->jumps); priv++) {
+        for (u32 i = 0; i < 1u << JUMPS_BITS; i++)
+            jit->jumps[priv][i].pc = 1;
+    }
+}
+
+static void drop_all(struct jit *jit)
+{
+    for (u32 i = 0; i < HASH_SIZE; i++) {
+        while (jit->hash[i]) {
+            struct jit_page *page = jit->hash[i];
+            jit->hash[i] = page->next;
+            free(page);
+        }
+    }
+    jit->page_count = 0;
+    jit->flushes++;
+    jit_backend_flush(jit->backend);
+    empty_links(jit);
+}
+
+void jit_detach(struct hart *hart)
+{
+    struct jit *jit = hart->jit.engine;
+
+    if (!jit)
+        return;
+    drop_all(jit);
+    jit_backend_destroy(jit->backend);
+    free(jit);
+    hart->jit.engine = NULL;
+}
+
+static struct jit_page **bucket(struct jit *jit, gpa_t gpa)
+{
+    return &jit->hash[(gpa >> PAGE_SHIFT) % HASH_SIZE];
+}
+
+static struct jit_page *page_add(struct hart *hart, gpa_t gpa, const u8 *bytes)
+{
+    struct jit *jit = hart->jit.engine;
+    struct jit_page *page;
+
+    if (jit->page_count == PAGES_MAX)
+        drop_all(jit);
+    page = calloc(1, sizeof(*page));
+    if (!page)
+        return NULL;
+    page->gpa = gpa;
+    page->bytes = bytes;
+    page->word = code_map_protect(hart->env->code_map, hart, gpa, &page->trusted);
+    mem_protect(hart);
+    page->next = *bucket(jit, gpa);
+    *bucket(jit, gpa) = page;
+    jit->page_count++;
+    hart->stats.code_pages++;
+    return page;
+}
+
+/* FENCE.I: pages whose bytes may have changed go. */
+static void drop_changed(struct hart *hart)
+{
+    struct jit *jit = hart->jit.engine;
+
+    for (u32 i = 0; i < HASH_SIZE; i++) {
+        struct jit_page **at = &jit->hash[i];
+        while (*at) {
+            struct jit_page *page = *at;
+            if (page->trusted && !code_map_changed(hart->env->code_map, page->gpa, page->word)) {
+                at = &page->next;
+                continue;
+            }
+            *at = page->next;
+            free(page);
+            jit->page_count--;
+            hart->stats.code_drops++;
+        }
+    }
+    empty_links(jit);
+}
+
+static void notice_changes(struct hart *hart)
+{
+    struct jit *jit = hart->jit.engine;
+
+    if (jit->code_changes != hart->code_changes) {
+        drop_changed(hart);
+    } else if (jit->map_changes != hart->map_changes) {
+        empty_links(jit);
+    }
+    jit->code_changes = hart->code_changes;
+    jit->map_changes = hart->map_changes;
+}
+
+enum found { FOUND, FAULT, NOT_MEMORY };
+
+static enum found find_page(struct hart *hart, gva_t pc, struct jit_page **found)
+{
+    struct jit *jit = hart->jit.engine;
+    u32 at = (pc >> PAGE_SHIFT) % LINKS;
+    const struct gmem_region *region;
+    struct jit_page *page;
+    struct mmu_page to;
+    gpa_t gpa;
+
+    *found = jit->link[at].page;
+    if (jit->link[at].tag == code_link_tag(pc, hart->priv))
+        return FOUND;
+    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->priv, &to))
+        return FAULT;
+    gpa = to.gpa & PAGE_MASK;
+    region = gmem_find(hart->env->gmem, gpa, PAGE_SIZE);
+    if (!region || !to.whole)
+        return NOT_MEMORY;
+    for (page = *bucket(jit, gpa); page && page->gpa != gpa; page = page->next)
+        ;
+    if (!page)
+        page = page_add(hart, gpa, region->host + (gpa - region->base));
+    if (!page)
+        return NOT_MEMORY;
+    jit->link[at].tag = code_link_tag(pc, hart->priv);
+    jit->link[at].page = page;
+    *found = page;
+    return FOUND;
+}
+
+static u32 half(const struct jit_page *page, u32 offset)
+{
+    return __atomic_load_n((const u16 *)(const void *)(page->bytes + offset), __ATOMIC_RELAXED);
+}
+
+/* Lifts from offset on, to a jump, the page's end or as far as there is room. */
+static bool lift_block(struct hart *hart, const struct jit_page *page, u32 offset)
+{
+    struct lift *lift = &hart->jit.engine->lift;
+    enum lift_end end = LIFT_GOES_ON;
+
+    lift_begin(lift, &hart->isa);
+    while (end == LIFT_GOES_ON && offset < PAGE_SIZE && !lift_is_full(lift)) {
+        u32 raw = half(page, offset);
+        u64 insn;
+        if (insn_is_long(raw)) {
+            if (offset + 2 == PAGE_SIZE)
+                break;
+            raw |= half(page, offset + 2) << 16;
+        }
+        insn = decode(&hart->isa, raw);
+        end = lift_insn(lift, insn, offset);
+        if (end == LIFT_REFUSES)
+            break;
+        offset += insn_len(insn);
+    }
+    if (!lift->count)
+        return false;
+    if (end != LIFT_ENDS)
+        lift_finish(lift, offset);
+    return true;
+}
+
+/* The code at pc; 0: the interpreter must do one instruction. */
+static u32 translate(struct hart *hart, struct jit_page *page, gva_t pc)
+{
+    struct jit *jit = hart->jit.engine;
+    u32 offset = (u32)(pc & ~PAGE_MASK), code;
+
+    if (!lift_block(hart, page, offset))
+        return 0;
+    code = jit_backend_compile(jit->backend, &jit->lift.ir, jit->lift.where);
+    if (!code) { /* full: all goes, page included; the next round finds it again */
+        drop_all(jit);
+        return 0;
+    }
+    page->entry[offset >> 1] = code;
+    hart->stats.blocks++;
+    return code;
+}
+
+static struct jit_result engine_load(void *state, u64 address, u32 how, u32 where)
+{
+    struct hart *hart = state;
+    unsigned size = how & 0xff;
+    struct jit_result r = {0};
+
+    hart->pc = hart->jit.page + (where & 0xffff);
+    if (!mem_load_slow(hart, address, size, &r.value)) {
+        hart->insns += where >> 16;
+        return r;
+    }
+    if (how >> 8)
+        r.value = sext(r.value, size * 8);
+    r.ok = 1;
+    return r;
+}
+
+static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
+{
+    struct hart *hart = state;
+    unsigned size = how & 0xff;
+
+    hart->pc = hart->jit.page + (where & 0xffff);
+    if (mem_store_slow(hart, address, size, value))
+        return 1;
+    hart->insns += where >> 16;
+    return 0;
+}
+
+static u64 engine_call(void *state, u64 insn, u32 where)
+{
+    struct hart *hart = state;
+    u64 before = hart->insns;
+
+    hart->pc = hart->jit.page + (where & 0xffff);
+    hart->insns = before + (where >> 16);
+    if (!run_insn(hart, insn))
+        return 0;
+    hart->insns = before;
+    return 1;
+}
+
+static void remember_jump(struct hart *hart, u32 code)
+{
+    struct jit *jit = hart->jit.engine;
+    struct jump *jump = &jit->jumps[hart->priv][(hart->pc >> 1) % (1 << JUMPS_BITS)];
+
+    jump->pc = hart->pc;
+    jump->code = jit_backend_address(jit->backend, code);
+}
+
+/* What the interpreter does best: one instruction across pages, from a device, and so on. */
+static void interpret_one(struct hart *hart)
+{
+    (void)interp_run(hart, true);
+    hart->stats.interpreted++;
+}
+
+static void raise_fault(struct hart *hart)
+{
+    hart->stats.traps++;
+    trap_exception(hart);
+}
+
+/* Finds the code at hart->pc, translating if need be; 0: something else was done instead. */
+static u32 code_at_pc(struct hart *hart)
+{
+    struct jit_page *page;
+    u32 code;
+
+    switch (find_page(hart, hart->pc, &page)) {
+    case FAULT:
+        raise_fault(hart);
+        return 0;
+    case NOT_MEMORY:
+        interpret_one(hart);
+        return 0;
+    case FOUND:
+        break;
+    }
+    code = page->entry[(hart->pc & ~PAGE_MASK) >> 1];
+    if (!code)
+        code = translate(hart, page, hart->pc);
+    if (!code)
+        interpret_one(hart);
+    return code;
+}
+
+enum hart_exit jit_run(struct hart *hart, bool step)
+{
+    struct jit *jit = hart->jit.engine;
+    u32 why = JIT_EXIT_LOOKUP, flushes = 0;
+
+    if (step || hart->debug)
+        return interp_run(hart, step);
+    for (;;) {
+        u32 code;
+        if (atomic_load_explicit(&hart->attn, memory_order_relaxed)) {
+            system_attend(hart);
+            why = JIT_EXIT_LOOKUP;
+            if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE)
+                return HART_EXIT_ATTN;
+        }
+        notice_changes(hart);
+        code = code_at_pc(hart);
+        if (!code) {
+            why = JIT_EXIT_LOOKUP;
+            continue;
+        }
+        if (why == JIT_EXIT_CHAIN && flushes == jit->flushes)
+            jit_backend_chain(jit->backend, hart->jit.patch, code);
+        else
+            remember_jump(hart, code);
+        flushes = jit->flushes;
+        hart->jit.page = hart->pc & PAGE_MASK;
+        hart->jit.jumps = jit->jumps[hart->priv];
+        why = jit_backend_run(jit->backend, hart, code);
+        if (why == JIT_EXIT_FAULT)
+            raise_fault(hart);
+        else if (why == LIFT_LEAVE_WFI)
+            return HART_EXIT_WFI;
+        else if (why == LIFT_LEAVE_YIELD)
+            return HART_EXIT_YIELD;
+    }
+}

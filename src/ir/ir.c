@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Building, folding, checking and printing the intermediate representation. */
+#include "ir/ir.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/fmt.h"
+
+static const struct {
+    const char *name;
+    u8 operands;
+    bool result;
+} info[IR_OPCODES] = {
+#define IR(id, name, operands, result) [IR_##id] = {name, operands, result},
+#include "spec/ir.def"
+#undef IR
+};
+
+u32 ir_operands(enum ir_opcode opcode)
+{
+    return info[opcode].operands;
+}
+
+bool ir_has_result(enum ir_opcode opcode)
+{
+    return info[opcode].result;
+}
+
+static ir_value add(struct ir_block *block, struct ir_op op)
+{
+    ASSERT(block->count < IR_OPS_MAX);
+    op.guest = block->guest;
+    block->op[block->count] = op;
+    return block->count++;
+}
+
+ir_value ir_const(struct ir_block *block, u64 value)
+{
+    return add(block, (struct ir_op){.opcode = IR_CONST, .imm = (s64)value});
+}
+
+ir_value ir_get(struct ir_block *block, u32 slot)
+{
+    return add(block, (struct ir_op){.opcode = IR_GET, .imm = slot});
+}
+
+void ir_put(struct ir_block *block, u32 slot, ir_value value)
+{
+    add(block, (struct ir_op){.opcode = IR_PUT, .imm = slot, .arg = {value}});
+}
+
+bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant)
+{
+    *constant = (u64)block->op[value].imm;
+    return block->op[value].opcode == IR_CONST;
+}
+
+static u64 rotate(u64 v, u64 n)
+{
+    n &= 63;
+    return n ? v << n | v >> (64 - n) : v;
+}
+
+static u64 rotate32(u64 v, u64 n)
+{
+    n &= 31;
+    return n ? (u32)(v << n) | (u32)v >> (32 - n) : (u32)v;
+}
+
+static bool evaluate_compare(enum ir_opcode opcode, u64 a, u64 b, u64 *r)
+{
+    switch (opcode) {
+    case IR_EQ:
+        *r = a == b;
+        return true;
+    case IR_NE:
+        *r = a != b;
+        return true;
+    case IR_LTS:
+        *r = (s64)a < (s64)b;
+        return true;
+    case IR_LTU:
+        *r = a < b;
+        return true;
+    case IR_GES:
+        *r = (s64)a >= (s64)b;
+        return true;
+    case IR_GEU:
+        *r = a >= b;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool evaluate_unary(enum ir_opcode opcode, u64 a, u64 *r)
+{
+    switch (opcode) {
+    case IR_NOT:
+        *r = ~a;
+        return true;
+    case IR_SX8:
+        *r = sext(a, 8);
+        return true;
+    case IR_SX16:
+        *r = sext(a, 16);
+        return true;
+    case IR_SX32:
+        *r = sext(a, 32);
+        return true;
+    case IR_ZX8:
+        *r = (u8)a;
+        return true;
+    case IR_ZX16:
+        *r = (u16)a;
+        return true;
+    case IR_ZX32:
+        *r = (u32)a;
+        return true;
+    case IR_CLZ:
+        *r = a ? (u64)__builtin_clzll(a) : 64;
+        return true;
+    case IR_CTZ:
+        *r = a ? (u64)__builtin_ctzll(a) : 64;
+        return true;
+    case IR_CPOP:
+        *r = (u64)__builtin_popcountll(a);
+        return true;
+    case IR_BSWAP:
+        *r = __builtin_bswap64(a);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
+{
+    switch (opcode) {
+    case IR_ADD:
+        *r = a + b;
+        return true;
+    case IR_SUB:
+        *r = a - b;
+        return true;
+    case IR_AND:
+        *r = a & b;
+        return true;
+    case IR_OR:
+        *r = a | b;
+        return true;
+    case IR_XOR:
+        *r = a ^ b;
+        return true;
+    case IR_SHL:
+        *r = a << (b & 63);
+        return true;
+    case IR_SHR:
+        *r = a >> (b & 63);
+        return true;
+    case IR_SAR:
+        *r = (u64)((s64)a >> (b & 63));
+        return true;
+    case IR_ROL:
+        *r = rotate(a, b);
+        return true;
+    case IR_ROR:
+        *r = rotate(a, 0 - b);
+        return true;
+    case IR_ROL32:
+        *r = rotate32(a, b);
+        return true;
+    case IR_ROR32:
+        *r = rotate32(a, 0 - b);
+        return true;
+    case IR_MUL:
+        *r = a * b;
+        return true;
+    case IR_MULHU:
+        *r = (u64)(((u128)a * b) >> 64);
+        return true;
+    case IR_MULHS:
+        *r = (u64)(((s128)(s64)a * (s64)b) >> 64);
+        return true;
+    case IR_SELECT:
+        *r = a ? b : c;
+        return true;
+    default:
+        return evaluate_compare(opcode, a, b, r) || evaluate_unary(opcode, a, r);
+    }
+}
+
+ir_value ir_unary(struct ir_block *block, enum ir_opcode opcode, ir_value a)
+{
+    u64 x, r;
+
+    if (ir_is_const(block, a, &x) && ir_evaluate(opcode, x, 0, 0, &r))
+        return ir_const(block, r);
+    return add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a}});
+}
+
+static bool commutes(enum ir_opcode opcode)
+{
+    switch (opcode) {
+    case IR_ADD:
+    case IR_AND:
+    case IR_OR:
+    case IR_XOR:
+    case IR_MUL:
+    case IR_MULHU:
+    case IR_MULHS:
+    case IR_EQ:
+    case IR_NE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* x op 0 == x */
+static bool zero_is_neutral(enum ir_opcode opcode)
+{
+    switch (opcode) {
+    case IR_ADD:
+    case IR_SUB:
+    case IR_OR:
+    case IR_XOR:
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_ROL:
+    case IR_ROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir_value b)
+{
+    u64 x, y, r;
+    bool a_const = ir_is_const(block, a, &x), b_const = ir_is_const(block, b, &y);
+
+    if (a_const && b_const && ir_evaluate(opcode, x, y, 0, &r))
+        return ir_const(block, r);
+    if (a_const && !b_const && commutes(opcode)) {
+        ir_value swap = a;
+        a = b;
+        b = swap;
+        b_const = true;
+        y = x;
+    }
+    if (b_const && y == 0 && zero_is_neutral(opcode))
+        return a;
+    if (b_const && y == UINT64_MAX && opcode == IR_AND)
+        return a;
+    return add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a, b}});
+}
+
+ir_value ir_select(struct ir_block *block, ir_value condition, ir_value a, ir_value b)
+{
+    u64 c;
+
+    if (ir_is_const(block, condition, &c))
+        return c ? a : b;
+    return add(block, (struct ir_op){.opcode = IR_SELECT, .arg = {condition, a, b}});
+}
+
+ir_value ir_load(struct ir_block *block, ir_value address, u32 size, bool extends)
+{
+    return add(block, (struct ir_op){.opcode = IR_LOAD,
+                                     .size = (u8)size,
+                                     .extends = extends,
+                                     .access = IR_ACCESS_TLB,
+                                     .arg = {address}});
+}
+
+void ir_store(struct ir_block *block, ir_value address, ir_value value, u32 size)
+{
+    add(block, (struct ir_op){.opcode = IR_STORE,
+                              .size = (u8)size,
+                              .access = IR_ACCESS_TLB,
+                              .arg = {address, value}});
+}
+
+void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm)
+{
+    add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a}, .imm = imm});
+}
+
+static bool ends_block(u8 opcode)
+{
+    return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE;
+}
+
+static const char *verify_op(const struct ir_block *block, u32 at)
+{
+    const struct ir_op *op = &block->op[at];
+
+    if (op->opcode >= IR_OPCODES)
+        return "unknown operation";
+    for (u32 i = 0; i < info[op->opcode].operands; i++) {
+        if (op->arg[i] >= at)
+            return "an operand is not defined before its use";
+        if (!info[block->op[op->arg[i]].opcode].result)
+            return "an operand is an operation without a result";
+    }
+    if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && (!is_pow2(op->size) || op->size > 8))
+        return "an access is not of 1, 2, 4 or 8 bytes";
+    return NULL;
+}
+
+const char *ir_verify(const struct ir_block *block)
+{
+    if (!block->count || !ends_block(block->op[block->count - 1].opcode))
+        return "the block does not end in JUMP, JUMPR or LEAVE";
+    for (u32 i = 0; i < block->count; i++) {
+        const char *wrong = verify_op(block, i);
+        if (wrong)
+            return wrong;
+        if (i + 1u < block->count && ends_block(block->op[i].opcode))
+            return "operations follow the block's end";
+    }
+    return NULL;
+}
+
+static bool prints_imm(u8 opcode)
+{
+    switch (opcode) {
+    case IR_CONST:
+    case IR_GET:
+    case IR_PUT:
+    case IR_CALL:
+    case IR_BRANCH:
+    case IR_JUMP:
+    case IR_LEAVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
+{
+    size_t len = 0;
+
+#define PUT_TEXT(...) \
+    (len += fmt_print(len < size ? buf + len : NULL, len < size ? size - len : 0, __VA_ARGS__))
+    if (info[op->opcode].result)
+        PUT_TEXT("v%u = ", at);
+    PUT_TEXT("%s", info[op->opcode].name);
+    if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
+        PUT_TEXT(".%s%u", op->extends ? "s" : "u", op->size * 8u);
+    for (u32 i = 0; i < info[op->opcode].operands; i++)
+        PUT_TEXT("%s v%u", i ? "," : "", op->arg[i]);
+    if (prints_imm(op->opcode))
+        PUT_TEXT(" #%ld", (long)op->imm);
+    PUT_TEXT("\n");
+#undef PUT_TEXT
+    return len;
+}
+
+size_t ir_print(const struct ir_block *block, char *buf, size_t size)
+{
+    size_t len = 0;
+
+    for (u32 i = 0; i < block->count; i++)
+        len +=
+            print_op(&block->op[i], i, len < size ? buf + len : NULL, len < size ? size - len : 0);
+    return len;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Intermediate representation: what a translated piece of guest code means, free of any guest's or
+ * host's instruction set.
+ *
+ * A block is a list of operations in order; a value is the number of the operation that makes it.
+ * Guest state that lives across operations is in slots (GET, PUT), which a back end may keep in
+ * host registers. Control may leave in the middle (BRANCH, and whatever faults), and then all
+ * PUTs before it count and none after it: a back end keeps slots exact at those points.
+ */
+#ifndef COSM_IR_IR_H
+#define COSM_IR_IR_H
+
+#include "base/types.h"
+
+enum ir_opcode {
+#define IR(id, name, operands, result) IR_##id,
+#include "spec/ir.def"
+#undef IR
+    IR_OPCODES
+};
+
+/* How a LOAD or STORE checks its address: a property of the operation, not of the back end. */
+enum ir_access {
+    IR_ACCESS_TLB, /* through the software TLB */
+};
+
+typedef u16 ir_value;
+
+/* A GET of this slot gives the guest-virtual address of the page that runs. */
+#define IR_SLOT_PAGE UINT32_MAX
+
+#define IR_OPS_MAX 1024
+
+struct ir_op {
+    u8 opcode;
+    u8 size;      /* LOAD, STORE: bytes */
+    bool extends; /* LOAD: sign-extend */
+    u8 access;    /* enum ir_access */
+    ir_value arg[3];
+    u16 guest; /* which guest instruction it belongs to: index into the block's */
+    s64 imm;
+};
+
+struct ir_block {
+    struct ir_op op[IR_OPS_MAX];
+    u16 count;
+    u16 guest; /* given to operations that are added */
+};
+
+static inline void ir_init(struct ir_block *block)
+{
+    block->count = 0;
+    block->guest = 0;
+}
+
+/* Adding operations; pure ones fold constants and identities. The block must have room. */
+ir_value ir_const(struct ir_block *block, u64 value);
+ir_value ir_get(struct ir_block *block, u32 slot);
+void ir_put(struct ir_block *block, u32 slot, ir_value value);
+ir_value ir_unary(struct ir_block *block, enum ir_opcode opcode, ir_value a);
+ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir_value b);
+ir_value ir_select(struct ir_block *block, ir_value condition, ir_value a, ir_value b);
+ir_value ir_load(struct ir_block *block, ir_value address, u32 size, bool extends);
+void ir_store(struct ir_block *block, ir_value address, ir_value value, u32 size);
+/* CALL, FENCE, JUMP, LEAVE (no operand), BRANCH, JUMPR (a). */
+void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
+
+bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant);
+
+/* What a pure operation gives for constants. False: not pure. */
+bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *result);
+
+u32 ir_operands(enum ir_opcode opcode);
+bool ir_has_result(enum ir_opcode opcode);
+
+/* NULL: well formed; else what is wrong. */
+const char *ir_verify(const struct ir_block *block);
+
+/* Text form, a line an operation. Returns the length of the whole text, as snprintf does. */
+size_t ir_print(const struct ir_block *block, char *buf, size_t size);
+
+#endif

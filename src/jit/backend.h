@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A back end turns an IR block into host code. It knows the engine's state only by the offsets in
+ * struct jit_layout, so one back end serves every guest instruction set.
+ *
+ * Generated code runs between enter and an exit. While it runs, pinned slots live in host registers
+ * and layout.count holds the guest instructions done before the block; on each exit and around each
+ * call into the engine all of it is in the state, exactly.
+ */
+#ifndef COSM_JIT_BACKEND_H
+#define COSM_JIT_BACKEND_H
+
+#include "ir/ir.h"
+#include "jit/code_buffer.h"
+
+/* Why generated code came back. */
+enum jit_exit {
+    JIT_EXIT_LOOKUP,      /* layout.pc holds where to go on */
+    JIT_EXIT_CHAIN,       /* the same; layout.patch says which jump may lead there directly */
+    JIT_EXIT_FAULT,       /* an engine function returned false: it has set all there is to know */
+    JIT_EXIT_ENGINE = 16, /* a LEAVE gives its imm, from here on; layout.pc is set */
+};
+
+/* Result of an engine function that accesses memory. */
+struct jit_result {
+    u64 value;
+    u64 ok;
+};
+
+/*
+ * Engine functions. where packs the guest instruction: its offset in the page | its index in the
+ * block << 16. A false result leaves the block with JIT_EXIT_FAULT.
+ */
+struct jit_engine {
+    struct jit_result (*load)(void *state, u64 address, u32 how,
+                              u32 where); /* how: size | sign << 8 */
+    u64 (*store)(void *state, u64 address, u64 value, u32 how, u32 where);
+    u64 (*call)(void *state, u64 imm, u32 where);
+};
+
+/* Offsets from the state pointer, in bytes; small enough for a signed 32-bit displacement. */
+struct jit_layout {
+    s32 slot;     /* slot n is the u64 at slot + 8 * n */
+    s32 pc;       /* u64: next guest pc, on exit */
+    s32 count;    /* u64: guest instructions done */
+    s32 page;     /* u64: guest-virtual address of the page that runs; IR slot IR_SLOT_PAGE */
+    s32 attn;     /* u32: not 0, leave at the next backward or indirect jump */
+    s32 patch;    /* u32: offset in the buffer of a jump's displacement */
+    s32 tlb;      /* pointer to an array of entries of 32 bytes */
+    u32 tlb_bits; /* log2 of its number of entries */
+    s32 tlb_read, tlb_write, tlb_addend; /* within an entry */
+    s32 jumps;                           /* pointer to an array of {u64 pc, u64 code} */
+    u32 jumps_bits;                      /* log2 of its number of entries; indexed by pc >> 1 */
+    const u8 *pinned;                    /* slots to keep in host registers, most wanted first */
+    u32 pinned_count;
+};
+
+#define JIT_PAGE_BITS 12
+
+struct jit_backend;
+
+/* Is there a back end for this host's processor? */
+bool jit_backend_is_supported(void);
+
+/* NULL: no memory. layout's contents are copied, engine's too. */
+struct jit_backend *jit_backend_create(const struct jit_layout *layout,
+                                       const struct jit_engine *engine, u32 code_size);
+void jit_backend_destroy(struct jit_backend *backend);
+
+/*
+ * Compiles a verified block whose guest instruction i lies at offset where[i] of its page. BRANCH
+ * and JUMP targets are offsets from the page's start, in it or not. Returns the code's offset in
+ * the buffer; 0: the buffer is full (jit_backend_flush, and everything must be compiled anew).
+ */
+u32 jit_backend_compile(struct jit_backend *backend, const struct ir_block *block,
+                        const u16 *where);
+void jit_backend_flush(struct jit_backend *backend);
+
+/* Lets the jump whose displacement is at offset patch lead to code. */
+void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);
+
+/* For struct jit_layout's jump table. */
+u64 jit_backend_address(const struct jit_backend *backend, u32 code);
+
+/* Runs from code until an exit: enum jit_exit or a LEAVE number. */
+u32 jit_backend_run(struct jit_backend *backend, void *state, u32 code);
+
+u32 jit_backend_used(const struct jit_backend *backend);
+
+#endif

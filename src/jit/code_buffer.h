@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory for generated code, mapped twice: written through one mapping, executed through the other.
+ * No mapping is ever writable and executable.
+ */
+#ifndef COSM_JIT_CODE_BUFFER_H
+#define COSM_JIT_CODE_BUFFER_H
+
+#include "base/types.h"
+
+struct code_buffer {
+    u8 *write;
+    const u8 *run;
+    u32 size; /* bytes, a multiple of the host's page size */
+    u32 used;
+};
+
+/* False: the host does not give such memory. */
+MUST_CHECK bool code_buffer_create(struct code_buffer *buffer, u32 size);
+void code_buffer_destroy(struct code_buffer *buffer);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x86-64 instruction encoding: the forms that the back end uses, one function a form.
+ * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+ */
+#ifndef COSM_JIT_X86_64_ASM_H
+#define COSM_JIT_X86_64_ASM_H
+
+#include "base/endian.h"
+
+enum reg {
+    RAX,
+    RCX,
+    RDX,
+    RBX,
+    RSP,
+    RBP,
+    RSI,
+    RDI,
+    R8,
+    R9,
+    R10,
+    R11,
+    R12,
+    R13,
+    R14,
+    R15,
+    NO_REG = 0xff,
+};
+
+/* Condition codes as in Jcc, SETcc and CMOVcc. */
+enum cond { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_L = 12, CC_GE = 13 };
+
+/* Opcodes of the ALU group: reg op= r/m is op | 3; the immediate forms take op >> 3. */
+enum alu {
+    ALU_ADD = 0x00,
+    ALU_OR = 0x08,
+    ALU_AND = 0x20,
+    ALU_SUB = 0x28,
+    ALU_XOR = 0x30,
+    ALU_CMP = 0x38
+};
+
+/* /n of the shift group. */
+enum shift { SHIFT_ROL = 0, SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
+
+/* Where code goes. The caller keeps room: no instruction is longer than 15 bytes. */
+struct code {
+    u8 *at;
+};
+
+static inline void emit8(struct code *c, u32 v)
+{
+    *c->at++ = (u8)v;
+}
+
+static inline void emit32(struct code *c, u32 v)
+{
+    le32_store(c->at, v);
+    c->at += 4;
+}
+
+static inline void emit64(struct code *c, u64 v)
+{
+    le64_store(c->at, v);
+    c->at += 8;
+}
+
+/* An operand in a register or in memory at [base + disp]. */
+struct rm {
+    bool memory;
+    u8 reg; /* or base */
+    s32 disp;
+};
+
+static inline struct rm rm_reg(enum reg reg)
+{
+    return (struct rm){false, (u8)reg, 0};
+}
+
+static inline struct rm rm_mem(enum reg base, s32 disp)
+{
+    return (struct rm){true, (u8)base, disp};
+}
+
+static inline void emit_modrm(struct code *c, u32 reg, struct rm rm)
+{
+    if (!rm.memory) {
+        emit8(c, 0xc0 | (reg & 7) << 3 | (rm.reg & 7));
+        return;
+    }
+    if (rm.disp >= -128 && rm.disp < 128) {
+        emit8(c, 0x40 | (reg & 7) << 3 | (rm.reg & 7));
+        if ((rm.reg & 7) == RSP)
+            emit8(c, 0x24);
+        emit8(c, (u8)rm.disp);
+        return;
+    }
+    emit8(c, 0x80 | (reg & 7) << 3 | (rm.reg & 7));
+    if ((rm.reg & 7) == RSP)
+        emit8(c, 0x24);
+    emit32(c, (u32)rm.disp);
+}
+
+static inline void emit_rex(struct code *c, bool wide, u32 reg, u32 index, u32 base, bool always)
+{
+    u32 rex = 0x40 | (wide ? 8 : 0) | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (base >> 3 & 1);
+
+    if (rex != 0x40 || always)
+        emit8(c, rex);
+}
+
+/* opcode (up to three bytes, 0x0f.. escapes included) reg, r/m. */
+static inline void emit_op(struct code *c, bool wide, u32 opcode, u32 reg, struct rm rm)
+{
+    emit_rex(c, wide, reg, 0, rm.reg, false);
+    if (opcode > 0xffff)
+        emit8(c, opcode >> 16);
+    if (opcode > 0xff)
+        emit8(c, opcode >> 8 & 0xff);
+    emit8(c, opcode & 0xff);
+    emit_modrm(c, reg, rm);
+}
+
+/* The same with a mandatory prefix (F3 for POPCNT, LZCNT, TZCNT). */
+static inline void emit_op_prefix(struct code *c, u32 prefix, u32 opcode, u32 reg, struct rm rm)
+{
+    emit8(c, prefix);
+    emit_op(c, true, opcode, reg, rm);
+}
+
+static inline void emit_mov(struct code *c, enum reg to, struct rm from)
+{
+    if (!from.memory && from.reg == to)
+        return;
+    emit_op(c, true, 0x8b, to, from);
+}
+
+static inline void emit_mov32(struct code *c, enum reg to, struct rm from)
+{
+    emit_op(c, false, 0x8b, to, from);
+}
+
+static inline void emit_store(struct code *c, struct rm to, enum reg from)
+{
+    emit_op(c, true, 0x89, from, to);
+}
+
+static inline bool fits_s32(u64 v)
+{
+    return (s64)v == (s32)v;
+}
+
+/* Leaves the flags alone. */
+static inline void emit_mov_imm(struct code *c, enum reg to, u64 v)
+{
+    if (v <= UINT32_MAX) {
+        emit_rex(c, false, 0, 0, to, false);
+        emit8(c, 0xb8 | (to & 7));
+        emit32(c, (u32)v);
+    } else if (fits_s32(v)) {
+        emit_op(c, true, 0xc7, 0, rm_reg(to));
+        emit32(c, (u32)v);
+    } else {
+        emit_rex(c, true, 0, 0, to, false);
+        emit8(c, 0xb8 | (to & 7));
+        emit64(c, v);
+    }
+}
+
+/* Stores a sign-extended 32-bit constant as 64 bits. */
+static inline void emit_store_imm(struct code *c, struct rm to, s32 v)
+{
+    emit_op(c, true, 0xc7, 0, to);
+    emit32(c, (u32)v);
+}
+
+static inline void emit_alu(struct code *c, enum alu op, enum reg to, struct rm from)
+{
+    emit_op(c, true, (u32)op | 3, to, from);
+}
+
+static inline void emit_alu_imm(struct code *c, bool wide, enum alu op, struct rm to, s32 v)
+{
+    if (v >= -128 && v < 128) {
+        emit_op(c, wide, 0x83, (u32)op >> 3, to);
+        emit8(c, (u8)v);
+    } else {
+        emit_op(c, wide, 0x81, (u32)op >> 3, to);
+        emit32(c, (u32)v);
+    }
+}
+
+static inline void emit_test(struct code *c, enum reg a, enum reg b)
+{
+    emit_op(c, true, 0x85, a, rm_reg(b));
+}
+
+static inline void emit_shift_imm(struct code *c, bool wide, enum shift op, enum reg reg, u32 n)
+{
+    emit_op(c, wide, 0xc1, (u32)op, rm_reg(reg));
+    emit8(c, n);
+}
+
+/* By CL. */
+static inline void emit_shift_cl(struct code *c, bool wide, enum shift op, enum reg reg)
+{
+    emit_op(c, wide, 0xd3, (u32)op, rm_reg(reg));
+}
+
+/* BMI2: SHLX, SHRX, SARX to, from, amount. */
+static inline void emit_shift_reg(struct code *c, enum shift op, enum reg to, struct rm from,
+                                  enum reg amount)
+{
+    u32 pp = op == SHIFT_SHL ? 1 : op == SHIFT_SAR ? 2 : 3;
+
+    emit8(c, 0xc4);
+    emit8(c, (~(u32)to >> 3 & 1) << 7 | 0x40 | (~(u32)from.reg >> 3 & 1) << 5 | 2);
+    emit8(c, 0x80 | (~(u32)amount & 15) << 3 | pp);
+    emit8(c, 0xf7);
+    emit_modrm(c, to, from);
+}
+
+/* to = base + index, or base + disp if index is NO_REG. */
+static inline void emit_lea(struct code *c, enum reg to, enum reg base, enum reg index, s32 disp)
+{
+    if (index == NO_REG) {
+        emit_op(c, true, 0x8d, to, rm_mem(base, disp));
+        return;
+    }
+    emit_rex(c, true, to, index, base, false);
+    emit8(c, 0x8d);
+    emit8(c, 0x44 | (to & 7) << 3);
+    emit8(c, (index & 7) << 3 | (base & 7));
+    emit8(c, (u8)disp);
+}
+
+/* MOV, MOVZX or MOVSX of size bytes at [base + index]. */
+static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base, enum reg index,
+                                     u32 size, bool extends)
+{
+    bool wide = size == 8 || extends;
+
+    emit_rex(c, wide, to, index, base, false);
+    if (size <= 2)
+        emit8(c, 0x0f);
+    if (size == 1)
+        emit8(c, extends ? 0xbe : 0xb6);
+    else if (size == 2)
+        emit8(c, extends ? 0xbf : 0xb7);
+    else
+        emit8(c, size == 4 && extends ? 0x63 : 0x8b);
+    emit8(c, 0x44 | (to & 7) << 3);
+    emit8(c, (index & 7) << 3 | (base & 7));
+    emit8(c, 0);
+}
+
+static inline void emit_store_indexed(struct code *c, enum reg from, enum reg base, enum reg index,
+                                      u32 size)
+{
+    if (size == 2)
+        emit8(c, 0x66);
+    emit_rex(c, size == 8, from, index, base, size == 1);
+    emit8(c, size == 1 ? 0x88 : 0x89);
+    emit8(c, 0x44 | (from & 7) << 3);
+    emit8(c, (index & 7) << 3 | (base & 7));
+    emit8(c, 0);
+}
+
+/* 0 or 1 into the whole register; the flags are read first. */
+static inline void emit_setcc(struct code *c, enum cond cc, enum reg to)
+{
+    emit_rex(c, false, 0, 0, to, true);
+    emit8(c, 0x0f);
+    emit8(c, 0x90 | cc);
+    emit8(c, 0xc0 | (to & 7));
+    emit_rex(c, false, to, 0, to, true);
+    emit8(c, 0x0f);
+    emit8(c, 0xb6);
+    emit8(c, 0xc0 | (to & 7) << 3 | (to & 7));
+}
+
+static inline void emit_cmov(struct code *c, enum cond cc, enum reg to, struct rm from)
+{
+    emit_op(c, true, 0x0f40 | (u32)cc, to, from);
+}
+
+/* Jumps and calls within the buffer: the displacement is 4 bytes and ends the instruction. */
+static inline void emit_rel(struct code *c, const u8 *target)
+{
+    emit32(c, target ? (u32)(target - (c->at + 4)) : 0);
+}
+
+static inline void emit_jmp(struct code *c, const u8 *target)
+{
+    emit8(c, 0xe9);
+    emit_rel(c, target);
+}
+
+static inline void emit_jcc(struct code *c, enum cond cc, const u8 *target)
+{
+    emit8(c, 0x0f);
+    emit8(c, 0x80 | cc);
+    emit_rel(c, target);
+}
+
+static inline void emit_call(struct code *c, const u8 *target)
+{
+    emit8(c, 0xe8);
+    emit_rel(c, target);
+}
+
+/* Makes the displacement that ends at `after` lead to target. */
+static inline void patch_rel(u8 *after, const u8 *target)
+{
+    le32_store(after - 4, (u32)(target - after));
+}
+
+static inline void emit_push(struct code *c, enum reg reg)
+{
+    emit_rex(c, false, 0, 0, reg, false);
+    emit8(c, 0x50 | (reg & 7));
+}
+
+static inline void emit_pop(struct code *c, enum reg reg)
+{
+    emit_rex(c, false, 0, 0, reg, false);
+    emit8(c, 0x58 | (reg & 7));
+}
+
+static inline void emit_ret(struct code *c)
+{
+    emit8(c, 0xc3);
+}
+
+static inline void emit_jmp_rm(struct code *c, struct rm rm)
+{
+    emit_op(c, false, 0xff, 4, rm);
+}
+
+static inline void emit_call_rm(struct code *c, struct rm rm)
+{
+    emit_op(c, false, 0xff, 2, rm);
+}
+
+#endif

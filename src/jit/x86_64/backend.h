@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the x86-64 back end share: registers, thunks, the back end's state. */
+#ifndef COSM_JIT_X86_64_BACKEND_H
+#define COSM_JIT_X86_64_BACKEND_H
+
+#include "jit/backend.h"
+#include "jit/x86_64/asm.h"
+
+/*
+ * Register use in generated code:
+ *   rbp  the engine's state          r10  guest instructions done
+ *   rax rcx rdx r11  scratch         rsp  16-byte aligned, nothing of ours on it
+ *   the rest pinned slots, callee-saved ones first
+ */
+#define STATE RBP
+#define COUNT R10
+
+#define PINNED_MAX   9
+#define PINNED_SAVED 5 /* the first of them survive C calls */
+#define SLOTS_MAX    64
+
+struct compile;
+
+struct jit_backend {
+    struct jit_layout layout;
+    struct jit_engine engine;
+    struct code_buffer buffer;
+    struct compile *compile; /* working memory */
+    u8 pinned[PINNED_MAX];   /* slot in pinned register n */
+    u32 pinned_count;
+    u8 slot_reg[SLOTS_MAX]; /* enum reg or NO_REG */
+    u32 blocks_start;       /* offset of the first block: thunks lie before */
+    /* Thunks, in the writing mapping: displacements are the same in both. */
+    const u8 *enter;
+    const u8 *leave;        /* eax: exit number */
+    const u8 *leave_synced; /* the same, all registers stored */
+    const u8 *leave_pc;     /* rax: guest pc; JIT_EXIT_LOOKUP */
+    const u8 *leave_page;   /* eax: offset in the page; JIT_EXIT_LOOKUP */
+    const u8 *chain;        /* eax: offset in the page, r11d: patch */
+    const u8 *jumpr;        /* rax: guest pc */
+    const u8 *load;         /* rax: address, ecx: how, r11d: where; result in rax */
+    const u8 *store;        /* the same, rdx: value */
+    const u8 *call;         /* rdx: imm, r11d: where */
+};
+
+extern const u8 pinned_regs[PINNED_MAX];
+
+/* compile.c: size of struct compile, bytes. */
+size_t compile_size(void);
+
+/* thunks.c */
+void thunks_emit(struct jit_backend *backend, struct code *c);
+/* Goes on at the guest pc in rax: by the jump table, else by the engine. */
+void emit_indirect_jump(const struct jit_backend *backend, struct code *c);
+
+static inline struct rm state_rm(s32 offset)
+{
+    return rm_mem(STATE, offset);
+}
+
+static inline struct rm slot_rm(const struct jit_backend *backend, u32 slot)
+{
+    if (slot == IR_SLOT_PAGE)
+        return state_rm(backend->layout.page);
+    if (backend->slot_reg[slot] != NO_REG)
+        return rm_reg(backend->slot_reg[slot]);
+    return state_rm(backend->layout.slot + 8 * (s32)slot);
+}
+
+#endif

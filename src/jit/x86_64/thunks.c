@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Code that all blocks share: the way in and out, calls into the engine, indirect jumps. */
+#include "jit/x86_64/backend.h"
+
+const u8 pinned_regs[PINNED_MAX] = {RBX, R12, R13, R14, R15, RSI, RDI, R8, R9};
+
+static const u8 callee_saved[] = {RBX, RBP, R12, R13, R14, R15};
+
+/* Pinned registers first..last to (or from) their slots. */
+static void sync(const struct jit_backend *b, struct code *c, u32 first, bool out)
+{
+    for (u32 i = first; i < b->pinned_count; i++) {
+        struct rm slot = state_rm(b->layout.slot + 8 * (s32)b->pinned[i]);
+        if (out)
+            emit_store(c, slot, pinned_regs[i]);
+        else
+            emit_mov(c, pinned_regs[i], slot);
+    }
+}
+
+static void emit_enter(struct jit_backend *b, struct code *c)
+{
+    b->enter = c->at; /* u32 enter(void *state, const void *code) */
+    for (u32 i = 0; i < sizeof(callee_saved); i++)
+        emit_push(c, callee_saved[i]);
+    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    emit_mov(c, STATE, rm_reg(RDI));
+    emit_mov(c, RAX, rm_reg(RSI));
+    sync(b, c, 0, false);
+    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_jmp_rm(c, rm_reg(RAX));
+}
+
+static void emit_leave(struct jit_backend *b, struct code *c)
+{
+    const u8 *synced;
+
+    b->leave_page = c->at;
+    emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.page));
+    b->leave_pc = c->at;
+    emit_store(c, state_rm(b->layout.pc), RAX);
+    emit_mov_imm(c, RAX, JIT_EXIT_LOOKUP);
+    b->leave = c->at;
+    sync(b, c, 0, true);
+    emit_store(c, state_rm(b->layout.count), COUNT);
+    synced = c->at;
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
+    for (u32 i = sizeof(callee_saved); i-- > 0;)
+        emit_pop(c, callee_saved[i]);
+    emit_ret(c);
+
+    b->chain = c->at;
+    emit_op(c, false, 0x89, R11, state_rm(b->layout.patch));
+    emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.page));
+    emit_store(c, state_rm(b->layout.pc), RAX);
+    emit_mov_imm(c, RAX, JIT_EXIT_CHAIN);
+    emit_jmp(c, b->leave);
+    b->leave_synced = synced;
+}
+
+/* After an engine function said no: the state is exact already, but for callee-saved registers. */
+static void emit_fault(const struct jit_backend *b, struct code *c, bool all_synced)
+{
+    if (!all_synced) {
+        for (u32 i = 0; i < PINNED_SAVED && i < b->pinned_count; i++)
+            emit_store(c, state_rm(b->layout.slot + 8 * (s32)b->pinned[i]), pinned_regs[i]);
+    }
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 16); /* the thunk's own and its return address */
+    emit_mov_imm(c, RAX, JIT_EXIT_FAULT);
+    emit_jmp(c, b->leave_synced);
+}
+
+/* Slots in registers that C may change go to the state, and the count. */
+static void emit_before_access(const struct jit_backend *b, struct code *c)
+{
+    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    sync(b, c, PINNED_SAVED, true);
+    emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_mov(c, RDI, rm_reg(STATE));
+    emit_mov(c, RSI, rm_reg(RAX));
+}
+
+static void emit_after_access(const struct jit_backend *b, struct code *c, enum reg ok)
+{
+    u8 *fault;
+
+    emit_test(c, ok, ok);
+    emit_jcc(c, CC_E, NULL);
+    fault = c->at;
+    sync(b, c, PINNED_SAVED, false);
+    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
+    emit_ret(c);
+    patch_rel(fault, c->at);
+    emit_fault(b, c, false);
+}
+
+static void emit_call_c(struct code *c, u64 function)
+{
+    emit_mov_imm(c, RAX, function);
+    emit_call_rm(c, rm_reg(RAX));
+}
+
+static void emit_accesses(struct jit_backend *b, struct code *c)
+{
+    b->load = c->at;
+    emit_before_access(b, c);
+    emit_mov32(c, RDX, rm_reg(RCX));
+    emit_mov32(c, RCX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.load);
+    emit_after_access(b, c, RDX);
+
+    b->store = c->at;
+    emit_before_access(b, c);
+    emit_mov32(c, R8, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.store);
+    emit_after_access(b, c, RAX);
+}
+
+static void emit_engine_call(struct jit_backend *b, struct code *c)
+{
+    u8 *fault;
+
+    b->call = c->at;
+    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    sync(b, c, 0, true);
+    emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_mov(c, RDI, rm_reg(STATE));
+    emit_mov(c, RSI, rm_reg(RDX));
+    emit_mov32(c, RDX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.call);
+    emit_test(c, RAX, RAX);
+    emit_jcc(c, CC_E, NULL);
+    fault = c->at;
+    sync(b, c, 0, false);
+    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
+    emit_ret(c);
+    patch_rel(fault, c->at);
+    emit_fault(b, c, true);
+}
+
+void emit_indirect_jump(const struct jit_backend *b, struct code *c)
+{
+    const struct jit_layout *l = &b->layout;
+
+    emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
+    emit_jcc(c, CC_NE, b->leave_pc);
+    /* Entries are 16 bytes and guest pcs are even: index (pc >> 1) * 16. */
+    emit_mov32(c, RCX, rm_reg(RAX));
+    emit_shift_imm(c, false, SHIFT_SHL, RCX, 3);
+    emit_alu_imm(c, false, ALU_AND, rm_reg(RCX), (s32)((1u << (l->jumps_bits + 4)) - 16));
+    emit_alu(c, ALU_ADD, RCX, state_rm(l->jumps));
+    emit_alu(c, ALU_CMP, RAX, rm_mem(RCX, 0));
+    emit_jcc(c, CC_NE, b->leave_pc);
+    emit_alu_imm(c, true, ALU_AND, rm_reg(RAX), -(1 << JIT_PAGE_BITS));
+    emit_store(c, state_rm(l->page), RAX);
+    emit_jmp_rm(c, rm_mem(RCX, 8));
+}
+
+void thunks_emit(struct jit_backend *b, struct code *c)
+{
+    emit_enter(b, c);
+    emit_leave(b, c);
+    emit_accesses(b, c);
+    emit_engine_call(b, c);
+    b->jumpr = c->at;
+    emit_indirect_jump(b, c);
+}

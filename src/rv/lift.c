@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The lifter: the words of spec/riscv.def as IR construction. What has no IR form yet (floating
+ * point, atomics, division, system) becomes a CALL of run_insn with the record.
+ *
+ * Constants are followed through registers within a block. Page-relative values (AUIPC, link
+ * addresses) are not constants: one physical page may be mapped at several addresses.
+ */
+#include "rv/lift.h"
+
+/* The words nest, and with them the names of their temporaries, each in a scope of its own. */
+#pragma GCC diagnostic ignored "-Wshadow"
+
+/* Operands: the arguments of a call are not ordered in C, so each word orders its own. */
+#define RD(v)    lift_rd(l, insn, (v))
+#define RS1      lift_rs(l, insn_rs1(insn))
+#define RS2      lift_rs(l, insn_rs2(insn))
+#define IMM      ir_const(&l->ir, (u64)insn_imm(insn))
+#define UPPER    ir_const(&l->ir, (u64)insn_imm(insn) << 12)
+#define CONST(n) ir_const(&l->ir, (u64)(n))
+#define PC       lift_pc(l, 0)
+#define LINK     lift_pc(l, insn_len(insn))
+#define UNARY(op, a)                   \
+    ({                                 \
+        ir_value a_ = (a);             \
+        ir_unary(&l->ir, IR_##op, a_); \
+    })
+#define BINARY(op, a, b)                    \
+    ({                                      \
+        ir_value a_ = (a);                  \
+        ir_value b_ = (b);                  \
+        ir_binary(&l->ir, IR_##op, a_, b_); \
+    })
+#define WHOLE (l->whole = true, ir_const(&l->ir, 0))
+
+#define ADD(a, b)   BINARY(ADD, a, b)
+#define SUB(a, b)   BINARY(SUB, a, b)
+#define AND(a, b)   BINARY(AND, a, b)
+#define OR(a, b)    BINARY(OR, a, b)
+#define XOR(a, b)   BINARY(XOR, a, b)
+#define SLL(a, b)   BINARY(SHL, a, b)
+#define SRL(a, b)   BINARY(SHR, a, b)
+#define SRA(a, b)   BINARY(SAR, a, b)
+#define ROL(a, b)   BINARY(ROL, a, b)
+#define ROR(a, b)   BINARY(ROR, a, b)
+#define ROL32(a, b) BINARY(ROL32, a, b)
+#define ROR32(a, b) BINARY(ROR32, a, b)
+#define LTS(a, b)   BINARY(LTS, a, b)
+#define LTU(a, b)   BINARY(LTU, a, b)
+#define GES(a, b)   BINARY(GES, a, b)
+#define GEU(a, b)   BINARY(GEU, a, b)
+#define EQ(a, b)    BINARY(EQ, a, b)
+#define NE(a, b)    BINARY(NE, a, b)
+#define MUL(a, b)   BINARY(MUL, a, b)
+#define MULHU(a, b) BINARY(MULHU, a, b)
+#define MULH(a, b)  BINARY(MULHS, a, b)
+#define NOT(a)      UNARY(NOT, a)
+#define SX8(a)      UNARY(SX8, a)
+#define SX16(a)     UNARY(SX16, a)
+#define SX32(a)     UNARY(SX32, a)
+#define ZX8(a)      UNARY(ZX8, a)
+#define ZX16(a)     UNARY(ZX16, a)
+#define ZX32(a)     UNARY(ZX32, a)
+#define CLZ(a)      UNARY(CLZ, a)
+#define CTZ(a)      UNARY(CTZ, a)
+#define CPOP(a)     UNARY(CPOP, a)
+#define REV8(a)     UNARY(BSWAP, a)
+#define SELECT(c, a, b)                \
+    ({                                 \
+        ir_value c_ = (c);             \
+        ir_value x_ = (a);             \
+        ir_value y_ = (b);             \
+        ir_select(&l->ir, c_, x_, y_); \
+    })
+#define MULHSU(a, b)       WHOLE
+#define DIV(a, b)          WHOLE
+#define DIVU(a, b)         WHOLE
+#define REM(a, b)          WHOLE
+#define REMU(a, b)         WHOLE
+#define CALL1(fn, a)       WHOLE
+#define CALL2(fn, a, b)    WHOLE
+#define CALL3(fn, a, b, c) WHOLE
+
+#define LOAD(type, addr) lift_load(l, (addr), sizeof(type), (type)-1 < (type)1)
+#define STORE(type, addr, v)                          \
+    do {                                              \
+        ir_value addr_ = (addr);                      \
+        ir_value data_ = (v);                         \
+        ir_store(&l->ir, addr_, data_, sizeof(type)); \
+    } while (0)
+#define AMO(bits, op) (void)WHOLE
+#define AMOCAS(bits)  (void)WHOLE
+#define LR(bits)      (void)WHOLE
+#define SC(bits)      (void)WHOLE
+#define MEMORY_FENCE  lift_fence(l, insn)
+
+#define BRANCH(cond)     return lift_branch(l, insn, (cond))
+#define JUMP_LINK_DIRECT return lift_jal(l, insn)
+#define JUMP_LINK(to)    return lift_jalr(l, insn, (to))
+
+#define SYSTEM(fn)      (void)WHOLE
+#define SYSTEM_JUMP(fn) return lift_leave(l, insn, LIFT_LEAVE_NEXT)
+#define SYSTEM_CSR(fn)  return lift_leave(l, insn, LIFT_LEAVE_NEXT)
+#define SYSTEM_WFI      return lift_leave(l, insn, LIFT_LEAVE_WFI)
+#define SYSTEM_SPIN(fn) return lift_leave(l, insn, LIFT_LEAVE_YIELD)
+#define SPIN_HINT       return lift_leave(l, insn, LIFT_LEAVE_YIELD)
+
+#define FP_LOAD(w, addr)         (void)WHOLE
+#define FP_STORE(w, addr)        (void)WHOLE
+#define FP1_RM(w, fn)            (void)WHOLE
+#define FP2_RM(w, fn)            (void)WHOLE
+#define FP2(w, fn)               (void)WHOLE
+#define FP_FMA(w, np, na)        (void)WHOLE
+#define FP_SIGN(w, how)          (void)WHOLE
+#define FP_COMPARE(w, fn)        (void)WHOLE
+#define FP_CLASS(w, fn)          (void)WHOLE
+#define FP_TO_INT(w, fn)         (void)WHOLE
+#define FP_TO_INT_MOD            (void)WHOLE
+#define FP_FROM_INT(w, fn, type) (void)WHOLE
+#define FP_CONVERT(from, to, fn) (void)WHOLE
+#define FP_MOVE_TO_INT(w)        (void)WHOLE
+#define FP_MOVE_FROM_INT(w)      (void)WHOLE
+#define FP_CONSTANT(w, fn)       (void)WHOLE
+
+void lift_begin(struct lift *l, const struct isa *isa)
+{
+    ir_init(&l->ir);
+    l->count = 0;
+    l->compressed = isa_has(isa, ISA_C);
+    l->known = 1; /* x0 */
+    l->value[0] = 0;
+}
+
+static ir_value lift_rs(struct lift *l, unsigned r)
+{
+    return l->known >> r & 1 ? ir_const(&l->ir, l->value[r]) : ir_get(&l->ir, r);
+}
+
+static void lift_rd(struct lift *l, u64 insn, ir_value v)
+{
+    unsigned r = insn_rd(insn);
+    u64 constant;
+
+    if (l->whole || r == REG_SINK)
+        return;
+    if (ir_is_const(&l->ir, v, &constant)) {
+        l->known |= 1u << r;
+        l->value[r] = constant;
+    } else {
+        l->known &= ~(1u << r);
+    }
+    ir_put(&l->ir, r, v);
+}
+
+static u32 offset_of(const struct lift *l)
+{
+    return l->where[l->ir.guest];
+}
+
+static ir_value lift_pc(struct lift *l, u32 ahead)
+{
+    ir_value page = ir_get(&l->ir, IR_SLOT_PAGE);
+    ir_value offset = ir_const(&l->ir, offset_of(l) + ahead);
+
+    return ir_binary(&l->ir, IR_ADD, page, offset);
+}
+
+static ir_value lift_load(struct lift *l, ir_value address, u32 size, bool extends)
+{
+    return ir_load(&l->ir, address, size, extends && size < 8);
+}
+
+static void lift_call(struct lift *l, u64 insn)
+{
+    ir_control(&l->ir, IR_CALL, 0, (s64)insn);
+    l->known = 1;
+}
+
+static void lift_fence(struct lift *l, u64 insn)
+{
+    u64 imm = (u64)insn_imm(insn);
+
+    /* As in interp_ops.h: only a store before a load needs more than x86 gives. */
+    if (!imm || ((imm >> 4 & 5) && (imm & 10)))
+        ir_control(&l->ir, IR_FENCE, 0, 0);
+}
+
+static bool is_aligned(const struct lift *l, s64 target)
+{
+    return l->compressed || !(target & 2);
+}
+
+static enum lift_end lift_branch(struct lift *l, u64 insn, ir_value condition)
+{
+    s64 target = offset_of(l) + insn_imm(insn);
+    u64 constant;
+
+    if (!is_aligned(l, target))
+        return LIFT_REFUSES;
+    if (!ir_is_const(&l->ir, condition, &constant)) {
+        ir_control(&l->ir, IR_BRANCH, condition, target);
+        return LIFT_GOES_ON;
+    }
+    if (!constant)
+        return LIFT_GOES_ON;
+    ir_control(&l->ir, IR_JUMP, 0, target);
+    return LIFT_ENDS;
+}
+
+static enum lift_end lift_jal(struct lift *l, u64 insn)
+{
+    s64 target = offset_of(l) + insn_imm(insn);
+
+    if (!is_aligned(l, target))
+        return LIFT_REFUSES;
+    RD(LINK);
+    ir_control(&l->ir, IR_JUMP, 0, target);
+    return LIFT_ENDS;
+}
+
+static enum lift_end lift_jalr(struct lift *l, u64 insn, ir_value target)
+{
+    if (!l->compressed)
+        return LIFT_REFUSES;
+    RD(LINK);
+    ir_control(&l->ir, IR_JUMPR, target, 0);
+    return LIFT_ENDS;
+}
+
+static enum lift_end lift_leave(struct lift *l, u64 insn, u32 how)
+{
+    lift_call(l, insn);
+    ir_control(&l->ir, IR_LEAVE, 0, how);
+    return LIFT_ENDS;
+}
+
+#define INSN(id, name, ext, fmt, match, ...)                 \
+    static enum lift_end insn_##id(struct lift *l, u64 insn) \
+    {                                                        \
+        (void)insn;                                          \
+        __VA_ARGS__;                                         \
+        return LIFT_GOES_ON;                                 \
+    }
+#define INSNC(...) INSN(__VA_ARGS__)
+#define CINSN(...)
+#include "spec/riscv.def"
+#undef INSN
+#undef INSNC
+
+static enum lift_end lift_illegal(struct lift *l, u64 insn)
+{
+    return lift_leave(l, insn, LIFT_LEAVE_NEXT);
+}
+
+enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
+{
+    static enum lift_end (*const lift[OP_COUNT])(struct lift *, u64) = {
+        [OP_ILLEGAL] = lift_illegal,
+#define INSN(id, ...)  [OP_##id] = insn_##id,
+#define INSNC(id, ...) [OP_##id] = insn_##id,
+#include "spec/riscv.def"
+#undef INSN
+#undef INSNC
+    };
+    u16 before = l->ir.count;
+    enum lift_end end;
+
+    l->whole = false;
+    l->where[l->count] = (u16)offset;
+    l->ir.guest = (u16)l->count;
+    end = lift[insn_op(insn)](l, insn);
+    if (end == LIFT_REFUSES) {
+        l->ir.count = before;
+        return end;
+    }
+    if (l->whole)
+        lift_call(l, insn);
+    l->count++;
+    return end;
+}
+
+void lift_finish(struct lift *l, u32 offset)
+{
+    /* The jump belongs to the last instruction, so that it counts all of them. */
+    l->ir.guest = (u16)(l->count - 1);
+    ir_control(&l->ir, IR_JUMP, 0, offset);
+}

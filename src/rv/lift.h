@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The lifter: decoded instructions of one page to an IR block. */
+#ifndef COSM_RV_LIFT_H
+#define COSM_RV_LIFT_H
+
+#include "ir/ir.h"
+#include "rv/decode.h"
+
+#define LIFT_INSNS_MAX 64
+
+/* IR slots 0..31 are x0..x31. LEAVE numbers; hart->pc is the next instruction: */
+enum lift_leave { LIFT_LEAVE_NEXT = 16, LIFT_LEAVE_WFI, LIFT_LEAVE_YIELD };
+
+enum lift_end {
+    LIFT_GOES_ON,
+    LIFT_ENDS,    /* the block is complete */
+    LIFT_REFUSES, /* nothing was added: the interpreter must do this instruction */
+};
+
+struct lift {
+    struct ir_block ir;
+    u16 where[LIFT_INSNS_MAX]; /* page offsets of its instructions */
+    u32 count;
+    bool compressed; /* C is present: jumps need no alignment check */
+    bool whole;      /* the instruction at hand is left to run_insn */
+    u32 known;       /* bit r: x[r] is the constant value[r] */
+    u64 value[32];
+};
+
+void lift_begin(struct lift *lift, const struct isa *isa);
+
+/* Adds insn at an offset of the page; in order, each where the one before ended. */
+enum lift_end lift_insn(struct lift *lift, u64 insn, u32 offset);
+
+/* Ends a block that goes on at an offset of the page (perhaps the page's end). */
+void lift_finish(struct lift *lift, u32 offset);
+
+/* No room for another instruction? */
+static inline bool lift_is_full(const struct lift *lift)
+{
+    return lift->count == LIFT_INSNS_MAX || lift->ir.count > IR_OPS_MAX - 32;
+}
+
+#endif
