@@ -9,6 +9,7 @@
 bool diff_usable[ARRAY_SIZE(insn_lines)];
 static u32 weight_sum[ARRAY_SIZE(insn_lines)];
 static u64 rng;
+static u8 width_of[32]; /* of what the f registers probably hold, so that operands suit */
 
 static u64 rnd(u64 below)
 {
@@ -148,22 +149,19 @@ static u64 random_float(unsigned width)
     }
 }
 
-static u64 random_f_register(void)
+/* A boxed value; of width 0: one that boxes nothing. */
+static u64 boxed_float(unsigned width)
 {
-    switch (rnd(8)) {
-    case 0:
-    case 1:
-    case 2:
-        return random_float(64);
-    case 3:
-    case 4:
-        return random_float(32) | GENMASK(63, 32);
-    case 5:
-    case 6:
-        return random_float(16) | GENMASK(63, 16);
-    default:
-        return insn_random(&rng); /* boxes nothing */
-    }
+    if (!width)
+        return insn_random(&rng);
+    return random_float(width) | (width == 64 ? 0 : GENMASK(63, width));
+}
+
+static unsigned random_width(void)
+{
+    static const u8 widths[] = {64, 64, 32, 32, 32, 16, 16, 16, 0};
+
+    return widths[rnd(ARRAY_SIZE(widths))];
 }
 
 static u64 random_x_register(void)
@@ -204,7 +202,7 @@ static u64 random_x_register(void)
     case 4:
         return BIT(rnd(64)) - rnd(2);
     case 5:
-        return random_f_register();
+        return boxed_float(random_width());
     default:
         return insn_random(&rng);
     }
@@ -217,12 +215,14 @@ static void random_state(struct chunk *chunk)
     memset(&chunk->start, 0, sizeof(chunk->start));
     for (u32 i = 1; i < 32; i++)
         in->x[i] = random_x_register();
-    for (u32 i = 0; i < 32; i++)
-        in->f[i] = random_f_register();
+    for (u32 i = 0; i < 32; i++) {
+        width_of[i] = (u8)random_width();
+        in->f[i] = boxed_float(width_of[i]);
+    }
     in->fcsr = rnd(5) << 5 | rnd(32);
     in->x[REG_COUNT] = 1 + rnd(4);
     for (u32 i = 0; i < SCRATCH_SIZE; i += 8) {
-        u64 value = one_in(2) ? random_x_register() : random_f_register();
+        u64 value = one_in(2) ? random_x_register() : boxed_float(random_width());
         memcpy(&chunk->start.scratch[i], &value, 8);
     }
     memset(chunk->bias, 0, sizeof(chunk->bias));
@@ -317,6 +317,49 @@ static s64 random_rounding(const struct insn_line *line, s64 imm)
     return imm;
 }
 
+/* Widths by the mnemonic's parts: the last is the source's, the first after the name the result's.
+ */
+static unsigned width_named(const char *part)
+{
+    return part && part[1] == 'd'   ? 64
+           : part && part[1] == 's' ? 32
+           : part && part[1] == 'h' ? 16
+                                    : 0;
+}
+
+static unsigned result_width(const struct insn_line *line)
+{
+    if (line->fmt == FMT_FLOAD)
+        return 8u << (line->match >> 12 & 7);
+    if (line->fmt == FMT_CL8F || line->fmt == FMT_CLSP8F || line->op == OP_fmv_d_x)
+        return 64;
+    return line->op == OP_fmv_w_x ? 32 : width_named(strchr(line->name, '.'));
+}
+
+static u32 suitable_f(u32 reg, unsigned width)
+{
+    for (u32 i = 0; i < 8 && width_of[reg] != width; i++)
+        reg = (u32)rnd(32);
+    return reg;
+}
+
+/* Mostly registers that hold a value of the format which the instruction reads. */
+static void suit(const struct insn_line *line, struct insn_operands *o)
+{
+    bool three = line->fmt == FMT_FR4,
+         one = line->fmt == FMT_FR1_RM || line->fmt == FMT_F2X || line->fmt == FMT_F2X_RM;
+    bool two = line->fmt == FMT_FR_RM || line->fmt == FMT_FR || line->fmt == FMT_FCMP;
+    unsigned width = width_named(strrchr(line->name, '.'));
+
+    if (!(three || two || one) || !width || one_in(6))
+        return;
+    o->rs1 = suitable_f(o->rs1, width);
+    if (two || three)
+        o->rs2 = suitable_f(o->rs2, width);
+    if (three)
+        o->imm = (s64)suitable_f((u32)o->imm & 31, width);
+}
+
 static struct insn_operands operands(const struct chunk *chunk, const struct insn_line *line)
 {
     struct insn_operands o;
@@ -329,7 +372,10 @@ static struct insn_operands operands(const struct chunk *chunk, const struct ins
         aim(chunk, line, &o);
     if (is_atomic(line->fmt))
         o.rs1 = atomic_base(line);
+    suit(line, &o);
     o.imm = random_rounding(line, o.imm);
+    if (insn_bits_have(line, "DX") && !writes_integer(line))
+        width_of[o.rd] = (u8)result_width(line);
     return o;
 }
 
