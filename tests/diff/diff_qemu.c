@@ -156,6 +156,12 @@ static bool choose_cpu(void)
     return true;
 }
 
+/* A qemu before 8 counts the upper half, too, if the lower is 0. */
+static bool is_wrong_in_old(const struct insn_line *line)
+{
+    return line->op == OP_ctzw && strcmp(qemu_cpu, "max");
+}
+
 /* One instruction tells for all of its extension. */
 static void probe_extensions(void)
 {
@@ -169,6 +175,8 @@ static void probe_extensions(void)
         while (strcmp(insn_lines[first].ext, line->ext) || !diff_gen_knows(&insn_lines[first]))
             first++;
         diff_usable[i] = first < i ? diff_usable[first] : runs(line);
+        if (is_wrong_in_old(line))
+            diff_usable[i] = false;
         if (first == i && !diff_usable[i])
             snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing), " %s",
                      line->ext);
