@@ -43,8 +43,18 @@ struct jit_page {
 };
 
 struct jump {
-    u64 pc;
+    u64 pc; /* NO_PC: none */
     u64 code;
+};
+
+#define NO_PC     1 /* no pc is odd */
+#define JUMPS     (1u << JUMPS_BITS)
+#define FILLS_MAX 1024
+
+/* What was filled since a table was last emptied, so that emptying it again costs no more. */
+struct fills {
+    u32 count; /* beyond FILLS_MAX: too many to list */
+    u16 at[FILLS_MAX];
 };
 
 struct jit {
@@ -57,7 +67,8 @@ struct jit {
         u64 tag; /* code_link_tag */
         struct jit_page *page;
     } link[LINKS];
-    struct jump jumps[4][1 << JUMPS_BITS]; /* by enum priv */
+    struct jump jumps[4 * JUMPS]; /* one table an enum priv */
+    struct fills link_fills, jump_fills;
     struct lift lift;
 };
 
@@ -95,6 +106,30 @@ bool jit_is_supported(void)
     return jit_backend_is_supported();
 }
 
+static void note_fill(struct fills *fills, u32 at)
+{
+    if (fills->count < FILLS_MAX)
+        fills->at[fills->count] = (u16)at;
+    fills->count++;
+}
+
+static void empty_links(struct jit *jit)
+{
+    struct fills *f = &jit->link_fills;
+
+    if (f->count > FILLS_MAX)
+        memset(jit->link, 0, sizeof(jit->link));
+    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
+        jit->link[f->at[i]].tag = 0;
+    f->count = 0;
+    f = &jit->jump_fills;
+    for (u32 i = 0; f->count > FILLS_MAX && i < 4 * JUMPS; i++)
+        jit->jumps[i].pc = NO_PC;
+    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
+        jit->jumps[f->at[i]].pc = NO_PC;
+    f->count = 0;
+}
+
 bool jit_attach(struct hart *hart)
 {
     struct jit *jit = calloc(1, sizeof(*jit));
@@ -106,18 +141,10 @@ bool jit_attach(struct hart *hart)
         free(jit);
         return false;
     }
+    jit->link_fills.count = jit->jump_fills.count = FILLS_MAX + 1;
+    empty_links(jit);
     hart->jit.engine = jit;
     return true;
-}
-
-static void empty_links(struct jit *jit)
-{
-    memset(jit->link, 0, sizeof(jit->link));
-    /* No pc is odd. */
-    for (u32 priv = 0; priv < ARRAY_SIZE(jit->jumps); priv++) {
-        for (u32 i = 0; i < 1u << JUMPS_BITS; i++)
-            jit->jumps[priv][i].pc = 1;
-    }
 }
 
 static void drop_all(struct jit *jit)
@@ -236,6 +263,7 @@ static enum found find_page(struct hart *hart, gva_t pc, struct jit_page **found
         return NOT_MEMORY;
     jit->link[at].tag = code_link_tag(pc, hart->priv);
     jit->link[at].page = page;
+    note_fill(&jit->link_fills, at);
     *found = page;
     return FOUND;
 }
@@ -336,10 +364,11 @@ static u64 engine_call(void *state, u64 insn, u32 where)
 static void remember_jump(struct hart *hart, u32 code)
 {
     struct jit *jit = hart->jit.engine;
-    struct jump *jump = &jit->jumps[hart->priv][(hart->pc >> 1) % (1 << JUMPS_BITS)];
+    u32 at = hart->priv * JUMPS + (u32)(hart->pc >> 1) % JUMPS;
 
-    jump->pc = hart->pc;
-    jump->code = jit_backend_address(jit->backend, code);
+    jit->jumps[at].pc = hart->pc;
+    jit->jumps[at].code = jit_backend_address(jit->backend, code);
+    note_fill(&jit->jump_fills, at);
 }
 
 /* What the interpreter does best: one instruction across pages, from a device, and so on. */
@@ -406,7 +435,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
             remember_jump(hart, code);
         flushes = jit->flushes;
         hart->jit.page = hart->pc & PAGE_MASK;
-        hart->jit.jumps = jit->jumps[hart->priv];
+        hart->jit.jumps = &jit->jumps[hart->priv * JUMPS];
         why = jit_backend_run(jit->backend, hart, code);
         if (why == JIT_EXIT_FAULT)
             raise_fault(hart);
