@@ -7,6 +7,7 @@
 #include "port/lock.h"
 #include "rv/code_cache.h"
 #include "rv/code_map.h"
+#include "rv/debug.h"
 #include "rv/interp.h"
 #include "rv/mem.h"
 #include "rv/mmu.h"
@@ -187,6 +188,42 @@ static void suspend(struct vcpu *v)
         c->woke(c->ctx, v->hart);
 }
 
+static enum hart_exit run_engine(struct vcpu *v, bool step)
+{
+    return v->hart->jit.engine ? jit_run(v->hart, step) : interp_run(v->hart, step);
+}
+
+#define WFI 0x10500073
+
+/* Step by step, attending in between as the engine does; the debugger is served as ever. */
+static enum hart_exit run_traced(struct vcpu *v)
+{
+    const struct exec_trace *trace = v->exec->config.trace;
+    struct hart *hart = v->hart;
+
+    for (;;) {
+        enum hart_exit why;
+        gva_t pc;
+        bool waits;
+        if (atomic_load_explicit(&hart->attn, memory_order_relaxed))
+            system_attend(hart);
+        if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE)
+            return HART_EXIT_ATTN;
+        pc = hart->pc;
+        if (hart->debug && debug_breaks_at(hart->debug, pc))
+            return HART_EXIT_BREAK;
+        if (!trace->before(trace->ctx, hart))
+            return run_engine(v, false);
+        waits = code_cache_raw(hart, pc) == WFI;
+        why = interp_run(hart, true);
+        trace->after(trace->ctx, hart);
+        if (why != HART_EXIT_STEP)
+            return why;
+        if (waits && hart->pc == pc + 4)
+            return HART_EXIT_WFI;
+    }
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
@@ -198,7 +235,7 @@ static void *vcpu_main(void *arg)
             suspend(v);
             continue;
         }
-        why = v->hart->jit.engine ? jit_run(v->hart, step) : interp_run(v->hart, step);
+        why = v->exec->config.trace && !step ? run_traced(v) : run_engine(v, step);
         if (v->rest == REST_STOP)
             stop(v);
         switch (why) {

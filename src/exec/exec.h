@@ -8,6 +8,13 @@
 
 struct exec;
 
+/* Sees each instruction: harts then go step by step. On the hart's thread. */
+struct exec_trace {
+    bool (*before)(void *ctx, struct hart *hart); /* false: no more; the hart goes on at speed */
+    void (*after)(void *ctx, struct hart *hart);  /* it, or the trap that it raised, is done */
+    void *ctx;
+};
+
 struct exec_config {
     struct hart_env *env; /* harts, hart_count and code_map are filled in by exec_create */
     struct isa isa;
@@ -23,6 +30,7 @@ struct exec_config {
     void (*stopped_itself)(void *ctx, struct hart *hart);
     void (*woke)(void *ctx, struct hart *hart);
     void *ctx;
+    const struct exec_trace *trace; /* NULL: none; outlives the harts */
 };
 
 /* 0 or -errno. The harts are stopped, paused once, and to be reset before they are started. */

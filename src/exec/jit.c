@@ -61,8 +61,10 @@ struct jit {
     struct jit_backend *backend;
     struct jit_page *hash[HASH_SIZE];
     u32 page_count;
+    u32 untrusted; /* pages that are not trusted */
+    u64 writes;    /* of the code map, at the last fence */
     u32 flushes;
-    u32 map_changes, code_changes; /* of the hart, as of the last look */
+    u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
     struct {
         u64 tag; /* code_link_tag */
         struct jit_page *page;
@@ -157,6 +159,7 @@ static void drop_all(struct jit *jit)
         }
     }
     jit->page_count = 0;
+    jit->untrusted = 0;
     jit->flushes++;
     jit_backend_flush(jit->backend);
     empty_links(jit);
@@ -192,6 +195,7 @@ static struct jit_page *page_add(struct hart *hart, gpa_t gpa, const u8 *bytes)
     page->gpa = gpa;
     page->bytes = bytes;
     page->word = code_map_protect(hart->env->code_map, hart, gpa, &page->trusted);
+    jit->untrusted += !page->trusted;
     mem_protect(hart);
     page->next = *bucket(jit, gpa);
     *bucket(jit, gpa) = page;
@@ -204,16 +208,22 @@ static struct jit_page *page_add(struct hart *hart, gpa_t gpa, const u8 *bytes)
 static void drop_changed(struct hart *hart)
 {
     struct jit *jit = hart->jit.engine;
+    struct code_map *map = hart->env->code_map;
+    u64 writes = code_map_writes(map);
 
+    if (writes == jit->writes && !jit->untrusted)
+        return;
+    jit->writes = writes;
     for (u32 i = 0; i < HASH_SIZE; i++) {
         struct jit_page **at = &jit->hash[i];
         while (*at) {
             struct jit_page *page = *at;
-            if (page->trusted && !code_map_changed(hart->env->code_map, page->gpa, page->word)) {
+            if (page->trusted && !code_map_changed(map, page->gpa, page->word)) {
                 at = &page->next;
                 continue;
             }
             *at = page->next;
+            jit->untrusted -= !page->trusted;
             free(page);
             jit->page_count--;
             hart->stats.code_drops++;
@@ -226,11 +236,13 @@ static void notice_changes(struct hart *hart)
 {
     struct jit *jit = hart->jit.engine;
 
-    if (jit->code_changes != hart->code_changes) {
+    if (jit->code_flushes != hart->code_flushes)
+        drop_all(jit);
+    if (jit->code_changes != hart->code_changes)
         drop_changed(hart);
-    } else if (jit->map_changes != hart->map_changes) {
+    if (jit->map_changes != hart->map_changes)
         empty_links(jit);
-    }
+    jit->code_flushes = hart->code_flushes;
     jit->code_changes = hart->code_changes;
     jit->map_changes = hart->map_changes;
 }

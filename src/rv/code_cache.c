@@ -80,6 +80,7 @@ static void retire(struct code_cache *cache, struct code_page *page)
         at = &cache->page[*at - 1]->next;
     *at = page->next;
     page->used = false;
+    cache->untrusted -= !page->trusted;
     memset(page->slot, 0, CODE_SLOTS * sizeof(page->slot[0]));
 }
 
@@ -122,6 +123,7 @@ static struct code_page *add(struct hart *hart, gpa_t gpa, const u8 *bytes)
     page->next = *head;
     *head = (u16)(at + 1);
     page->word = code_map_protect(hart->env->code_map, hart, gpa, &page->trusted);
+    cache->untrusted += !page->trusted;
     mem_protect(hart);
     hart->stats.code_pages++;
     return page;
@@ -225,13 +227,18 @@ u32 code_cache_raw(struct hart *hart, gva_t pc)
 void code_cache_fence(struct hart *hart)
 {
     struct code_cache *cache = hart->code;
+    struct code_map *map = hart->env->code_map;
+    u64 writes = code_map_writes(map);
 
     hart->code_changes++;
+    if (writes == cache->writes && !cache->untrusted)
+        return;
+    cache->writes = writes;
     for (u32 i = 0; i < cache->count; i++) {
         struct code_page *page = cache->page[i];
         if (!page->used)
             continue;
-        if (page->trusted && !code_map_changed(hart->env->code_map, page->gpa, page->word))
+        if (page->trusted && !code_map_changed(map, page->gpa, page->word))
             continue;
         retire(cache, page);
         hart->stats.code_drops++;
@@ -257,7 +264,7 @@ void code_cache_flush(struct hart *hart)
 {
     struct code_cache *cache = hart->code;
 
-    hart->code_changes++;
+    hart->code_flushes++;
     for (u32 i = 0; i < cache->count; i++) {
         if (cache->page[i]->used)
             retire(cache, cache->page[i]);

@@ -39,6 +39,8 @@ struct code_cache {
     u32 count;
     u32 limit; /* count grows up to it */
     u32 hand;
+    u32 untrusted; /* pages in use that are not trusted */
+    u64 writes;    /* of the code map, at the last fence */
 };
 
 /* One of harts such caches of a VM. NULL: no memory. */

@@ -94,15 +94,17 @@ bool code_map_is_code(struct code_map *map, gpa_t gpa)
     return word && (atomic_load_explicit(word, memory_order_seq_cst) & CODE);
 }
 
-static void page_written(_Atomic u64 *word)
+static void page_written(struct code_map *map, _Atomic u64 *word)
 {
     u64 old = atomic_load_explicit(word, memory_order_seq_cst);
 
     while (old & CODE) {
         u64 new = ((old + BIT(GEN_SHIFT)) & GEN_MASK) | (old & ~(GEN_MASK | CODE));
         if (atomic_compare_exchange_weak_explicit(word, &old, new, memory_order_seq_cst,
-                                                  memory_order_seq_cst))
+                                                  memory_order_seq_cst)) {
+            atomic_fetch_add_explicit(&map->writes, 1, memory_order_seq_cst);
             return;
+        }
     }
 }
 
@@ -116,6 +118,6 @@ void code_map_written(struct code_map *map, gpa_t gpa, u64 len)
          page += PAGE_SIZE) {
         _Atomic u64 *word = word_of(map, page);
         if (word)
-            page_written(word);
+            page_written(map, word);
     }
 }

@@ -27,6 +27,7 @@ struct code_map {
     u64 pages;          /* of PAGE_SIZE */
     _Atomic u64 *state; /* one a page, see code_map.c; zeroed by the owner at creation */
     _Atomic u64 epoch;  /* of the last protection */
+    _Atomic u64 writes; /* generations moved, all pages together: if still, nothing changed */
 };
 
 /*
@@ -37,6 +38,12 @@ u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *t
 
 /* Has gpa's page been written since protect returned word? */
 bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word);
+
+/* Moves when any page changes; read before looking at pages, it spares the next look. */
+static inline u64 code_map_writes(struct code_map *map)
+{
+    return atomic_load_explicit(&map->writes, memory_order_seq_cst);
+}
 
 /* Must a store to gpa's page take the slow path? */
 bool code_map_is_code(struct code_map *map, gpa_t gpa);

@@ -150,6 +150,9 @@ struct hart_env {
      * M-mode firmware does. */
     bool (*ecall)(void *ctx, struct hart *hart);
     void *ctx;
+    /* A trap is about to be taken: pc and mode are still those of before. NULL: nobody listens. */
+    void (*trapped)(void *ctx, struct hart *hart, u64 cause, u64 tval);
+    void *trapped_ctx;
     struct code_map *code_map;
     struct hart **harts; /* all of the VM, for cross-hart protection */
     u32 hart_count;
@@ -189,9 +192,9 @@ struct hart {
     struct code_cache *code;
     _Atomic u64 code_ack; /* code_map epoch up to which stale write entries are gone */
 
-    /* Counted up by code_cache.c for engines with caches of their own: links from virtual pages
-     * (and which), decoded code. */
-    u32 map_changes, code_changes;
+    /* Counted up by code_cache.c for engines with caches of their own: links from virtual pages,
+     * FENCE.I, all code to be forgotten. */
+    u32 map_changes, code_changes, code_flushes;
 
     /* What translated code shares with its engine: see jit/backend.h. */
     struct {

@@ -110,6 +110,28 @@ static bool load_in_page(struct hart *hart, gva_t va, unsigned size, u64 *value)
     return true;
 }
 
+/*
+ * Can the part at va of an access across two pages be made? Only if memory is there: a device takes
+ * no misaligned access, and must not see bytes of one.
+ */
+static bool part_is_open(struct hart *hart, gva_t va, unsigned size, enum access acc)
+{
+    bool write = acc == ACCESS_WRITE;
+    struct mmu_page to;
+
+    if (!translate_data(hart, va, size, acc, &to))
+        return false;
+    return ram_pointer(hart, to.gpa, size, write) ||
+           hart_raise(hart, write ? CAUSE_STORE_ACCESS : CAUSE_LOAD_ACCESS, va);
+}
+
+/* Both pages must take an access before anything of it is done. */
+static bool parts_are_open(struct hart *hart, gva_t va, unsigned first, unsigned size,
+                           enum access acc)
+{
+    return part_is_open(hart, va, first, acc) && part_is_open(hart, va + first, size - first, acc);
+}
+
 bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value)
 {
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
@@ -120,6 +142,8 @@ bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value)
         return false;
     if (size <= first)
         return load_in_page(hart, va, size, value);
+    if (!parts_are_open(hart, va, first, size, ACCESS_READ))
+        return false;
     for (unsigned i = 0; i < size; i++) {
         if (!load_in_page(hart, va + i, 1, &byte))
             return false;
@@ -151,16 +175,13 @@ static bool store_in_page(struct hart *hart, gva_t va, unsigned size, u64 value)
 bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 value)
 {
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
-    struct mmu_page to;
 
     hart->stats.slow_accesses++;
     if (is_watched(hart, va, size, ACCESS_WRITE))
         return false;
     if (size <= first)
         return store_in_page(hart, va, size, value);
-    /* Both pages must take it before either is changed. */
-    if (!translate_data(hart, va, first, ACCESS_WRITE, &to) ||
-        !translate_data(hart, va + first, size - first, ACCESS_WRITE, &to))
+    if (!parts_are_open(hart, va, first, size, ACCESS_WRITE))
         return false;
     for (unsigned i = 0; i < size; i++) {
         if (!store_in_page(hart, va + i, 1, value >> (8 * i) & 0xff))

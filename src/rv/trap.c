@@ -59,10 +59,17 @@ static void enter_machine_handler(struct hart *hart, u64 cause, u64 tval)
     trap_set_priv(hart, PRIV_M);
 }
 
+static void tell(struct hart *hart, u64 cause, u64 tval)
+{
+    if (UNLIKELY(hart->env->trapped))
+        hart->env->trapped(hart->env->trapped_ctx, hart, cause, tval);
+}
+
 void trap_exception(struct hart *hart)
 {
     u64 cause = hart->trap.cause;
 
+    tell(hart, cause, hart->trap.tval);
     if (hart->priv != PRIV_M && (hart->csr.medeleg >> cause & 1))
         enter_supervisor_handler(hart, cause, hart->trap.tval);
     else
@@ -94,6 +101,7 @@ void trap_interrupt(struct hart *hart, int irq)
 {
     u64 cause = CAUSE_INTERRUPT | (u64)irq;
 
+    tell(hart, cause, 0);
     if (hart->priv != PRIV_M && (hart->csr.mideleg >> irq & 1))
         enter_supervisor_handler(hart, cause, 0);
     else
