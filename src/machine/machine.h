@@ -110,6 +110,9 @@ gpa_t machine_boot_rom(struct machine *machine, gpa_t entry, gpa_t dtb, gpa_t ne
 /* UART0 receives: returns how many bytes it took; console.room is called when it can take more. */
 size_t machine_console_receive(struct machine *machine, const u8 *bytes, size_t len);
 
+/* UART0 receives a break. */
+void machine_console_break(struct machine *machine);
+
 /* The console in that virtio slot receives, likewise; 0 if there is none. */
 size_t machine_virtio_console_receive(struct machine *machine, u32 slot, const u8 *bytes,
                                       size_t len);

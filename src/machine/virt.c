@@ -436,6 +436,11 @@ size_t machine_console_receive(struct machine *m, const u8 *bytes, size_t len)
     return uart16550_receive(&m->uart, bytes, len);
 }
 
+void machine_console_break(struct machine *m)
+{
+    uart16550_break(&m->uart);
+}
+
 size_t machine_virtio_console_receive(struct machine *m, u32 slot, const u8 *bytes, size_t len)
 {
     if (slot >= MACHINE_VIRTIO_MAX || !m->slot[slot].console)

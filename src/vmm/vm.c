@@ -30,6 +30,8 @@ static void on_console_event(void *ctx, enum console_event event)
 
     if (event == CONSOLE_QUIT)
         loop_stop(vm->loop);
+    else if (vm->config->console == VM_CONSOLE_UART)
+        machine_console_break(vm->machine);
 }
 
 static int create_host_side(struct vm *vm, struct err *err)
@@ -103,13 +105,28 @@ static struct timer_port create_timer(void *ctx, void (*fire)(void *fire_ctx, u3
     return loop_timer(ctx, fire, fire_ctx, arg);
 }
 
-/* Slot allocation: a fixed slot where one was asked for, else the first free one from the top. */
-static int take_slot(struct machine_config *mc, int wanted, const char *what, struct err *err)
+/* Slots that were asked for by number: vm_config_check has seen to it that each is so once. */
+static u32 fixed_slots(const struct vm_config *c)
 {
-    if (wanted != VM_SLOT_ANY && mc->virtio[wanted].kind == MACHINE_VIRTIO_NONE)
+    u32 slots = 0;
+
+    for (u32 i = 0; i < c->drive_count; i++)
+        slots |= c->drive[i].slot == VM_SLOT_ANY ? 0 : 1u << c->drive[i].slot;
+    for (u32 i = 0; i < c->net_count; i++)
+        slots |= c->net[i].slot == VM_SLOT_ANY ? 0 : 1u << c->net[i].slot;
+    return slots;
+}
+
+/* The slot that was asked for, else the first that is free and nobody asked for. */
+static int take_slot(const struct vm *vm, const struct machine_config *mc, int wanted,
+                     const char *what, struct err *err)
+{
+    u32 fixed = fixed_slots(vm->config);
+
+    if (wanted != VM_SLOT_ANY)
         return wanted;
-    for (int i = 0; wanted == VM_SLOT_ANY && i < VM_SLOTS; i++) {
-        if (mc->virtio[i].kind == MACHINE_VIRTIO_NONE)
+    for (int i = 0; i < VM_SLOTS; i++) {
+        if (!(fixed >> i & 1) && mc->virtio[i].kind == MACHINE_VIRTIO_NONE)
             return i;
     }
     return err_set(err, EINVAL, "no virtio slot is free for %s; give fewer devices", what);
@@ -122,7 +139,7 @@ static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err
     for (u32 i = 0; i < c->drive_count; i++) {
         const struct vm_drive *d = &c->drive[i];
         int r = raw_open(&vm->blk[i], d->path, d->readonly, err);
-        int slot = r ? r : take_slot(mc, d->slot, d->path, err);
+        int slot = r ? r : take_slot(vm, mc, d->slot, d->path, err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_BLK;
@@ -146,7 +163,7 @@ static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
 
     for (u32 i = 0; i < c->net_count; i++) {
         const struct vm_net *n = &c->net[i];
-        int slot = take_slot(mc, n->slot, "--net", err);
+        int slot = take_slot(vm, mc, n->slot, "--net", err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_NET;
@@ -164,14 +181,13 @@ static int plug_virtio(struct vm *vm, struct machine_config *mc, struct err *err
 {
     int r, slot;
 
-    /* Fixed slots first, so that the others fill the gaps. */
     r = plug_drives(vm, mc, err);
     if (!r)
         r = plug_nets(vm, mc, err);
     if (r)
         return r;
     if (vm->config->console == VM_CONSOLE_VIRTIO) {
-        slot = take_slot(mc, VM_SLOT_ANY, "--console", err);
+        slot = take_slot(vm, mc, VM_SLOT_ANY, "--console", err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_CONSOLE;
@@ -179,7 +195,7 @@ static int plug_virtio(struct vm *vm, struct machine_config *mc, struct err *err
         vm->virtio_console_slot = (u32)slot;
     }
     if (vm->config->rng) {
-        slot = take_slot(mc, VM_SLOT_ANY, "--rng (leave it out with --rng off)", err);
+        slot = take_slot(vm, mc, VM_SLOT_ANY, "--rng (leave it out with --rng off)", err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_RNG;
@@ -267,7 +283,9 @@ static int create_harts(struct vm *vm, struct err *err)
     int r;
 
     vm_platform_env(vm);
-    r = exec_create(&vm->exec, &ec, err);
+    r = vm_trace_create(&vm->trace, vm->config->trace, &vm->env, &ec, err);
+    if (!r)
+        r = exec_create(&vm->exec, &ec, err);
     if (r)
         return r;
     vm->gmem.written = device_wrote;
@@ -376,6 +394,8 @@ void vm_end_posted(void *ctx)
     struct vm_end end;
     struct err err;
 
+    if (vm->over)
+        return;
     exec_pause(vm->exec);
     lock_acquire(&vm->end_lock);
     end = vm->end;
@@ -417,6 +437,7 @@ int vm_run(struct vm *vm, struct err *err)
     if (!vm->standing)
         exec_resume(vm->exec);
     loop_run(vm->loop);
+    vm->over = true;
     exec_pause(vm->exec);
     if (vm->gdb)
         gdb_exited(vm->gdb, (u8)vm->status);
@@ -441,6 +462,7 @@ void vm_destroy(struct vm *vm)
     for (u32 i = 0; i < VM_DRIVES_MAX; i++)
         raw_close(vm->blk[i]);
     exec_destroy(vm->exec);
+    vm_trace_destroy(vm->trace);
     vm_debug_destroy(vm);
     if (vm->console) {
         log_sink_redirect(vm->log_sink, NULL, NULL);

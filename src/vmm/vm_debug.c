@@ -18,12 +18,23 @@ static struct hart *hart_of(struct vm *vm, u32 index)
     return exec_hart(vm->exec, index);
 }
 
-/* Stands the VM still, once. On the loop. */
+/* Stands the VM still, its clock included, once. On the loop. */
 static void stand(struct vm *vm)
 {
-    if (!vm->standing)
-        exec_pause(vm->exec);
+    if (vm->standing)
+        return;
+    exec_pause(vm->exec);
+    host_clock_pause(&vm->clock);
+    loop_clock_changed(vm->loop);
     vm->standing = true;
+}
+
+static void go_on(struct vm *vm)
+{
+    vm->standing = false;
+    host_clock_resume(&vm->clock);
+    loop_clock_changed(vm->loop);
+    exec_resume(vm->exec);
 }
 
 static void debug_stop(void *ctx)
@@ -50,6 +61,8 @@ static void report_stop(void *ctx)
     struct hart *hart;
     enum hart_exit why;
 
+    if (vm->over)
+        return;
     stand(vm);
     lock_acquire(&vm->end_lock);
     vm->stop_posted = false;
@@ -99,8 +112,7 @@ static void debug_resume(void *ctx, const enum gdb_resume *how)
         gdb_stopped(vm->gdb, 0, GDB_REASON_STEP, 0);
         return;
     }
-    vm->standing = false;
-    exec_resume(vm->exec);
+    go_on(vm);
 }
 
 static bool debug_reg_read(void *ctx, u32 hart, u32 reg, u64 *value)
@@ -328,6 +340,8 @@ int vm_debug_create(struct vm *vm, struct err *err)
         .ctx = vm,
     };
     vm->standing = vm->config->paused;
+    if (vm->standing)
+        host_clock_pause(&vm->clock);
     return gdb_create(&vm->gdb, vm->loop, t, g->host, g->port, vm->log, err);
 }
 

@@ -18,6 +18,7 @@
 #include "sbi/sbi.h"
 #include "vmm/gdb.h"
 #include "vmm/vm.h"
+#include "vmm/vm_trace.h"
 
 /* A hart's own timer comparator, stimecmp. */
 struct vm_timer {
@@ -57,6 +58,7 @@ struct vm {
     struct gmem gmem;
     struct hart_env env;
     struct exec *exec;
+    struct vm_trace *trace; /* NULL: none */
     struct vm_timer timer[VM_HARTS_MAX];
     struct vm_wires wires[VM_HARTS_MAX];
 
@@ -80,6 +82,7 @@ struct vm {
 
     struct lock end_lock;
     struct vm_end end;
+    bool over; /* the loop has ended: what a hart still posts comes too late */
     int status;
 };
 
