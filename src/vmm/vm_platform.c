@@ -252,15 +252,14 @@ static bool sbi_read_virtual(void *ctx, u32 hart, gva_t gva, void *buf, size_t l
     return true;
 }
 
-#define CSR_MCYCLE        0xb00
-#define CSR_MCOUNTINHIBIT 0x320
+#define MHPMEVENT(index) (CSR_mhpmevent3 - HPM_FIRST + (index))
 
 static u64 sbi_counter_read(void *ctx, u32 hart, u32 index)
 {
     struct vm *vm = ctx;
     u64 value = 0;
 
-    return csr_peek(exec_hart(vm->exec, hart), CSR_MCYCLE + index, &value) ? value : 0;
+    return csr_peek(exec_hart(vm->exec, hart), CSR_mcycle + index, &value) ? value : 0;
 }
 
 static void poke(struct vm *vm, u32 hart, u32 csr, u64 value)
@@ -271,23 +270,24 @@ static void poke(struct vm *vm, u32 hart, u32 csr, u64 value)
 
 static void sbi_counter_write(void *ctx, u32 hart, u32 index, u64 value)
 {
-    poke(ctx, hart, CSR_MCYCLE + index, value);
+    poke(ctx, hart, CSR_mcycle + index, value);
 }
 
 static void set_inhibit(struct vm *vm, u32 hart, u32 index, bool inhibit)
 {
     u64 value = 0;
 
-    if (csr_peek(exec_hart(vm->exec, hart), CSR_MCOUNTINHIBIT, &value))
-        poke(vm, hart, CSR_MCOUNTINHIBIT, bits_merge(value, BIT(index), inhibit ? BIT(index) : 0));
+    if (csr_peek(exec_hart(vm->exec, hart), CSR_mcountinhibit, &value))
+        poke(vm, hart, CSR_mcountinhibit, bits_merge(value, BIT(index), inhibit ? BIT(index) : 0));
 }
 
 /* SBI PMU general events 1 (cycles) and 2 (instructions). */
 static bool sbi_counter_config(void *ctx, u32 hart, u32 index, u32 event, u64 data, u32 inhibit)
 {
+    struct vm *vm = ctx;
     u64 value;
 
-    if (event != 1 && event != 2)
+    if ((event != 1 && event != 2) || !isa_has(&vm->isa, ISA_ZIHPM))
         return false;
     value = event == 1 ? COUNTER_CYCLES : COUNTER_INSTRET;
     if (inhibit & SBI_PMU_INH_U)
@@ -296,8 +296,8 @@ static bool sbi_counter_config(void *ctx, u32 hart, u32 index, u32 event, u64 da
         value |= COUNTER_SINH;
     if (inhibit & SBI_PMU_INH_M)
         value |= COUNTER_MINH;
-    set_inhibit(ctx, hart, index, true);
-    poke(ctx, hart, CSR_MCOUNTINHIBIT + index, value); /* mhpmevent<index> */
+    set_inhibit(vm, hart, index, true);
+    poke(vm, hart, MHPMEVENT(index), value);
     return true;
 }
 
@@ -306,9 +306,8 @@ static void sbi_counter_start(void *ctx, u32 hart, u32 index)
     struct vm *vm = ctx;
     u64 event = 0;
 
-    if (index >= HPM_FIRST &&
-        csr_peek(exec_hart(vm->exec, hart), CSR_MCOUNTINHIBIT + index, &event))
-        poke(vm, hart, CSR_MCOUNTINHIBIT + index, event & ~COUNTER_OF);
+    if (index >= HPM_FIRST && csr_peek(exec_hart(vm->exec, hart), MHPMEVENT(index), &event))
+        poke(vm, hart, MHPMEVENT(index), event & ~COUNTER_OF);
     set_inhibit(vm, hart, index, false);
 }
 
