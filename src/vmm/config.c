@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/fmt.h"
 #include "host/log.h"
+#include "vmm/trace_spec.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -139,6 +140,16 @@ int vm_config_parse_log(struct vm_config *config, const char *value, struct err 
 
     if (!rc)
         config->log = value;
+    return rc;
+}
+
+int vm_config_parse_trace(struct vm_config *config, const char *value, struct err *err)
+{
+    struct trace_spec spec;
+    int rc = trace_spec_parse(&spec, value, err);
+
+    if (!rc)
+        config->trace = value;
     return rc;
 }
 
@@ -451,5 +462,7 @@ int vm_config_check(const struct vm_config *config, struct err *err)
         return err_set(err, EINVAL, "nothing to run; give --kernel IMAGE or --bios FIRMWARE");
     if (config->initrd && !config->kernel)
         return err_set(err, EINVAL, "--initrd needs a --kernel that uses it");
+    if (config->paused && !config->gdb.enabled)
+        return err_set(err, EINVAL, "--paused needs --gdb, from which the guest is started");
     return 0;
 }

@@ -213,6 +213,12 @@ TEST(whole)
     config.bios = "fw.bin";
     config.initrd = "x.cpio";
     CHECK(vm_config_check(&config, &err) < 0);
+    config.initrd = NULL;
+    config.paused = true;
+    CHECK(vm_config_check(&config, &err) < 0);
+    CHECK(strstr(err.msg, "--gdb"));
+    config.gdb.enabled = true;
+    CHECK_EQ(vm_config_check(&config, &err), 0);
 }
 
 TEST_MAIN()
