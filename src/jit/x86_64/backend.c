@@ -2,12 +2,21 @@
 /* The x86-64 back end's life: buffer, thunks, chaining, running. */
 #include "jit/x86_64/backend.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* clang 14's __builtin_cpu_supports does not know the name. */
+static bool has_lzcnt(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c >> 5 & 1);
+}
+
 bool jit_backend_is_supported(void)
 {
-    return __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt") &&
+    return __builtin_cpu_supports("bmi2") && has_lzcnt() &&
            __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
 }
 
