@@ -57,7 +57,7 @@ struct ctx {
 /* Runs from c->pc in priv until a trap reaches M-mode; irq: with mstatus.MIE set. */
 void run(struct ctx *c, u64 priv, u64 irq);
 
-extern char m_vectors[], s_vectors[], program_end[];
+extern char m_vectors[], s_vectors[], data_start[], program_end[];
 
 #define csr_read(name)                                            \
     ({                                                            \
