@@ -58,7 +58,7 @@ struct vm_config {
     const char *cpu;      /* "rv64,+zba,-zbb": NULL: all that there is */
     const char *machine;  /* "virt,...": NULL: virt */
     const char *log;      /* spec of host/log.h */
-    const char *trace;
+    const char *trace;    /* spec of vmm/trace_spec.h */
     u64 ram_size;   /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
     u32 hart_count; /* 1..VM_HARTS_MAX */
     enum vm_engine engine;
@@ -105,6 +105,7 @@ MUST_CHECK int vm_config_parse_pflash(struct vm_config *config, const char *valu
 MUST_CHECK int vm_config_parse_stats(struct vm_config *config, const char *value,
                                      struct err *err); /* ""|text|json */
 MUST_CHECK int vm_config_parse_log(struct vm_config *config, const char *value, struct err *err);
+MUST_CHECK int vm_config_parse_trace(struct vm_config *config, const char *value, struct err *err);
 
 /* What no single option can tell: something to run, slots enough and not taken twice. */
 MUST_CHECK int vm_config_check(const struct vm_config *config, struct err *err);
