@@ -59,8 +59,8 @@ struct vm_config {
     const char *machine;  /* "virt,...": NULL: virt */
     const char *log;      /* spec of host/log.h */
     const char *trace;    /* spec of vmm/trace_spec.h */
-    u64 ram_size;   /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
-    u32 hart_count; /* 1..VM_HARTS_MAX */
+    u64 ram_size;         /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
+    u32 hart_count;       /* 1..VM_HARTS_MAX */
     enum vm_engine engine;
     struct vm_gdb gdb;
     bool paused; /* harts wait for gdb's continue */
