@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs a guest test program and passes on its TAP lines.
 
-run.py [--qemu] [--timeout S] [--hostile] PROGRAM.elf HARTS...: once for each number of harts,
+run.py [--qemu] [--engine E] [--timeout S] [--hostile] PROGRAM.elf HARTS...: once for each number of harts,
 under the cosm that $COSM names or, to check the tests themselves, under qemu-system-riscv64.
 --hostile: the program attacks. It passes if the machine ends by itself or runs into the time
 limit, with no report of a sanitizer, bounded memory and a bounded log.
@@ -27,7 +27,7 @@ RESIDENT_MAX_KIB = 400 << 10  # RAM, and what sanitizers need besides
 def command(args, harts):
     if args.qemu:
         return QEMU + ["-smp", str(harts), "-bios", args.program]
-    return [os.environ["COSM"], "run", "-m", "128M", "--smp", str(harts), "--bios", args.program]
+    return [os.environ["COSM"], "run", "--cpu-engine", args.engine, "-m", "128M", "--smp", str(harts), "--bios", args.program]
 
 
 def execute(argv, timeout, stdout, stderr):
@@ -111,6 +111,7 @@ def run_hostile(tap, args, harts):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--qemu", action="store_true")
+    parser.add_argument("--engine", default="interp")
     parser.add_argument("--hostile", action="store_true")
     parser.add_argument("--timeout", type=float, default=100)
     parser.add_argument("program")
