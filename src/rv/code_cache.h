@@ -12,7 +12,7 @@
 #define CODE_LINKS     512
 #define CODE_PAGES_MAX 512 /* a hart; 16 KiB each, allocated as they are needed */
 #define CODE_PAGES_MIN 128
-#define CODE_PAGES_ALL 1024 /* of a VM's harts together, unless there are very many */
+#define CODE_PAGES_ALL 640 /* of a VM's harts together, unless there are very many */
 #define CODE_HASH      1024
 
 struct code_page {
