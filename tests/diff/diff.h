@@ -104,7 +104,8 @@ u8 *diff_program_elf(const struct program *program, size_t *size);
 u64 diff_item_code(const struct chunk *chunk, u32 item, u64 pc, u32 *raw);
 
 /* diff_ours.c */
-void diff_ours_init(const struct isa *isa);
+/* translate: by exec/jit.h. False: this host has no translator. */
+bool diff_ours_init(const struct isa *isa, bool translate);
 void diff_ours_run(const struct program *program, struct outcome *outcome);
 
 /* diff_qemu.c. False: this qemu cannot be used; why is printed. */

@@ -2,6 +2,7 @@
 /* Runs a program on a hart of ours: U-mode, bare translation, traps to a WFI of M-mode. */
 #include "tests/diff/diff.h"
 
+#include "exec/jit.h"
 #include "rv/code_cache.h"
 #include "rv/code_map.h"
 #include "rv/csr.h"
@@ -12,12 +13,14 @@
 #include "tests/fake.h"
 
 #include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
 
 #define TRAP_BASE UINT64_C(0x1000)
 #define WFI       0x10500073
 
 static struct {
-    struct hart hart;
+    _Alignas(64) struct hart hart;
     struct hart *harts[1];
     struct hart_env env;
     struct gmem gmem;
@@ -44,7 +47,7 @@ static u8 *add_region(u64 base, u64 size)
     return r->host;
 }
 
-void diff_ours_init(const struct isa *isa)
+bool diff_ours_init(const struct isa *isa, bool translate)
 {
     ours.code = add_region(CODE_BASE, CODE_SIZE);
     ours.data = add_region(DATA_BASE, DATA_SIZE);
@@ -64,6 +67,11 @@ void diff_ours_init(const struct isa *isa)
     ours.hart.isa = *isa;
     ours.hart.code = code_cache_create(1);
     ASSERT(ours.code_map.state && ours.hart.code);
+    if (translate && !jit_is_supported())
+        return false;
+    if (translate && !jit_attach(&ours.hart))
+        abort();
+    return true;
 }
 
 static void poke(u32 number, u64 value)
@@ -77,6 +85,8 @@ static void enter(u64 pc)
     struct hart *hart = &ours.hart;
 
     hart_reset(hart, CODE_BASE);
+    code_map_written(&ours.code_map, CODE_BASE, CODE_SIZE);
+    code_cache_fence(hart);
     code_cache_flush(hart);
     poke(CSR_pmpaddr0, UINT64_MAX);
     poke(CSR_pmpcfg0, PMP_NAPOT << 3 | PMP_RWX);
@@ -90,19 +100,57 @@ static void enter(u64 pc)
     hart->pc = pc;
 }
 
+/* A failed assertion or worse in the engine ends the run, not the test. */
+static sigjmp_buf on_crash;
+
+static void crashed(int number)
+{
+    siglongjmp(on_crash, number);
+}
+
+static void catch_crashes(bool on)
+{
+    static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    struct sigaction action = {.sa_flags = SA_NODEFER | SA_ONSTACK};
+
+    action.sa_handler = on ? crashed : SIG_DFL;
+    for (u32 i = 0; i < ARRAY_SIZE(numbers); i++)
+        sigaction(numbers[i], &action, NULL);
+}
+
+static enum hart_exit run_engine(struct hart *hart)
+{
+    enum hart_exit why;
+
+    do
+        why = hart->jit.engine ? jit_run(hart, false) : interp_run(hart, false);
+    while (why == HART_EXIT_YIELD);
+    return why;
+}
+
 void diff_ours_run(const struct program *p, struct outcome *outcome)
 {
     const u64 size = p->count * sizeof(struct record);
     struct hart *hart = &ours.hart;
     enum hart_exit why;
+    int number;
 
     memcpy(ours.code, p->code, p->code_size);
     memcpy(ours.data, p->record, size);
     hart->insns = 0;
     enter(CODE_BASE);
-    do
-        why = interp_run(hart, false);
-    while (why == HART_EXIT_YIELD);
+    catch_crashes(true);
+    number = sigsetjmp(on_crash, 1);
+    if (number) {
+        outcome->died = true;
+        snprintf(outcome->how, sizeof(outcome->how), "the engine: %s", strsignal(number));
+        if (hart->jit.engine && !jit_attach(hart)) /* a fresh one: the other is no good now */
+            abort();
+        catch_crashes(false);
+        return;
+    }
+    why = run_engine(hart);
+    catch_crashes(false);
     outcome->insns = hart->insns;
     outcome->died = why != HART_EXIT_WFI || hart->csr.mcause != CAUSE_ECALL_U;
     if (outcome->died)
