@@ -23,7 +23,6 @@ typedef u64 gva_t; /* guest-virtual address */
 
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define NORETURN          __attribute__((noreturn))
-#define NOINLINE          __attribute__((noinline))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define LIKELY(x)         __builtin_expect(!!(x), 1)
 #define UNLIKELY(x)       __builtin_expect(!!(x), 0)

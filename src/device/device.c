@@ -2,9 +2,7 @@
 /* Device core: finds the register of an access, checks its width, applies masks, calls back. */
 #include "device/device.h"
 
-#include "base/assert.h"
 #include "base/bits.h"
-#include "base/endian.h"
 
 /* The register element that an access meets. */
 struct hit {

@@ -9,7 +9,6 @@
  */
 #include "device/pcie_host.h"
 
-#include "base/assert.h"
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/endian.h"

@@ -12,7 +12,6 @@
 #include "device/plic.h"
 
 #include "base/assert.h"
-#include "base/bits.h"
 #include "base/mem.h"
 
 #define ENABLE_WORDS 32 /* words of enable bits that the layout gives each context */

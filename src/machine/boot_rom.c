@@ -39,5 +39,5 @@ void boot_rom_write(u8 *rom, const struct boot_rom *boot)
     le64_store(rom + ROM_INFO + 16, boot->next);
     le64_store(rom + ROM_INFO + 24, FW_DYNAMIC_S_MODE);
     le64_store(rom + ROM_INFO + 32, 0); /* options */
-    le64_store(rom + ROM_INFO + 40, boot->boot_hart);
+    le64_store(rom + ROM_INFO + 40, 0); /* the hart that boots */
 }

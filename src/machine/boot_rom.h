@@ -11,7 +11,6 @@ struct boot_rom {
     gpa_t entry; /* where firmware starts */
     gpa_t dtb;
     gpa_t next; /* where fw_dynamic goes in S-mode; 0: it stays to itself */
-    u32 boot_hart;
 };
 
 /* Writes the ROM's image to rom[BOOT_ROM_USED]. It runs at any address. */

@@ -17,12 +17,11 @@
 #include "port/irq.h"
 #include "port/net.h"
 
-#define MACHINE_HARTS_MAX     32
-#define MACHINE_VIRTIO_MAX    8
-#define MACHINE_TIMEBASE_HZ   UINT64_C(10000000)
-#define MACHINE_RAM_BASE      UINT64_C(0x80000000)
-#define MACHINE_KERNEL_OFFSET UINT64_C(0x200000)  /* S-mode entry above RAM base */
-#define MACHINE_FLASH_SIZE    UINT64_C(0x2000000) /* each of the pair, 32 MiB */
+#define MACHINE_HARTS_MAX   32
+#define MACHINE_VIRTIO_MAX  8
+#define MACHINE_TIMEBASE_HZ UINT64_C(10000000)
+#define MACHINE_RAM_BASE    UINT64_C(0x80000000)
+#define MACHINE_FLASH_SIZE  UINT64_C(0x2000000) /* each of the pair, 32 MiB */
 
 /* Interrupt inputs of a hart that the board drives: line numbers are mip bit positions. */
 enum machine_hart_irq { MIP_SSIP = 1, MIP_MSIP = 3, MIP_MTIP = 7, MIP_SEIP = 9, MIP_MEIP = 11 };
@@ -58,7 +57,6 @@ struct machine_timers {
 struct machine_config {
     u64 ram_size; /* bytes, multiple of 4096 */
     u32 hart_count;
-    u32 hart_first_running;                 /* boot hart */
     const char *isa;                        /* riscv,isa: "rv64imafdc_zicsr_..." */
     const char *isa_extensions;             /* riscv,isa-extensions: "i\nm\na\n..." */
     const char *mmu_type;                   /* "riscv,sv57" ... "riscv,none" */

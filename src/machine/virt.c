@@ -341,7 +341,6 @@ int machine_create(struct machine **machine, const struct machine_config *config
         return err_set(err, ENOMEM, "no memory for the board");
     m->ports = *ports;
     m->hart_count = config->hart_count;
-    m->boot.boot_hart = config->hart_first_running;
     rc = make_dtb(m, config, err);
     if (!rc)
         rc = add_rom(m, err);

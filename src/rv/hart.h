@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/types.h"
 #include "port/bus.h"
-#include "port/clock.h"
 #include "port/entropy.h"
 #include "port/gmem.h"
 #include "rv/isa.h"

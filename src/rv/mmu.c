@@ -24,7 +24,6 @@
 #define PTE_U        BIT(4)
 #define PTE_A        BIT(6)
 #define PTE_D        BIT(7)
-#define PTE_PPN      GENMASK(53, 10)
 #define PTE_RESERVED GENMASK(60, 54)
 #define PTE_PBMT     GENMASK(62, 61)
 #define PTE_N        BIT(63)

@@ -94,8 +94,6 @@ struct sbi_platform {
 };
 
 /* counter_config's inhibit: do not count in these modes (hints, SBI 2.0 section 11.3). */
-#define SBI_PMU_INH_VU 0x08u
-#define SBI_PMU_INH_VS 0x10u
 #define SBI_PMU_INH_U  0x20u
 #define SBI_PMU_INH_S  0x40u
 #define SBI_PMU_INH_M  0x80u

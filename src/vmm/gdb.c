@@ -223,11 +223,6 @@ u16 gdb_port(const struct gdb *gdb)
     return gdb->port;
 }
 
-bool gdb_is_connected(const struct gdb *gdb)
-{
-    return gdb->client_fd >= 0;
-}
-
 static int bind_and_listen(struct gdb *gdb, const struct addrinfo *where)
 {
     struct sockaddr_storage bound;

@@ -23,9 +23,6 @@ void gdb_destroy(struct gdb *gdb);
 
 u16 gdb_port(const struct gdb *gdb);
 
-/* Is a debugger connected? */
-bool gdb_is_connected(const struct gdb *gdb);
-
 /*
  * All harts stand; hart is the one that gave the reason, address the access that a watchpoint saw.
  * Once per struct gdb_target's stop or resume. Any thread; handled later, on the loop.

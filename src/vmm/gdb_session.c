@@ -12,8 +12,6 @@
 #include "vmm/gdb_session.h"
 
 #include "base/assert.h"
-#include "base/checked.h"
-#include "base/fmt.h"
 #include "base/mem.h"
 #include "vmm/gdb_features.h"
 #include "vmm/gdb_state.h"
