@@ -529,6 +529,8 @@ static void compile_load(struct compile *x, u32 at)
     emit_load_indexed(&x->c, to, address, t, op->size, op->extends);
     stub->data = (u8)to;
     stub->back = x->c.at;
+    if (!val(x, (ir_value)at)->uses) /* a load to x0: made for its faults */
+        give(x, to);
 }
 
 static void compile_store(struct compile *x, u32 at)
