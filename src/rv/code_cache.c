@@ -184,10 +184,16 @@ static bool fetch_raw(struct hart *hart, gva_t pc, u32 *raw)
     return true;
 }
 
-/* The halfword at a page offset, read once. */
-static u32 page_half(const struct code_page *page, u64 offset)
+/* The word at a page offset, of which halves are read once, and an aligned one whole: ziccif. */
+static u32 page_word(const struct code_page *page, u64 offset)
 {
-    return __atomic_load_n((const u16 *)(const void *)(page->bytes + offset), __ATOMIC_RELAXED);
+    const void *at = page->bytes + offset;
+    const u16 *half = at;
+
+    if (!(offset & 3))
+        return __atomic_load_n((const u32 *)at, __ATOMIC_RELAXED);
+    return __atomic_load_n(half, __ATOMIC_RELAXED) |
+           (u32)__atomic_load_n(half + 1, __ATOMIC_RELAXED) << 16;
 }
 
 u64 code_cache_fetch(struct hart *hart, struct code_page *page, gva_t pc)
@@ -198,7 +204,7 @@ u64 code_cache_fetch(struct hart *hart, struct code_page *page, gva_t pc)
     u32 raw;
 
     if (cacheable && offset + 2 < PAGE_SIZE)
-        raw = page_half(page, offset) | page_half(page, offset + 2) << 16;
+        raw = page_word(page, offset);
     else if (!fetch_raw(hart, pc, &raw))
         return 0;
     insn = decode(&hart->isa, raw);
