@@ -3,7 +3,6 @@
 #include "vmm/config.h"
 
 #include "base/checked.h"
-#include "base/fmt.h"
 #include "host/log.h"
 #include "vmm/trace_spec.h"
 
