@@ -251,6 +251,9 @@ static void test_sswi(void)
 
 static void test_stimecmp(void)
 {
+    u64 due;
+    bool early;
+
     quiet();
     csr_set(menvcfg, BIT(63));
     if (!(csr_read(menvcfg) & BIT(63))) {
@@ -259,8 +262,10 @@ static void test_stimecmp(void)
     }
     csr_write(0x14d, NEVER);
     wait_pending(STI, false);
-    csr_write(0x14d, mtime() + 20000);
-    CHECK_EQ(csr_read(mip) & BIT(STI), 0);
+    due = mtime() + 20000;
+    csr_write(0x14d, due);
+    early = !(csr_read(mip) & BIT(STI));
+    CHECK(early || mtime() >= due); /* the host may be slow */
     wait_pending(STI, true);
     csr_clear(mip, BIT(STI)); /* read-only now */
     CHECK(csr_read(mip) & BIT(STI));
