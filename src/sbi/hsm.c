@@ -84,6 +84,7 @@ static struct sbi_ret hart_start(struct sbi *sbi, const struct sbi_call *call)
                             ? SBI_ERR_FAILED
                             : SBI_ERR_ALREADY_AVAILABLE);
     }
+    sbi->hart[target].ad_updating_locked = false;
     sbi->platform->hart_start(sbi->ctx, (u32)target, call->arg[1], call->arg[2]);
     return sbi_done(0);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The Supervisor Binary Interface, served to S-mode software by a hypervisor or by the simulated
- * platform itself (RISC-V SBI Specification 2.0). Freestanding; what it does to the platform goes
- * through struct sbi_platform.
+ * platform itself (RISC-V SBI Specification 2.0, FWFT of 3.0). Freestanding; what it does to the
+ * platform goes through struct sbi_platform.
  */
 #ifndef COSM_SBI_SBI_H
 #define COSM_SBI_SBI_H
@@ -23,6 +23,7 @@ enum sbi_error {
     SBI_ERR_ALREADY_STARTED = -7,
     SBI_ERR_ALREADY_STOPPED = -8,
     SBI_ERR_NO_SHMEM = -9,
+    SBI_ERR_DENIED_LOCKED = -14, /* SBI 3.0 */
 };
 
 enum sbi_reset_type { SBI_RESET_SHUTDOWN, SBI_RESET_COLD_REBOOT, SBI_RESET_WARM_REBOOT };
@@ -77,6 +78,11 @@ struct sbi_platform {
     /* Optional: reads S-mode virtual memory as the calling hart's loads would; false: a fault. */
     bool (*read_virtual)(void *ctx, u32 hart, gva_t gva, void *buf, size_t len);
     /*
+     * Optional: hardware updates of A and D on the calling hart: switches them to *set unless that
+     * is NULL, and says in *on how they are then. False: the hart cannot do them.
+     */
+    bool (*ad_updating)(void *ctx, u32 hart, const bool *set, bool *on);
+    /*
      * Counters of the calling hart, index < counter_count and not 1: CSR number 0xC00 + index. May
      * be NULL if counter_count is 0. A platform lets cycle and instret run from reset on.
      */
@@ -94,9 +100,9 @@ struct sbi_platform {
 };
 
 /* counter_config's inhibit: do not count in these modes (hints, SBI 2.0 section 11.3). */
-#define SBI_PMU_INH_U  0x20u
-#define SBI_PMU_INH_S  0x40u
-#define SBI_PMU_INH_M  0x80u
+#define SBI_PMU_INH_U 0x20u
+#define SBI_PMU_INH_S 0x40u
+#define SBI_PMU_INH_M 0x80u
 
 /* Registers of an ecall as the SBI calling convention has them. */
 struct sbi_call {

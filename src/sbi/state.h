@@ -49,6 +49,7 @@ struct sbi_hart {
     bool resume_elsewhere;
     gpa_t resume_pc;
     u64 resume_opaque;
+    bool ad_updating_locked; /* by FWFT, until the hart is started anew */
     /* Events since reset, those received included: other harts count them up. */
     _Atomic u64 event_total[PMU_FW_END];
     struct pmu_counter counter[SBI_COUNTERS_MAX];

@@ -254,6 +254,20 @@ static bool sbi_read_virtual(void *ctx, u32 hart, gva_t gva, void *buf, size_t l
 
 #define MHPMEVENT(index) (CSR_mhpmevent3 - HPM_FIRST + (index))
 
+static bool sbi_ad_updating(void *ctx, u32 hart, const bool *set, bool *on)
+{
+    struct vm *vm = ctx;
+    struct hart *h = exec_hart(vm->exec, hart);
+    u64 value = 0;
+
+    if (!isa_has(&vm->isa, ISA_SVADU) || !csr_peek(h, CSR_menvcfg, &value))
+        return false;
+    if (set)
+        value = bits_merge(value, ENVCFG_ADUE, *set ? ENVCFG_ADUE : 0);
+    *on = value & ENVCFG_ADUE;
+    return !set || csr_poke(h, CSR_menvcfg, value);
+}
+
 static u64 sbi_counter_read(void *ctx, u32 hart, u32 index)
 {
     struct vm *vm = ctx;
@@ -329,6 +343,7 @@ static const struct sbi_platform platform = {
     .console_write = sbi_console_write,
     .console_read = sbi_console_read,
     .read_virtual = sbi_read_virtual,
+    .ad_updating = sbi_ad_updating,
     .counter_read = sbi_counter_read,
     .counter_write = sbi_counter_write,
     .counter_config = sbi_counter_config,

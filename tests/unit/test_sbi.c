@@ -19,6 +19,7 @@ enum {
     EXT_SRST = 0x53525354,
     EXT_PMU = 0x504D55,
     EXT_DBCN = 0x4442434E,
+    EXT_FWFT = 0x46574654,
     EXT_SUSP = 0x53555350,
 };
 
@@ -57,6 +58,7 @@ struct world {
     u64 counter[HW];
     bool running[HW];
     u32 config_event[HW];
+    bool ad_updating;
 };
 
 static struct world w;
@@ -170,6 +172,14 @@ static void fake_counter_stop(void *ctx, u32 hart, u32 index)
     w.running[index] = false;
 }
 
+static bool fake_ad_updating(void *ctx, u32 hart, const bool *set, bool *on)
+{
+    if (set)
+        w.ad_updating = *set;
+    *on = w.ad_updating;
+    return true;
+}
+
 static void setup(void)
 {
     free(w.sbi);
@@ -196,6 +206,7 @@ static void setup(void)
         .counter_config = fake_counter_config,
         .counter_start = fake_counter_start,
         .counter_stop = fake_counter_stop,
+        .ad_updating = fake_ad_updating,
         .mvendorid = 11,
         .marchid = 22,
         .mimpid = 33,
@@ -242,9 +253,9 @@ static u64 status(u32 hart)
 
 TEST(base)
 {
-    static const u64 present[] = {EXT_BASE, EXT_TIME, EXT_IPI, EXT_RFENCE, EXT_HSM, EXT_SRST,
-                                  EXT_PMU,  EXT_DBCN, 0,       1,          2,       3,
-                                  4,        5,        6,       7,          8};
+    static const u64 present[] = {EXT_BASE, EXT_TIME, EXT_IPI,  EXT_RFENCE, EXT_HSM, EXT_SRST,
+                                  EXT_PMU,  EXT_DBCN, EXT_FWFT, 0,          1,       2,
+                                  3,        4,        5,        6,          7,       8};
     static const u64 absent[] = {9, 0xf, 0x11, EXT_SUSP, EXT_HSM | BIT(32), UINT64_MAX};
 
     setup();
@@ -660,7 +671,7 @@ static u64 random_argument(void)
 TEST(random_calls)
 {
     static const u64 ids[] = {EXT_BASE, EXT_TIME, EXT_IPI,  EXT_RFENCE, EXT_HSM,
-                              EXT_SRST, EXT_PMU,  EXT_DBCN, EXT_SUSP};
+                              EXT_SRST, EXT_PMU,  EXT_DBCN, EXT_FWFT,   EXT_SUSP};
 
     setup();
     for (u32 n = 0; n < 400000; n++) {
@@ -748,6 +759,34 @@ TEST(hsm_race)
         pthread_join(thread[i], NULL);
     /* Each success was one start; the last stop may have been followed by one more. */
     CHECK(race_won == RACE_ROUNDS || race_won == RACE_ROUNDS + 1);
+}
+
+#define FWFT_SET(feature, value, flags) ERR(CALL(EXT_FWFT, 0, feature, value, flags))
+
+TEST(firmware_features)
+{
+    setup();
+    CHECK_EQ(FWFT_SET(1, 1, 0), SBI_ERR_NOT_SUPPORTED);
+    CHECK_EQ(FWFT_SET(6, 1, 0), SBI_ERR_DENIED);
+    CHECK_EQ(ERR(CALL(EXT_FWFT, 1, UINT32_MAX)), SBI_ERR_DENIED);
+    CHECK_EQ(ERR(CALL(EXT_FWFT, 2, 0)), SBI_ERR_NOT_SUPPORTED);
+    /* Misaligned accesses are delegated for good. */
+    CHECK_EQ(CALL(EXT_FWFT, 1, 0).value, 1);
+    CHECK_EQ(FWFT_SET(0, 1, 0), SBI_SUCCESS);
+    CHECK_EQ(FWFT_SET(0, 0, 0), SBI_ERR_DENIED_LOCKED);
+    CHECK_EQ(FWFT_SET(0, 2, 0), SBI_ERR_INVALID_PARAM);
+    /* Updates of A and D, on and off until locked. */
+    CHECK_EQ(CALL(EXT_FWFT, 1, 4).value, 0);
+    CHECK_EQ(FWFT_SET(4, 1, 2), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(FWFT_SET(4, 1, 0), SBI_SUCCESS);
+    CHECK(w.ad_updating);
+    CHECK_EQ(CALL(EXT_FWFT, 1, 4).value, 1);
+    CHECK_EQ(FWFT_SET(4, 0, 1), SBI_SUCCESS);
+    CHECK_EQ(FWFT_SET(4, 1, 0), SBI_ERR_DENIED_LOCKED);
+    CHECK(!w.ad_updating);
+    w.platform.ad_updating = NULL;
+    CHECK_EQ(ERR(CALL(EXT_FWFT, 1, 4)), SBI_ERR_NOT_SUPPORTED);
+    CHECK_EQ(FWFT_SET(4, 1, 0), SBI_ERR_NOT_SUPPORTED);
 }
 
 int main(void)
