@@ -483,10 +483,9 @@ static u64 get_marchid(struct hart *hart, u32 number)
     return 0;
 }
 
-/* Version 0.1.0, a byte each: tells reports about different releases apart. */
 static u64 get_mimpid(struct hart *hart, u32 number)
 {
-    return 0x000100;
+    return HART_MIMPID;
 }
 
 static u64 get_mhartid(struct hart *hart, u32 number)

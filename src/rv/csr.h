@@ -39,6 +39,9 @@
 #define MSECCFG_USEED BIT(8)
 #define MSECCFG_SSEED BIT(9)
 
+/* mimpid, version 0.1.0, a byte each: tells reports about different releases apart. */
+#define HART_MIMPID UINT64_C(0x000100)
+
 /* Legal values of mstateen0..3: SE and, in mstateen0 alone, ENVCFG. */
 #define STATEEN_SE     BIT(63)
 #define STATEEN_ENVCFG BIT(62)

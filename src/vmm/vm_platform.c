@@ -349,6 +349,7 @@ static const struct sbi_platform platform = {
     .counter_config = sbi_counter_config,
     .counter_start = sbi_counter_start,
     .counter_stop = sbi_counter_stop,
+    .mimpid = HART_MIMPID,
     .counter_count = 32,
 };
 
