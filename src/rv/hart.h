@@ -10,7 +10,6 @@
 #ifndef COSM_RV_HART_H
 #define COSM_RV_HART_H
 
-#include "base/log.h"
 #include "base/types.h"
 #include "port/bus.h"
 #include "port/entropy.h"
@@ -137,8 +136,6 @@ struct jit;
 
 /* What surrounds a hart. Shared by the harts of a VM, filled before they run, outlives them. */
 struct hart_env {
-    const struct log *log;
-    struct log_limit limit;
     struct gmem *gmem;
     struct bus bus;
     struct entropy entropy;
@@ -200,7 +197,7 @@ struct hart {
         struct jit *engine; /* NULL: interpreter only */
         u64 page;
         void *jumps;
-        u32 patch;
+        u32 patch, source;
     } jit;
 
     struct debug_points *debug; /* NULL: none; read-only while the hart runs */

@@ -109,7 +109,6 @@ void vm_hart_woke(void *ctx, struct hart *hart)
 void vm_platform_env(struct vm *vm)
 {
     vm->env = (struct hart_env){
-        .log = vm->log,
         .gmem = &vm->gmem,
         .entropy = host_entropy(),
         .time = platform_time,
