@@ -37,6 +37,7 @@ struct jit_page {
     gpa_t gpa;
     const u8 *bytes;
     u64 word; /* of the code map */
+    u32 name; /* no other page ever has it */
     bool trusted;
     struct jit_page *next; /* in the hash chain */
     u32 entry[CODE_SLOTS]; /* code offset by halfword, 0: none */
@@ -60,7 +61,8 @@ struct fills {
 struct jit {
     struct jit_backend *backend;
     struct jit_page *hash[HASH_SIZE];
-    u32 page_count;
+    u32 page_count, page_max;
+    u32 last_name;
     u32 untrusted; /* pages that are not trusted */
     u64 writes;    /* of the code map, at the last fence */
     u32 flushes;
@@ -88,6 +90,7 @@ static const struct jit_layout layout = {
     .page = offsetof(struct hart, jit.page),
     .attn = offsetof(struct hart, attn),
     .patch = offsetof(struct hart, jit.patch),
+    .source = offsetof(struct hart, jit.source),
     .tlb = offsetof(struct hart, data_tlb),
     .tlb_bits = 8,
     .tlb_read = offsetof(struct tlb_entry, read_tag),
@@ -132,21 +135,27 @@ static void empty_links(struct jit *jit)
     f->count = 0;
 }
 
-bool jit_attach(struct hart *hart)
+bool jit_attach_limited(struct hart *hart, u32 code_size, u32 pages)
 {
     struct jit *jit = calloc(1, sizeof(*jit));
 
     if (!jit)
         return false;
-    jit->backend = jit_backend_create(&layout, &engine, CODE_SIZE);
+    jit->backend = jit_backend_create(&layout, &engine, code_size);
     if (!jit->backend) {
         free(jit);
         return false;
     }
+    jit->page_max = pages;
     jit->link_fills.count = jit->jump_fills.count = FILLS_MAX + 1;
     empty_links(jit);
     hart->jit.engine = jit;
     return true;
+}
+
+bool jit_attach(struct hart *hart)
+{
+    return jit_attach_limited(hart, CODE_SIZE, PAGES_MAX);
 }
 
 static void drop_all(struct jit *jit)
@@ -187,13 +196,14 @@ static struct jit_page *page_add(struct hart *hart, gpa_t gpa, const u8 *bytes)
     struct jit *jit = hart->jit.engine;
     struct jit_page *page;
 
-    if (jit->page_count == PAGES_MAX)
+    if (jit->page_count == jit->page_max)
         drop_all(jit);
     page = calloc(1, sizeof(*page));
     if (!page)
         return NULL;
     page->gpa = gpa;
     page->bytes = bytes;
+    page->name = ++jit->last_name;
     page->word = code_map_protect(hart->env->code_map, hart, gpa, &page->trusted);
     jit->untrusted += !page->trusted;
     mem_protect(hart);
@@ -321,7 +331,7 @@ static u32 translate(struct hart *hart, struct jit_page *page, gva_t pc)
 
     if (!lift_block(hart, page, offset))
         return 0;
-    code = jit_backend_compile(jit->backend, &jit->lift.ir, jit->lift.where);
+    code = jit_backend_compile(jit->backend, &jit->lift.ir, jit->lift.where, page->name);
     if (!code) { /* full: all goes, page included; the next round finds it again */
         drop_all(jit);
         return 0;
@@ -342,8 +352,8 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
         hart->insns += where >> 16;
         return r;
     }
-    if (how >> 8)
-        r.value = sext(r.value, size * 8);
+    /* A device may have answered with more bits than were asked for. */
+    r.value = how >> 8 ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
     r.ok = 1;
     return r;
 }
@@ -397,7 +407,7 @@ static void raise_fault(struct hart *hart)
 }
 
 /* Finds the code at hart->pc, translating if need be; 0: something else was done instead. */
-static u32 code_at_pc(struct hart *hart)
+static u32 code_at_pc(struct hart *hart, u32 *name)
 {
     struct jit_page *page;
     u32 code;
@@ -412,6 +422,7 @@ static u32 code_at_pc(struct hart *hart)
     case FOUND:
         break;
     }
+    *name = page->name;
     code = page->entry[(hart->pc & ~PAGE_MASK) >> 1];
     if (!code)
         code = translate(hart, page, hart->pc);
@@ -428,7 +439,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
     if (step || hart->debug)
         return interp_run(hart, step);
     for (;;) {
-        u32 code;
+        u32 code, name;
         if (atomic_load_explicit(&hart->attn, memory_order_relaxed)) {
             system_attend(hart);
             why = JIT_EXIT_LOOKUP;
@@ -436,12 +447,13 @@ enum hart_exit jit_run(struct hart *hart, bool step)
                 return HART_EXIT_ATTN;
         }
         notice_changes(hart);
-        code = code_at_pc(hart);
+        code = code_at_pc(hart, &name);
         if (!code) {
             why = JIT_EXIT_LOOKUP;
             continue;
         }
-        if (why == JIT_EXIT_CHAIN && flushes == jit->flushes)
+        /* Meanwhile another page may be mapped there, whose code the jump must not be tied to. */
+        if (why == JIT_EXIT_CHAIN && flushes == jit->flushes && name == hart->jit.source)
             jit_backend_chain(jit->backend, hart->jit.patch, code);
         else
             remember_jump(hart, code);

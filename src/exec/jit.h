@@ -10,6 +10,8 @@ bool jit_is_supported(void);
 
 /* Gives hart a translator; false: no memory. */
 MUST_CHECK bool jit_attach(struct hart *hart);
+/* The same with bytes of code and translated pages of one's own choice, for tests of exhaustion. */
+MUST_CHECK bool jit_attach_limited(struct hart *hart, u32 code_size, u32 pages);
 void jit_detach(struct hart *hart);
 
 /* As interp_run; steps and debugging are the interpreter's, which shares all state. */

@@ -46,6 +46,7 @@ struct jit_layout {
     s32 page;     /* u64: guest-virtual address of the page that runs; IR slot IR_SLOT_PAGE */
     s32 attn;     /* u32: not 0, leave at the next backward or indirect jump */
     s32 patch;    /* u32: offset in the buffer of a jump's displacement */
+    s32 source;   /* u32: what jit_backend_compile was told about the block of that jump */
     s32 tlb;      /* pointer to an array of entries of 32 bytes */
     u32 tlb_bits; /* log2 of its number of entries */
     s32 tlb_read, tlb_write, tlb_addend; /* within an entry */
@@ -69,11 +70,15 @@ void jit_backend_destroy(struct jit_backend *backend);
 
 /*
  * Compiles a verified block whose guest instruction i lies at offset where[i] of its page. BRANCH
- * and JUMP targets are offsets from the page's start, in it or not. Returns the code's offset in
- * the buffer; 0: the buffer is full (jit_backend_flush, and everything must be compiled anew).
+ * and JUMP targets are offsets from the page's start, in it or not. source is the engine's name for
+ * where the block comes from. Returns the code's offset in the buffer; 0: the buffer is full
+ * (jit_backend_flush, and everything must be compiled anew).
+ *
+ * So that one pass suffices, no value may be used beyond its guest instruction, and none that is
+ * computed beyond a LOAD, STORE or CALL.
  */
-u32 jit_backend_compile(struct jit_backend *backend, const struct ir_block *block,
-                        const u16 *where);
+u32 jit_backend_compile(struct jit_backend *backend, const struct ir_block *block, const u16 *where,
+                        u32 source);
 void jit_backend_flush(struct jit_backend *backend);
 
 /* Lets the jump whose displacement is at offset patch lead to code. */

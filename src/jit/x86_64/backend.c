@@ -16,8 +16,8 @@ static bool has_lzcnt(void)
 
 bool jit_backend_is_supported(void)
 {
-    return __builtin_cpu_supports("bmi2") && has_lzcnt() &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+    return __builtin_cpu_supports("bmi2") && has_lzcnt() && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("popcnt");
 }
 
 static void pin_slots(struct jit_backend *b)

@@ -36,7 +36,7 @@ struct jit_backend {
     const u8 *leave_synced; /* the same, all registers stored */
     const u8 *leave_pc;     /* rax: guest pc; JIT_EXIT_LOOKUP */
     const u8 *leave_page;   /* eax: offset in the page; JIT_EXIT_LOOKUP */
-    const u8 *chain;        /* eax: offset in the page, r11d: patch */
+    const u8 *chain;        /* eax: offset in the page, r11d: patch, ecx: source */
     const u8 *jumpr;        /* rax: guest pc */
     const u8 *load;         /* rax: address, ecx: how, r11d: where; result in rax */
     const u8 *store;        /* the same, rdx: value */

@@ -45,6 +45,7 @@ struct compile {
     struct jit_backend *b;
     const struct ir_block *block;
     const u16 *where; /* page offset of each guest instruction */
+    u32 source;
     struct code c;
     u32 free; /* scratch registers, a bit each */
     u32 stub_count;
@@ -173,15 +174,22 @@ static void protect_readers(struct compile *x, u32 slot, u32 at)
     }
 }
 
-/* Where to compute the result of operation `at`. */
+/* Is the result of operation `at` used by the PUT that follows alone, into a pinned register? */
+static bool is_put_at_once(struct compile *x, u32 at)
+{
+    const struct ir_op *next = &x->block->op[at + 1];
+
+    return next->opcode == IR_PUT && next->arg[0] == at && val(x, (ir_value)at)->uses == 1 &&
+           next->imm != IR_SLOT_PAGE && x->b->slot_reg[next->imm] != NO_REG;
+}
+
+/* Where to compute the result of operation `at`; who reads the register later has a copy. */
 static enum reg result(struct compile *x, u32 at)
 {
     const struct ir_op *next = &x->block->op[at + 1];
     struct value *value = val(x, (ir_value)at);
 
-    if (next->opcode == IR_PUT && next->arg[0] == at && value->uses == 1 &&
-        next->imm != IR_SLOT_PAGE && x->b->slot_reg[next->imm] != NO_REG) {
-        protect_readers(x, (u32)next->imm, at);
+    if (is_put_at_once(x, at)) {
         value->where = IN_PINNED;
         value->reg = x->b->slot_reg[next->imm];
     } else {
@@ -688,6 +696,8 @@ static void compile_op(struct compile *x, u32 at)
         release_all(x, at);
         return;
     }
+    if (ir_has_result(op->opcode) && is_put_at_once(x, at))
+        protect_readers(x, (u32)op[1].imm, at);
     if (op->opcode == IR_CONST) {
         value->where = IN_CONST;
     } else if (op->opcode == IR_GET) {
@@ -739,11 +749,16 @@ static void stub_access(struct compile *x, const struct stub *s)
     if (store) {
         bool clash =
             address == RDX || (!s->value_is_const && !s->value.memory && s->value.reg == RAX);
-        if (clash) {
+        bool swap = address == RDX && !s->value_is_const && !s->value.memory && s->value.reg == R11;
+        if (swap)
+            emit_op(c, true, 0x87, RDX, rm_reg(R11)); /* XCHG */
+        else if (clash)
             emit_mov(c, R11, rm_reg(address));
+        if (clash)
             address = R11;
-        }
-        if (s->value_is_const)
+        if (swap)
+            ;
+        else if (s->value_is_const)
             emit_mov_imm(c, RDX, s->constant);
         else
             emit_mov(c, RDX, s->value);
@@ -761,6 +776,7 @@ static void stub_chain(struct compile *x, const struct stub *s)
 {
     emit_mov_imm(&x->c, RAX, (u64)s->target);
     emit_mov_imm(&x->c, R11, (u64)(s->from - x->b->buffer.write));
+    emit_mov_imm(&x->c, RCX, x->source);
     emit_jmp(&x->c, x->b->chain);
 }
 
@@ -793,7 +809,8 @@ static u32 bound(const struct ir_block *block)
     return block->count * 128u + 1024;
 }
 
-u32 jit_backend_compile(struct jit_backend *b, const struct ir_block *block, const u16 *where)
+u32 jit_backend_compile(struct jit_backend *b, const struct ir_block *block, const u16 *where,
+                        u32 source)
 {
     struct compile *x = b->compile;
     u32 start = (b->buffer.used + 15) & ~15u;
@@ -803,6 +820,7 @@ u32 jit_backend_compile(struct jit_backend *b, const struct ir_block *block, con
     x->b = b;
     x->block = block;
     x->where = where;
+    x->source = source;
     x->c.at = b->buffer.write + start;
     x->free = SCRATCH;
     x->stub_count = 0;

@@ -51,6 +51,7 @@ static void emit_leave(struct jit_backend *b, struct code *c)
 
     b->chain = c->at;
     emit_op(c, false, 0x89, R11, state_rm(b->layout.patch));
+    emit_op(c, false, 0x89, RCX, state_rm(b->layout.source));
     emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.page));
     emit_store(c, state_rm(b->layout.pc), RAX);
     emit_mov_imm(c, RAX, JIT_EXIT_CHAIN);
