@@ -28,9 +28,10 @@
 #define PTE_PBMT     GENMASK(62, 61)
 #define PTE_N        BIT(63)
 
-#define PA_BITS      56
-#define NAPOT_BITS   16 /* the one size of Svnapot: 64 KiB */
-#define WALK_RETRIES 64 /* lost races against other harts' PTE updates before a spurious fault */
+#define PA_BITS    56
+#define NAPOT_BITS 16 /* the one size of Svnapot: 64 KiB */
+#define WALK_RETRIES \
+    100000 /* lost races against other harts' PTE updates before a spurious fault */
 
 enum walk_result { WALK_DONE, WALK_PAGE_FAULT, WALK_ACCESS_FAULT, WALK_AGAIN };
 
