@@ -30,8 +30,8 @@
 
 #define PA_BITS    56
 #define NAPOT_BITS 16 /* the one size of Svnapot: 64 KiB */
-#define WALK_RETRIES \
-    100000 /* lost races against other harts' PTE updates before a spurious fault */
+/* Lost races against other harts' PTE updates before a spurious fault. */
+#define WALK_RETRIES 100000
 
 enum walk_result { WALK_DONE, WALK_PAGE_FAULT, WALK_ACCESS_FAULT, WALK_AGAIN };
 
