@@ -114,15 +114,18 @@ static void load_into(struct compile *x, enum reg to, ir_value v)
         emit_mov(&x->c, to, rm_of(x, v));
 }
 
-/* Moves a value into a scratch register of its own. */
-static enum reg settle(struct compile *x, ir_value v)
+static enum reg settle_in(struct compile *x, ir_value v, enum reg reg)
 {
-    enum reg reg = take(x, SCRATCH);
-
     load_into(x, reg, v);
     val(x, v)->where = IN_SCRATCH;
     val(x, v)->reg = (u8)reg;
     return reg;
+}
+
+/* Moves a value into a scratch register of its own. */
+static enum reg settle(struct compile *x, ir_value v)
+{
+    return settle_in(x, v, take(x, SCRATCH));
 }
 
 /* A register that holds v: its own, or a scratch one. */
@@ -169,8 +172,8 @@ static void protect_readers(struct compile *x, u32 slot, u32 at)
     for (u32 v = at; v-- > 0 && x->block->op[v].guest == op->guest;) {
         struct value *value = val(x, (ir_value)v);
         if (value->where == IN_SLOT && value->slot == slot &&
-            value->uses > uses_in(op, (ir_value)v))
-            settle(x, (ir_value)v);
+            value->uses > uses_in(op, (ir_value)v)) /* mostly in the one that no operation wants */
+            settle_in(x, (ir_value)v, take(x, x->free & 1u << R11 ? 1u << R11 : SCRATCH));
     }
 }
 

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Building and folding, the verifier, the text form. */
+#include "ir/ir.h"
+
+#include "base/assert.h"
+#include "tests/test.h"
+
+static struct ir_block block;
+
+void assert_failed(const char *expr, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
+    abort();
+}
+
+static u64 rnd(void)
+{
+    static u64 state = 1;
+    u64 z = state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static u64 random_value(void)
+{
+    static const u64 special[] = {0, 1, UINT64_MAX, INT64_MAX, UINT64_C(1) << 63, 64, 32};
+
+    return rnd() & 1 ? special[rnd() % ARRAY_SIZE(special)] : rnd() >> (rnd() & 63);
+}
+
+static bool is_pure(enum ir_opcode opcode)
+{
+    return opcode >= IR_ADD && opcode <= IR_BSWAP;
+}
+
+/* What v is when slots 0, 1, 2 hold these. */
+static u64 value_of(ir_value v, const u64 *slots)
+{
+    const struct ir_op *op = &block.op[v];
+    u64 arg[3] = {0}, r = 0;
+
+    if (op->opcode == IR_CONST)
+        return (u64)op->imm;
+    if (op->opcode == IR_GET)
+        return slots[op->imm];
+    for (u32 i = 0; i < ir_operands((enum ir_opcode)op->opcode); i++)
+        arg[i] = value_of(op->arg[i], slots);
+    CHECK(ir_evaluate((enum ir_opcode)op->opcode, arg[0], arg[1], arg[2], &r));
+    return r;
+}
+
+static ir_value build(enum ir_opcode opcode, const ir_value *arg)
+{
+    if (opcode == IR_SELECT)
+        return ir_select(&block, arg[0], arg[1], arg[2]);
+    if (ir_operands(opcode) == 2)
+        return ir_binary(&block, opcode, arg[0], arg[1]);
+    return ir_unary(&block, opcode, arg[0]);
+}
+
+TEST(folding_keeps_the_value)
+{
+    for (u32 n = 0; n < 20000; n++) {
+        enum ir_opcode opcode = (enum ir_opcode)(rnd() % IR_OPCODES);
+        u64 slots[3], want, unused;
+        u32 known = 0, operands = ir_operands(opcode);
+        ir_value arg[3], v;
+        if (!is_pure(opcode))
+            continue;
+        ir_init(&block);
+        for (u32 i = 0; i < 3; i++) {
+            bool is_const = rnd() & 1;
+            slots[i] = random_value();
+            arg[i] = is_const ? ir_const(&block, slots[i]) : ir_get(&block, i);
+            known += is_const && i < operands;
+        }
+        v = build(opcode, arg);
+        CHECK(ir_evaluate(opcode, slots[0], slots[1], slots[2], &want));
+        CHECK_EQ(value_of(v, slots), want);
+        if (known == operands)
+            CHECK(ir_is_const(&block, v, &unused));
+    }
+}
+
+TEST(evaluates_edges)
+{
+    static const struct {
+        enum ir_opcode opcode;
+        u64 a, b, want;
+    } cases[] = {
+        {IR_SHL, 1, 64, 1},
+        {IR_SAR, UINT64_C(1) << 63, 63, UINT64_MAX},
+        {IR_ROL, 0x8000000000000001, 1, 3},
+        {IR_ROR, 1, 1, UINT64_C(1) << 63},
+        {IR_ROL, 5, 64, 5},
+        {IR_ROL32, 0xdeadbeef80000001, 1, 3},
+        {IR_ROR32, 0xdeadbeef00000001, 33, 0x80000000},
+        {IR_ROR32, 0xdeadbeef00000001, 32, 1},
+        {IR_MULHS, UINT64_MAX, UINT64_MAX, 0},
+        {IR_MULHU, UINT64_MAX, UINT64_MAX, UINT64_MAX - 1},
+        {IR_LTS, UINT64_MAX, 0, 1},
+        {IR_LTU, UINT64_MAX, 0, 0},
+        {IR_GES, 0, 0, 1},
+        {IR_GEU, 0, 1, 0},
+        {IR_SX8, 0x180, 0, UINT64_C(0xffffffffffffff80)},
+        {IR_ZX16, 0x12345, 0, 0x2345},
+        {IR_CLZ, 0, 0, 64},
+        {IR_CTZ, 0, 0, 64},
+        {IR_CPOP, UINT64_MAX, 0, 64},
+        {IR_BSWAP, 0x0102030405060708, 0, 0x0807060504030201},
+    };
+    u64 r;
+
+    for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+        CHECK(ir_evaluate(cases[i].opcode, cases[i].a, cases[i].b, 0, &r));
+        CHECK_EQ(r, cases[i].want);
+    }
+    CHECK(!ir_evaluate(IR_LOAD, 0, 0, 0, &r));
+    CHECK(!ir_evaluate(IR_CALL, 0, 0, 0, &r));
+}
+
+TEST(identities_add_nothing)
+{
+    ir_value a, zero, ones;
+    u16 before;
+
+    ir_init(&block);
+    a = ir_get(&block, 3);
+    zero = ir_const(&block, 0);
+    ones = ir_const(&block, UINT64_MAX);
+    before = block.count;
+    CHECK_EQ(ir_binary(&block, IR_ADD, a, zero), a);
+    CHECK_EQ(ir_binary(&block, IR_ADD, zero, a), a);
+    CHECK_EQ(ir_binary(&block, IR_SUB, a, zero), a);
+    CHECK_EQ(ir_binary(&block, IR_AND, ones, a), a);
+    CHECK_EQ(ir_binary(&block, IR_SHL, a, zero), a);
+    CHECK_EQ(ir_select(&block, ones, a, zero), a);
+    CHECK_EQ(ir_select(&block, zero, ones, a), a);
+    CHECK_EQ(block.count, before);
+    CHECK(ir_binary(&block, IR_ROL32, a, zero) != a);
+    CHECK(ir_binary(&block, IR_SUB, zero, a) != a);
+}
+
+static void good_block(void)
+{
+    ir_value a, b;
+
+    ir_init(&block);
+    ir_put(&block, 4, ir_load(&block, ir_get(&block, 3), 4, true));
+    a = ir_get(&block, 3);
+    b = ir_const(&block, 7);
+    ir_store(&block, a, b, 8);
+    a = ir_get(&block, 1);
+    b = ir_get(&block, 2);
+    ir_control(&block, IR_BRANCH, ir_binary(&block, IR_LTU, a, b), -8);
+    ir_control(&block, IR_JUMP, 0, 16);
+}
+
+TEST(verifier_refuses)
+{
+    good_block();
+    CHECK(!ir_verify(&block));
+    block.count--;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[0].opcode = IR_JUMP;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[1].arg[0] = 1;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[1].arg[0] = 5;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[5].arg[0] = 2; /* a PUT */
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[1].size = 3;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[5].size = 16;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[5].size = 0;
+    CHECK(ir_verify(&block));
+    good_block();
+    block.op[4].opcode = IR_OPCODES;
+    CHECK(ir_verify(&block));
+    ir_init(&block);
+    CHECK(ir_verify(&block));
+}
+
+TEST(prints)
+{
+    static const char want[] = "v0 = get #3\n"
+                               "v1 = load.s32 v0\n"
+                               "put v1 #4\n"
+                               "v3 = get #3\n"
+                               "v4 = const #7\n"
+                               "store.u64 v3, v4\n"
+                               "v6 = get #1\n"
+                               "v7 = get #2\n"
+                               "v8 = ltu v6, v7\n"
+                               "branch v8 #-8\n"
+                               "jump #16\n";
+    char text[512], small[20];
+
+    good_block();
+    CHECK_EQ(ir_print(&block, text, sizeof(text)), sizeof(want) - 1);
+    CHECK_STR(text, want);
+    memset(small, 'x', sizeof(small));
+    CHECK_EQ(ir_print(&block, small, sizeof(small) - 1), sizeof(want) - 1);
+    CHECK(small[19] == 'x' && memchr(small, 0, 19));
+    CHECK_EQ(ir_print(&block, NULL, 0), sizeof(want) - 1);
+}
+
+TEST_MAIN()
