@@ -4,11 +4,9 @@
  * searched, a matrix product, a state machine over text, and a CRC over all results.
  *
  * Usage: loop ITERATIONS; prints one line: "loop: N iterations, T us, checksum 0xXXXX".
+ * Or, as a program of the suite: loop TIME coremark.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "bench.h"
 
 #define NODES 256
 #define SIDE  24
@@ -158,19 +156,10 @@ static uint16_t state_work(uint32_t seed, uint16_t crc)
     return crc;
 }
 
-static uint64_t now_us(void)
-{
-    struct timespec t;
+static struct node node[NODES];
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-int main(int argc, char **argv)
+static uint16_t iterate(unsigned long iterations)
 {
-    static struct node node[NODES];
-    unsigned long iterations = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
-    uint64_t start = now_us();
     uint16_t crc = 0xffff;
 
     for (unsigned long i = 0; i < iterations; i++) {
@@ -178,7 +167,28 @@ int main(int argc, char **argv)
         crc = matrix_work((uint32_t)i + 77, crc);
         crc = state_work((uint32_t)i + 991, crc);
     }
-    printf("loop: %lu iterations, %llu us, checksum 0x%04x\n", iterations,
-           (unsigned long long)(now_us() - start), crc);
+    return crc;
+}
+
+#define PIECE 4
+
+static uint64_t piece(void)
+{
+    return iterate(PIECE);
+}
+
+static const struct bench_row row = {"coremark", "iterations", PIECE, piece, NULL, NULL};
+
+int main(int argc, char **argv)
+{
+    unsigned long iterations = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
+    double start = bench_seconds();
+    uint16_t crc;
+
+    if (argc > 2)
+        return bench_main(argc, argv, &row, 1);
+    crc = iterate(iterations);
+    printf("loop: %lu iterations, %.0f us, checksum 0x%04x\n", iterations,
+           (bench_seconds() - start) * 1e6, crc);
     return 0;
 }

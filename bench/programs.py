@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The rows of the table and the programs behind them; how these are built and put into a guest."""
+
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import initramfs  # noqa: E402
+
+SOURCES = ROOT / "bench" / "guest"
+COMPILERS = {"riscv64": "riscv64-linux-gnu-gcc", "native": "gcc"}
+FLAGS = ["-O2", "-fno-tree-vectorize", "-static", "-s"]
+
+
+class Row(NamedTuple):
+    name: str  # as the program prints it
+    title: str
+    unit: str  # as the program prints it
+    group: str
+    program: str = ""  # in bench/guest; none: the machine itself is measured
+    more_is_better: bool = True
+    as_process: bool = True  # also under qemu-riscv64
+
+
+ROWS = [
+    Row("coremark", "CoreMark-like", "iterations/s", "integer", "loop"),
+    Row("dhrystone", "Dhrystone-like", "kiterations/s", "integer", "integer"),
+    Row("fib", "recursive calls", "Mcalls/s", "calls", "calls"),
+    Row("indirect", "indirect calls", "Mcalls/s", "calls", "calls"),
+    Row("switch", "bytecode switch loop", "Mops/s", "calls", "calls"),
+    Row("script", "script interpreter", "runs/s", "calls", "script"),
+    Row("sieve", "sieve", "Mnumbers/s", "integer", "integer"),
+    Row("qsort", "qsort", "Mitems/s", "integer", "integer"),
+    Row("sha256", "SHA-256", "MB/s", "integer", "integer"),
+    Row("lz", "byte-wise LZ, both ways", "MB/s", "integer", "codec"),
+    Row("deflate", "LZ and Huffman, pack", "MB/s", "integer", "codec"),
+    Row("inflate", "LZ and Huffman, unpack", "MB/s", "integer", "codec"),
+    Row("nbody", "nbody (double)", "ksteps/s", "float", "float"),
+    Row("matrix", "matrix product (double)", "MFLOP/s", "float", "float"),
+    Row("whetstone", "Whetstone-like", "kiterations/s", "float", "float"),
+    Row("copy-large", "memcpy of 64 MiB", "GB/s", "memory", "memory"),
+    Row("copy-page", "memcpy of a page", "GB/s", "memory", "memory"),
+    Row("copy-misaligned", "memcpy, misaligned", "GB/s", "memory", "memory"),
+    Row("triad", "stream triad", "GB/s", "memory", "memory"),
+    Row("update", "random update over 64 MiB", "Mupdates/s", "memory", "memory"),
+    Row("getppid", "getppid", "kcalls/s", "kernel", "system"),
+    Row("pipe", "pipe ping-pong", "krounds/s", "kernel", "system"),
+    Row("fork", "fork", "forks/s", "kernel", "system"),
+    Row("exec", "fork and exec", "execs/s", "kernel", "system", as_process=False),
+    Row("fault", "page faults", "kpages/s", "kernel", "system"),
+    Row("mprotect", "mprotect and write fault", "kchanges/s", "kernel", "system"),
+    Row("signal", "signal", "ksignals/s", "kernel", "system"),
+    Row("selfmod", "self-modifying code", "kgenerations/s", "selfmod", "selfmod"),
+    Row("boot", "kernel start to the shell", "s", "boot", more_is_better=False),
+    Row("idle-memory", "idle 256 MiB guest, resident", "MiB", "idle", more_is_better=False),
+    Row("idle-cpu", "idle 256 MiB guest, of a core", "%", "idle", more_is_better=False),
+]
+
+
+def by_program(rows):
+    """{program: [its rows]}, in the order of the table."""
+    found = {}
+    for row in rows:
+        if row.program:
+            found.setdefault(row.program, []).append(row)
+    return found
+
+
+def build(program, kind, folder):
+    """A static program for the guest ("riscv64") or for this machine ("native")."""
+    place = folder / kind
+    place.mkdir(parents=True, exist_ok=True)
+    subprocess.run([COMPILERS[kind], *FLAGS, "-o", place / program, SOURCES / f"{program}.c", "-lm"], check=True)
+    return place / program
+
+
+def with_files(linux, files, folder, name):
+    """The initramfs and more in its /bench: archives that follow each other are unpacked in turn."""
+    more = initramfs.Cpio()
+    more.directory("bench")
+    for file, data in files.items():
+        more.program(f"bench/{file}", data)
+    initrd = folder / f"{name}.cpio"
+    initrd.write_bytes((linux / "initramfs.cpio").read_bytes() + more.finish())
+    return initrd
+
+
+def command_lines(rows, milliseconds):
+    """What to run for some rows: [(program, arguments)]."""
+    return [(program, [str(milliseconds), *(row.name for row in group)]) for program, group in by_program(rows).items()]
+
+
+def script(rows, milliseconds):
+    """For the guest's shell: every program in turn; one that fails does not stop the rest."""
+    lines = ["#!/bin/sh"]
+    for program, arguments in command_lines(rows, milliseconds):
+        lines.append(f"/bench/{program} {' '.join(arguments)} || echo 'bench: {program}: status '$?")
+    return ("\n".join(lines) + "\n").encode()
