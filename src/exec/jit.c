@@ -387,9 +387,12 @@ static void remember_jump(struct hart *hart, u32 code)
 {
     struct jit *jit = hart->jit.engine;
     u32 at = hart->priv * JUMPS + (u32)(hart->pc >> 1) % JUMPS;
+    u64 address = jit_backend_address(jit->backend, code);
 
+    if (jit->jumps[at].pc == hart->pc && jit->jumps[at].code == address)
+        return;
     jit->jumps[at].pc = hart->pc;
-    jit->jumps[at].code = jit_backend_address(jit->backend, code);
+    jit->jumps[at].code = address;
     note_fill(&jit->jump_fills, at);
 }
 

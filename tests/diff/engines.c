@@ -20,10 +20,13 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
-#define TRAPS_TOO_MANY 20000
-#define SHRINK_RUNS    2000
+#define PROGRAM_SECONDS 60 /* it takes milliseconds */
+#define TRAPS_TOO_MANY  20000
+#define SHRINK_RUNS     2000
 
 static struct isa isa;
 
@@ -237,13 +240,22 @@ static bool differ(const struct world *a, const struct world *b)
 
 static struct world interp, jit;
 static u8 *image;
+static char hangs[64]; /* what to say if a program does not end */
+
+static void say_hang(int signal)
+{
+    _exit(write(STDOUT_FILENO, hangs, strlen(hangs)) < 0 ? 2 : 1);
+}
 
 static bool fails(struct program *p)
 {
     if (!engines_build(p, image))
         return false;
+    snprintf(hangs, sizeof(hangs), "# seed %" PRIu64 " does not end\nnot ok 1\n", p->seed);
+    alarm(PROGRAM_SECONDS);
     world_run(&interp, p, image);
     world_run(&jit, p, image);
+    alarm(0);
     return differ(&interp, &jit);
 }
 
@@ -388,6 +400,7 @@ int main(int argc, char **argv)
         printf("ok 1 - engines agree # SKIP no translating engine on this host\n");
         return 0;
     }
+    signal(SIGALRM, say_hang);
     image = malloc(RAM_SIZE);
     ASSERT(image);
     engines_gen_init(&isa);
