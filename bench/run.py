@@ -15,7 +15,9 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 import world  # noqa: E402
 import figures  # noqa: E402
 import guest  # noqa: E402  (tools/)
+import newer  # noqa: E402
 import suite  # noqa: E402
+from report import say  # noqa: E402
 
 # (option, in an ordinary run, in a quick one, what it is)
 AMOUNTS = [
@@ -36,8 +38,8 @@ def parse():
     parser.add_argument("--only", action="append", metavar="WORD", help="rows of the table whose name holds a word")
     parser.add_argument("--machines", action="append", metavar="NAME", help="of: cosm-interp cosm-jit1 cosm-jit qemu "
                         "qemu-new qemu-user native (default: all there are)")
-    parser.add_argument("--qemu-root", type=pathlib.Path, default=os.environ.get("COSM_BENCH_QEMU_ROOT"),
-                        help="root folder of a newer Debian with qemu-system-riscv64, to compare with that too")
+    parser.add_argument("--newer", metavar="SUITE", help="Debian suite whose QEMU is compared with too, obtained "
+                        "once, about 50 MB; or none (default sid, quick none)")
     parser.add_argument("--output", default=ROOT / "build" / "bench", type=pathlib.Path, help="folder for the results")
     args = parser.parse_args()
     for option, usual, quick, _ in AMOUNTS:
@@ -46,9 +48,21 @@ def parse():
         if getattr(args, option) < 1:
             parser.error(f"--{option} must be at least 1")
     args.cosm = os.path.abspath(args.cosm)
+    args.newer = args.newer or ("none" if args.quick else "sid")
     if args.only or args.machines:
         args.part = "programs"
     return args
+
+
+def newer_qemu(args):
+    """The root folder of another Debian's QEMU, or None: the figures are worth having without it."""
+    if args.newer == "none" or args.part == "figures" or (args.machines and "qemu-new" not in args.machines):
+        return None
+    try:
+        return newer.ensure(args.newer)
+    except (guest.Failure, OSError) as failure:
+        say(f"bench: no QEMU of {args.newer}: {failure}")
+        return None
 
 
 def markdown(result):
@@ -67,6 +81,7 @@ def main():
     except guest.Failure as failure:
         sys.exit(f"bench: {failure}")
     result = {"date": time.strftime("%Y-%m-%d"), "host": f"{os.cpu_count()} cores, Linux {os.uname().release}"}
+    args.qemu_root = newer_qemu(args)
     with tempfile.TemporaryDirectory() as name:
         if args.part != "figures":
             result["programs"] = suite.Suite(args, linux, pathlib.Path(name)).run()

@@ -75,9 +75,8 @@ class Suite:
             try:
                 console.expect(r"cosm: test status \d+", GUEST_SECONDS)
                 console.wait(60)
-            except (Ended, Timeout) as problem:
-                self.problems.append(f"{machine.title}: {str(problem).splitlines()[0]}")
-            self.take_output(machine, self.program_rows, console.output)
+            finally:
+                self.take_output(machine, self.program_rows, console.output)
 
     def as_processes(self, machine):
         rows = [row for row in self.program_rows if row.as_process or machine.kind == "native"]
@@ -102,18 +101,22 @@ class Suite:
             self.take(machine, "idle-cpu", 100 * (console.cpu_seconds() - before) / self.args.idle)
             self.take(machine, "idle-memory", console.memory_kib()["VmRSS"] / 1024)
 
+    def steps(self, machine):
+        if machine in self.processes:
+            return [self.as_processes]
+        found = [self.idle] if self.has("boot", "idle-memory", "idle-cpu") else []
+        return found + ([self.in_guest] if self.program_rows else [])
+
     def one_round(self, number):
         """All machines once; each round begins with another, so that none is always first."""
         turn = number % len(self.machines)
         for machine in self.machines[turn:] + self.machines[:turn]:
             start = time.monotonic()
-            if machine in self.processes:
-                self.as_processes(machine)
-            else:
-                if self.program_rows:
-                    self.in_guest(machine)
-                if self.has("boot", "idle-memory", "idle-cpu"):
-                    self.idle(machine)
+            for step in self.steps(machine):
+                try:
+                    step(machine)
+                except (Ended, Timeout) as problem:
+                    self.problems.append(f"{machine.title}: {str(problem).splitlines()[0]}")
             say(f"  {number + 1}/{self.args.runs} {machine.title}: {time.monotonic() - start:.0f} s")
 
     def run(self):
@@ -186,22 +189,31 @@ def cell(figure):
     return number(figure["median"]) + (f" ±{spread:.0f} %" if figure["runs"] > 1 else "")
 
 
-def markdown(result):
+def group_table(result, ours):
     names = result["machines"]
-    ours = [name for name in names if name.startswith("cosm")]
-    best = ours[-1] if ours else ""
-    out = ["## Programs", "", "Medians; ± is half the distance from the smallest to the largest. "
-           f"The last columns are those of {names.get(best, 'cosm')}: times as fast as the faster QEMU, as the PC.", "",
-           "| work | " + " | ".join(names.values()) + " | / QEMU | / PC |", "|---" * (len(names) + 3) + "|"]
-    for row in result["rows"].values():
-        cells = [cell(row["machines"].get(name)) for name in names]
-        cells += [number(against_qemu(row, best)), number(speed(row, best, "native"))]
-        out.append(f"| {row['title']}, {row['unit']} | " + " | ".join(cells) + " |")
-    out += ["", "Geometric means over groups of rows, as times the speed of the faster QEMU / of the PC:", "",
-            "| group | " + " | ".join(names[name] for name in ours) + " |", "|---" * (len(ours) + 1) + "|"]
+    out = ["", "Geometric means over groups of rows, as times the speed of the faster QEMU / of the PC:", "",
+           "| group | " + " | ".join(names[name] for name in ours) + " |", "|---" * (len(ours) + 1) + "|"]
     for group, figures in result["groups"].items():
         cells = [f"{number(figures[name]['qemu'])} / {number(figures[name]['native'])}" for name in ours]
         out.append(f"| {group} | " + " | ".join(cells) + " |")
+    return out
+
+
+def markdown(result):
+    names = result["machines"]
+    ours = [name for name in names if name.startswith("cosm")]
+    ratios = [f"{names[name].removeprefix('cosm ')} / {peer}" for name in ours[-1:] for peer in ("QEMU", "PC")]
+    heads = ["work", *names.values(), *ratios]
+    out = ["## Programs", "", "Medians; ± is half the distance from the smallest to the largest. The last columns "
+           "tell how many times faster cosm is than the faster QEMU, and than the PC.", "",
+           "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for row in result["rows"].values():
+        cells = [cell(row["machines"].get(name)) for name in names]
+        for best in ours[-1:]:
+            cells += [number(against_qemu(row, best)), number(speed(row, best, "native"))]
+        out.append(f"| {row['title']}, {row['unit']} | " + " | ".join(cells) + " |")
+    if ours:
+        out += group_table(result, ours)
     if result["problems"]:
         out += ["", "Problems:", ""] + [f"- {problem}" for problem in result["problems"]]
     return "\n".join(out) + "\n"
