@@ -54,6 +54,7 @@ ROWS = [
     Row("mprotect", "mprotect and write fault", "kchanges/s", "kernel", "system"),
     Row("signal", "signal", "ksignals/s", "kernel", "system"),
     Row("selfmod", "self-modifying code", "kgenerations/s", "selfmod", "selfmod"),
+    Row("two-harts", "CoreMark-like twice on two harts, of once", "times", "harts"),
     Row("boot", "kernel start to the shell", "s", "boot", more_is_better=False),
     Row("idle-memory", "idle 256 MiB guest, resident", "MiB", "idle", more_is_better=False),
     Row("idle-cpu", "idle 256 MiB guest, of a core", "%", "idle", more_is_better=False),
@@ -67,6 +68,10 @@ def by_program(rows):
         if row.program:
             found.setdefault(row.program, []).append(row)
     return found
+
+
+# What "two-harts" runs, by the names of the row that it prints: alone, then two at a time.
+PAIR_PROGRAM, PAIR_ROW = "loop", "coremark"
 
 
 def build(program, kind, folder):
@@ -99,3 +104,8 @@ def script(rows, milliseconds):
     for program, arguments in command_lines(rows, milliseconds):
         lines.append(f"/bench/{program} {' '.join(arguments)} || echo 'bench: {program}: status '$?")
     return ("\n".join(lines) + "\n").encode()
+
+
+def pair_script(milliseconds):
+    once = f"/bench/{PAIR_PROGRAM} {milliseconds} {PAIR_ROW}"
+    return f"#!/bin/sh\n{once}\n{once} &\n{once}\nwait\n".encode()

@@ -63,11 +63,12 @@ class Suite:
     def build(self):
         """The programs for both kinds of processor, and the archive for the guest."""
         self.program_rows = [row for row in self.rows if row.program]
-        names = list(programs.by_program(self.program_rows))
+        names = list(dict.fromkeys([*programs.by_program(self.program_rows), programs.PAIR_PROGRAM]))
         self.built = {(name, kind): programs.build(name, kind, self.folder)
                       for name in names for kind in programs.COMPILERS}
         files = {name: self.built[name, "riscv64"].read_bytes() for name in names}
         files["all"] = programs.script(self.program_rows, self.args.time)
+        files["pair"] = programs.pair_script(self.args.time)
         self.initrd = programs.with_files(self.linux, files, self.folder, "suite")
 
     def in_guest(self, machine):
@@ -87,6 +88,27 @@ class Suite:
             output += done.stdout
         self.take_output(machine, rows, output)
 
+    def pair_in_guest(self, machine):
+        with machine.start(self.linux, self.initrd, 'cosm.test="/bench/pair"', harts=2) as console:
+            console.expect(r"cosm: test status \d+", GUEST_SECONDS)
+            self.take_pair(machine, console.output)
+
+    def pair_as_processes(self, machine):
+        command = [*machine.command, self.built[programs.PAIR_PROGRAM, machine.kind], str(self.args.time),
+                   programs.PAIR_ROW]
+        output = ""
+        for count in (1, 2):
+            running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+            output += "".join(process.communicate()[0] for process in running)
+        self.take_pair(machine, output)
+
+    def take_pair(self, machine, output):
+        rates = [float(found[1]) for found in LINE.findall(output) if found[0] == programs.PAIR_ROW]
+        if len(rates) == 3:
+            self.take(machine, "two-harts", (rates[1] + rates[2]) / rates[0])
+        else:
+            self.problems.append(f"{machine.title}: no figure for two-harts")
+
     def idle(self, machine):
         """Boot to the shell, then what the guest costs that does nothing."""
         start = time.monotonic()
@@ -102,10 +124,15 @@ class Suite:
             self.take(machine, "idle-memory", console.memory_kib()["VmRSS"] / 1024)
 
     def steps(self, machine):
-        if machine in self.processes:
-            return [self.as_processes]
-        found = [self.idle] if self.has("boot", "idle-memory", "idle-cpu") else []
-        return found + ([self.in_guest] if self.program_rows else [])
+        here = machine in self.processes
+        found = []
+        if not here and self.has("boot", "idle-memory", "idle-cpu"):
+            found.append(self.idle)
+        if self.program_rows:
+            found.append(self.as_processes if here else self.in_guest)
+        if self.has("two-harts"):
+            found.append(self.pair_as_processes if here else self.pair_in_guest)
+        return found
 
     def one_round(self, number):
         """All machines once; each round begins with another, so that none is always first."""
