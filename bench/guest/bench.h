@@ -27,7 +27,7 @@ struct bench_row {
     void (*finish)(void);    /* after the last; or NULL */
 };
 
-static inline void bench_die(const char *what)
+_Noreturn static inline void bench_die(const char *what)
 {
     perror(what);
     exit(1);

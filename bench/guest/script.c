@@ -44,7 +44,7 @@ static _Alignas(16) char arena[ARENA];
 static size_t arena_used;
 static struct string *interned[INTERNS];
 
-static void fail(const char *what)
+_Noreturn static void fail(const char *what)
 {
     fprintf(stderr, "script: %s\n", what);
     exit(1);
