@@ -2,6 +2,7 @@
 /* Floating-point arithmetic: add, subtract, multiply, divide, square root, fused multiply-add. */
 #include "rv/softfp.h"
 
+#include "rv/hardfp.h"
 #include "rv/softfp_int.h"
 
 /* The result of an operation with at least one NaN operand (pass a known number for none). */
@@ -230,21 +231,36 @@ FP_CORE u64 fp_fma(u64 a, u64 b, u64 c, struct fp_format f, enum fp_round rm, u3
     return c & fp_mask(f);
 }
 
-#define FP_DEFINE(F, format)                                          \
+/* The fields of an operation in a format that the host may have; see rv/hardfp.h. */
+#define FP_HARD(call)                        \
+    do {                                     \
+        u64 result_;                         \
+        if (hardfp_may(rm, flags) && (call)) \
+            return result_;                  \
+    } while (0)
+#define FP_SOFT_ONLY(call) \
+    do {                   \
+    } while (0)
+
+#define FP_DEFINE(F, format, HARD)                                    \
     u64 F##_add(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
+        HARD(hard_##F##_add(a, b, &result_));                         \
         return fp_add(a, b, format, rm, flags);                       \
     }                                                                 \
     u64 F##_sub(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
+        HARD(hard_##F##_sub(a, b, &result_));                         \
         return fp_add(a, b ^ fp_sign_bit(format), format, rm, flags); \
     }                                                                 \
     u64 F##_mul(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
+        HARD(hard_##F##_mul(a, b, &result_));                         \
         return fp_mul(a, b, format, rm, flags);                       \
     }                                                                 \
     u64 F##_div(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
+        HARD(hard_##F##_div(a, b, &result_));                         \
         return fp_div(a, b, format, rm, flags);                       \
     }                                                                 \
     u64 F##_sqrt(u64 a, enum fp_round rm, u32 *flags)                 \
@@ -253,9 +269,10 @@ FP_CORE u64 fp_fma(u64 a, u64 b, u64 c, struct fp_format f, enum fp_round rm, u3
     }                                                                 \
     u64 F##_fma(u64 a, u64 b, u64 c, enum fp_round rm, u32 *flags)    \
     {                                                                 \
+        HARD(hard_##F##_fma(a, b, c, &result_));                      \
         return fp_fma(a, b, c, format, rm, flags);                    \
     }
 
-FP_DEFINE(f16, FP_F16)
-FP_DEFINE(f32, FP_F32)
-FP_DEFINE(f64, FP_F64)
+FP_DEFINE(f16, FP_F16, FP_SOFT_ONLY)
+FP_DEFINE(f32, FP_F32, FP_HARD)
+FP_DEFINE(f64, FP_F64, FP_HARD)

@@ -813,4 +813,49 @@ TEST(fli_constants)
     CHECK_EQ(f16_fli(31), F16_NAN);
 }
 
+/* With the inexact flag set the host may do the work: the same value, and the other flags too. */
+#define CHECK_HARD(call_with)                                                         \
+    do {                                                                              \
+        u32 soft_flags = 0, hard_flags = FP_NX;                                       \
+        u64 soft_value = call_with(&soft_flags), hard_value = call_with(&hard_flags); \
+        if (soft_value != hard_value || (soft_flags | FP_NX) != hard_flags) {         \
+            CHECK_EQ(hard_value, soft_value);                                         \
+            CHECK_EQ(hard_flags, soft_flags | FP_NX);                                 \
+        }                                                                             \
+    } while (0)
+
+#define CHECK_HARD_ALL(F, a, b, c) \
+    do {                           \
+        CHECK_HARD(F##_add_);      \
+        CHECK_HARD(F##_sub_);      \
+        CHECK_HARD(F##_mul_);      \
+        CHECK_HARD(F##_div_);      \
+        CHECK_HARD(F##_fma_);      \
+    } while (0)
+
+#define f64_add_(flags) f64_add(a, b, rm, flags)
+#define f64_sub_(flags) f64_sub(a, b, rm, flags)
+#define f64_mul_(flags) f64_mul(a, b, rm, flags)
+#define f64_div_(flags) f64_div(a, b, rm, flags)
+#define f64_fma_(flags) f64_fma(a, b, c, rm, flags)
+#define f32_add_(flags) f32_add(a, b, rm, flags)
+#define f32_sub_(flags) f32_sub(a, b, rm, flags)
+#define f32_mul_(flags) f32_mul(a, b, rm, flags)
+#define f32_div_(flags) f32_div(a, b, rm, flags)
+#define f32_fma_(flags) f32_fma(a, b, c, rm, flags)
+
+TEST(host_arithmetic_is_indistinguishable)
+{
+    for (unsigned i = 0; i < HOST_ROUNDS; i++) {
+        enum fp_round rm = i % 8 ? FP_RNE : (enum fp_round)(random_next() % 5);
+        u64 a = random_f64(), b = random_f64(), c = random_f64();
+
+        CHECK_HARD_ALL(f64, a, b, c);
+        a = random_f32();
+        b = random_f32();
+        c = random_f32();
+        CHECK_HARD_ALL(f32, a, b, c);
+    }
+}
+
 TEST_MAIN()
