@@ -470,5 +470,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
             return HART_EXIT_WFI;
         else if (why == LIFT_LEAVE_YIELD)
             return HART_EXIT_YIELD;
+        else if (why == LIFT_LEAVE_INTERPRET)
+            interpret_one(hart);
     }
 }

@@ -331,7 +331,9 @@ static bool prints_imm(u8 opcode)
     case IR_GET:
     case IR_PUT:
     case IR_CALL:
+    case IR_CALL_APART:
     case IR_BRANCH:
+    case IR_LEAVE_IF:
     case IR_JUMP:
     case IR_LEAVE:
         return true;

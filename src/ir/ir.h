@@ -63,7 +63,7 @@ ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir
 ir_value ir_select(struct ir_block *block, ir_value condition, ir_value a, ir_value b);
 ir_value ir_load(struct ir_block *block, ir_value address, u32 size, bool extends);
 void ir_store(struct ir_block *block, ir_value address, ir_value value, u32 size);
-/* CALL, FENCE, JUMP, LEAVE (no operand), BRANCH, JUMPR (a). */
+/* CALL, CALL_APART, FENCE, JUMP, LEAVE (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 
 bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant);

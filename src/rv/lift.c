@@ -8,6 +8,8 @@
  */
 #include "rv/lift.h"
 
+#include "rv/csr.h"
+
 /* The words nest, and with them the names of their temporaries, each in a scope of its own. */
 #pragma GCC diagnostic ignored "-Wshadow"
 
@@ -31,7 +33,8 @@
         ir_value b_ = (b);                  \
         ir_binary(&l->ir, IR_##op, a_, b_); \
     })
-#define WHOLE (l->whole = true, ir_const(&l->ir, 0))
+#define WHOLE    (l->whole = true, ir_const(&l->ir, 0))
+#define WHOLE_FP (l->whole = l->apart = true)
 
 #define ADD(a, b)   BINARY(ADD, a, b)
 #define SUB(a, b)   BINARY(SUB, a, b)
@@ -105,28 +108,67 @@
 #define SYSTEM_SPIN(fn) return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 #define SPIN_HINT       return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 
-#define FP_LOAD(w, addr)         (void)WHOLE
-#define FP_STORE(w, addr)        (void)WHOLE
-#define FP1_RM(w, fn)            (void)WHOLE
-#define FP2_RM(w, fn)            (void)WHOLE
-#define FP2(w, fn)               (void)WHOLE
-#define FP_FMA(w, np, na)        (void)WHOLE
-#define FP_SIGN(w, how)          (void)WHOLE
+/* Floating point: what moves bits is lifted, arithmetic is run_insn's. */
+#define FP_LOAD(w, addr)                       \
+    do {                                       \
+        lift_fp_check(l);                      \
+        lift_fd(l, insn, w, LOAD(u##w, addr)); \
+    } while (0)
+#define FP_STORE(w, addr)                        \
+    do {                                         \
+        lift_fp_check(l);                        \
+        STORE(u##w, addr, FREG(insn_rs2(insn))); \
+    } while (0)
+#define FP_MOVE_TO_INT(w)                     \
+    do {                                      \
+        lift_fp_check(l);                     \
+        RD(NARROW_##w(FREG(insn_rs1(insn)))); \
+    } while (0)
+#define FP_MOVE_FROM_INT(w)                  \
+    do {                                     \
+        lift_fp_check(l);                    \
+        lift_fd(l, insn, w, WIDEN_##w(RS1)); \
+    } while (0)
+#define NARROW_16(v)    SX16(v)
+#define NARROW_32(v)    SX32(v)
+#define NARROW_64(v)    (v)
+#define WIDEN_16(v)     ZX16(v)
+#define WIDEN_32(v)     ZX32(v)
+#define WIDEN_64(v)     (v)
+#define FREG(n)         ir_get(&l->ir, SLOT(f) + (n))
+#define FP_SIGN(w, how) FP_SIGN_##w(how)
+#define FP_SIGN_16(how) WHOLE_FP
+#define FP_SIGN_32(how) WHOLE_FP
+#define FP_SIGN_64(how)                                                                  \
+    do {                                                                                 \
+        lift_fp_check(l);                                                                \
+        lift_fd(l, insn, 64, how(FREG(insn_rs1(insn)), FREG(insn_rs2(insn)), SIGN_BIT)); \
+    } while (0)
+#define SIGN_BIT                 CONST(BIT(63))
+#define SIGN_COPY(a, b, sign)    OR(AND(a, NOT(sign)), AND(b, sign))
+#define SIGN_NEGATE(a, b, sign)  OR(AND(a, NOT(sign)), AND(NOT(b), sign))
+#define SIGN_XOR(a, b, sign)     XOR(a, AND(b, sign))
+#define FP1_RM(w, fn)            WHOLE_FP
+#define FP2_RM(w, fn)            WHOLE_FP
+#define FP2(w, fn)               WHOLE_FP
+#define FP_FMA(w, np, na)        WHOLE_FP
+#define FP_CONVERT(from, to, fn) WHOLE_FP
+#define FP_CONSTANT(w, fn)       WHOLE_FP
 #define FP_COMPARE(w, fn)        (void)WHOLE
 #define FP_CLASS(w, fn)          (void)WHOLE
 #define FP_TO_INT(w, fn)         (void)WHOLE
 #define FP_TO_INT_MOD            (void)WHOLE
 #define FP_FROM_INT(w, fn, type) (void)WHOLE
-#define FP_CONVERT(from, to, fn) (void)WHOLE
-#define FP_MOVE_TO_INT(w)        (void)WHOLE
-#define FP_MOVE_FROM_INT(w)      (void)WHOLE
-#define FP_CONSTANT(w, fn)       (void)WHOLE
+
+/* State beyond the x registers, by its distance from them. */
+#define SLOT(member) ((u32)((offsetof(struct hart, member) - offsetof(struct hart, x)) / 8))
 
 void lift_begin(struct lift *l, const struct isa *isa)
 {
     ir_init(&l->ir);
     l->count = 0;
     l->compressed = isa_has(isa, ISA_C);
+    l->fp_on = l->fp_dirty = false;
     l->known = 1; /* x0 */
     l->value[0] = 0;
 }
@@ -152,6 +194,33 @@ static void lift_rd(struct lift *l, u64 insn, ir_value v)
     ir_put(&l->ir, r, v);
 }
 
+/* Without FS the instruction is illegal, which the interpreter finds. FS changes only by CSR
+ * instructions, and these end a block. */
+static void lift_fp_check(struct lift *l)
+{
+    ir_value fs;
+
+    if (l->fp_on)
+        return;
+    fs = ir_binary(&l->ir, IR_AND, ir_get(&l->ir, SLOT(csr.mstatus)), ir_const(&l->ir, MSTATUS_FS));
+    ir_control(&l->ir, IR_LEAVE_IF, ir_binary(&l->ir, IR_EQ, fs, ir_const(&l->ir, 0)),
+               LIFT_LEAVE_INTERPRET);
+    l->fp_on = true;
+}
+
+static void lift_fd(struct lift *l, u64 insn, u32 width, ir_value v)
+{
+    if (width < 64)
+        v = ir_binary(&l->ir, IR_OR, v, ir_const(&l->ir, ~UINT64_C(0) << width));
+    ir_put(&l->ir, SLOT(f) + insn_rd(insn), v);
+    if (l->fp_dirty)
+        return;
+    ir_put(
+        &l->ir, SLOT(csr.mstatus),
+        ir_binary(&l->ir, IR_OR, ir_get(&l->ir, SLOT(csr.mstatus)), ir_const(&l->ir, MSTATUS_FS)));
+    l->fp_dirty = true;
+}
+
 static u32 offset_of(const struct lift *l)
 {
     return l->where[l->ir.guest];
@@ -172,8 +241,9 @@ static ir_value lift_load(struct lift *l, ir_value address, u32 size, bool exten
 
 static void lift_call(struct lift *l, u64 insn)
 {
-    ir_control(&l->ir, IR_CALL, 0, (s64)insn);
-    l->known = 1;
+    ir_control(&l->ir, l->apart ? IR_CALL_APART : IR_CALL, 0, (s64)insn);
+    if (!l->apart)
+        l->known = 1;
 }
 
 static void lift_fence(struct lift *l, u64 insn)
@@ -265,7 +335,7 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
     u16 before = l->ir.count;
     enum lift_end end;
 
-    l->whole = false;
+    l->whole = l->apart = false;
     l->where[l->count] = (u16)offset;
     l->ir.guest = (u16)l->count;
     end = lift[insn_op(insn)](l, insn);

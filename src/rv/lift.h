@@ -9,7 +9,12 @@
 #define LIFT_INSNS_MAX 64
 
 /* IR slots 0..31 are x0..x31. LEAVE numbers; hart->pc is the next instruction: */
-enum lift_leave { LIFT_LEAVE_NEXT = 16, LIFT_LEAVE_WFI, LIFT_LEAVE_YIELD };
+enum lift_leave {
+    LIFT_LEAVE_NEXT = 16,
+    LIFT_LEAVE_WFI,
+    LIFT_LEAVE_YIELD,
+    LIFT_LEAVE_INTERPRET, /* hart->pc is for the interpreter to do */
+};
 
 enum lift_end {
     LIFT_GOES_ON,
@@ -22,7 +27,10 @@ struct lift {
     u16 where[LIFT_INSNS_MAX]; /* page offsets of its instructions */
     u32 count;
     bool compressed; /* C is present: jumps need no alignment check */
-    bool whole;      /* the instruction at hand is left to run_insn */
+    bool whole;      /* the instruction at hand is left to run_insn, */
+    bool apart;      /* which will touch no x register */
+    bool fp_on;      /* FS was looked at in this block; */
+    bool fp_dirty;   /* it was set to dirty */
     u32 known;       /* bit r: x[r] is the constant value[r] */
     u64 value[32];
 };

@@ -41,6 +41,7 @@ struct jit_backend {
     const u8 *load;         /* rax: address, ecx: how, r11d: where; result in rax */
     const u8 *store;        /* the same, rdx: value */
     const u8 *call;         /* rdx: imm, r11d: where */
+    const u8 *call_apart;   /* the same */
 };
 
 extern const u8 pinned_regs[PINNED_MAX];
@@ -58,11 +59,16 @@ static inline struct rm state_rm(s32 offset)
     return rm_mem(STATE, offset);
 }
 
+static inline bool is_pinned(const struct jit_backend *backend, u32 slot)
+{
+    return slot < SLOTS_MAX && backend->slot_reg[slot] != NO_REG;
+}
+
 static inline struct rm slot_rm(const struct jit_backend *backend, u32 slot)
 {
     if (slot == IR_SLOT_PAGE)
         return state_rm(backend->layout.page);
-    if (backend->slot_reg[slot] != NO_REG)
+    if (is_pinned(backend, slot))
         return rm_reg(backend->slot_reg[slot]);
     return state_rm(backend->layout.slot + 8 * (s32)slot);
 }

@@ -22,7 +22,7 @@ struct value {
     u32 slot;
 };
 
-enum stub_kind { STUB_LOAD, STUB_STORE, STUB_TAKEN, STUB_CHAIN, STUB_LEAVE };
+enum stub_kind { STUB_LOAD, STUB_STORE, STUB_TAKEN, STUB_CHAIN, STUB_LEAVE, STUB_LEAVE_IF };
 
 /* Code to be placed behind the block. */
 struct stub {
@@ -183,7 +183,7 @@ static bool is_put_at_once(struct compile *x, u32 at)
     const struct ir_op *next = &x->block->op[at + 1];
 
     return next->opcode == IR_PUT && next->arg[0] == at && val(x, (ir_value)at)->uses == 1 &&
-           next->imm != IR_SLOT_PAGE && x->b->slot_reg[next->imm] != NO_REG;
+           is_pinned(x->b, (u32)next->imm);
 }
 
 /* Where to compute the result of operation `at`; who reads the register later has a copy. */
@@ -384,7 +384,8 @@ static void compile_compare(struct compile *x, u32 at)
 
     compare(x, op->arg[0], op->arg[1]);
     release_all(x, at);
-    if (next->opcode == IR_BRANCH && next->arg[0] == at && val(x, (ir_value)at)->uses == 1) {
+    if ((next->opcode == IR_BRANCH || next->opcode == IR_LEAVE_IF) && next->arg[0] == at &&
+        val(x, (ir_value)at)->uses == 1) {
         val(x, (ir_value)at)->where = IN_FLAGS;
         val(x, (ir_value)at)->reg = (u8)cc;
         return;
@@ -597,19 +598,34 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
     stub->target = target;
 }
 
+/* The condition's code; the flags hold it. */
+static enum cond condition_in_flags(struct compile *x, ir_value v)
+{
+    enum reg r;
+
+    if (val(x, v)->where == IN_FLAGS)
+        return (enum cond)val(x, v)->reg;
+    r = reg_of(x, v);
+    emit_test(&x->c, r, r);
+    return CC_NE;
+}
+
+static void compile_leave_if(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    enum cond cc = condition_in_flags(x, op->arg[0]);
+
+    release_all(x, at);
+    emit_jcc(&x->c, cc, NULL);
+    add_stub(x, STUB_LEAVE_IF, op)->target = op->imm;
+}
+
 static void compile_branch(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    struct value *condition = val(x, op->arg[0]);
-    enum cond cc = CC_NE;
+    enum cond cc = condition_in_flags(x, op->arg[0]);
     struct stub *stub;
 
-    if (condition->where == IN_FLAGS) {
-        cc = (enum cond)condition->reg;
-    } else {
-        enum reg r = reg_of(x, op->arg[0]);
-        emit_test(&x->c, r, r);
-    }
     release_all(x, at);
     emit_jcc(&x->c, cc, NULL);
     stub = add_stub(x, STUB_TAKEN, op);
@@ -647,7 +663,7 @@ static void compile_call(struct compile *x, const struct ir_op *op)
 {
     emit_mov_imm(&x->c, RDX, (u64)op->imm);
     emit_mov_imm(&x->c, R11, x->where[op->guest] | (u32)op->guest << 16);
-    emit_call(&x->c, x->b->call);
+    emit_call(&x->c, op->opcode == IR_CALL ? x->b->call : x->b->call_apart);
 }
 
 static void compile_control(struct compile *x, u32 at)
@@ -661,7 +677,11 @@ static void compile_control(struct compile *x, u32 at)
         x->c.at += sizeof(full_fence);
         break;
     case IR_CALL:
+    case IR_CALL_APART:
         compile_call(x, op);
+        break;
+    case IR_LEAVE_IF:
+        compile_leave_if(x, at);
         break;
     case IR_BRANCH:
         compile_branch(x, at);
@@ -783,6 +803,19 @@ static void stub_chain(struct compile *x, const struct stub *s)
     emit_jmp(&x->c, x->b->chain);
 }
 
+/* Leaves with a number, the guest instruction at hand not begun. */
+static void stub_leave_if(struct compile *x, const struct stub *s)
+{
+    struct code *c = &x->c;
+
+    emit_lea(c, COUNT, COUNT, NO_REG, (s32)s->done - 1);
+    emit_mov(c, RAX, state_rm(x->b->layout.page));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)(s->where & 0xffff));
+    emit_store(c, state_rm(x->b->layout.pc), RAX);
+    emit_mov_imm(c, RAX, (u64)s->target);
+    emit_jmp(c, x->b->leave);
+}
+
 static void compile_stub(struct compile *x, u32 index)
 {
     struct stub s = x->stub[index]; /* compile_exit adds more */
@@ -798,6 +831,9 @@ static void compile_stub(struct compile *x, u32 index)
         break;
     case STUB_CHAIN:
         stub_chain(x, &s);
+        break;
+    case STUB_LEAVE_IF:
+        stub_leave_if(x, &s);
         break;
     case STUB_LEAVE:
         emit_mov_imm(&x->c, RAX, (u64)s.target);

@@ -141,6 +141,17 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_fault(b, c, true);
 }
 
+/* For what touches no pinned slot: those in callee-saved registers stay there. */
+static void emit_engine_call_apart(struct jit_backend *b, struct code *c)
+{
+    b->call_apart = c->at;
+    emit_before_access(b, c);
+    emit_mov(c, RSI, rm_reg(RDX));
+    emit_mov32(c, RDX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.call);
+    emit_after_access(b, c, RAX);
+}
+
 void emit_indirect_jump(const struct jit_backend *b, struct code *c)
 {
     const struct jit_layout *l = &b->layout;
@@ -165,6 +176,7 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_leave(b, c);
     emit_accesses(b, c);
     emit_engine_call(b, c);
+    emit_engine_call_apart(b, c);
     b->jumpr = c->at;
     emit_indirect_jump(b, c);
 }
