@@ -232,11 +232,11 @@ FP_CORE u64 fp_fma(u64 a, u64 b, u64 c, struct fp_format f, enum fp_round rm, u3
 }
 
 /* The fields of an operation in a format that the host may have; see rv/hardfp.h. */
-#define FP_HARD(call)                        \
-    do {                                     \
-        u64 result_;                         \
-        if (hardfp_may(rm, flags) && (call)) \
-            return result_;                  \
+#define FP_HARD(call)                 \
+    do {                              \
+        u64 result_;                  \
+        if (hardfp_may(rm) && (call)) \
+            return result_;           \
     } while (0)
 #define FP_SOFT_ONLY(call) \
     do {                   \
@@ -245,22 +245,22 @@ FP_CORE u64 fp_fma(u64 a, u64 b, u64 c, struct fp_format f, enum fp_round rm, u3
 #define FP_DEFINE(F, format, HARD)                                    \
     u64 F##_add(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
-        HARD(hard_##F##_add(a, b, &result_));                         \
+        HARD(hard_##F##_add(a, b, &result_, flags));                  \
         return fp_add(a, b, format, rm, flags);                       \
     }                                                                 \
     u64 F##_sub(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
-        HARD(hard_##F##_sub(a, b, &result_));                         \
+        HARD(hard_##F##_sub(a, b, &result_, flags));                  \
         return fp_add(a, b ^ fp_sign_bit(format), format, rm, flags); \
     }                                                                 \
     u64 F##_mul(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
-        HARD(hard_##F##_mul(a, b, &result_));                         \
+        HARD(hard_##F##_mul(a, b, &result_, flags));                  \
         return fp_mul(a, b, format, rm, flags);                       \
     }                                                                 \
     u64 F##_div(u64 a, u64 b, enum fp_round rm, u32 *flags)           \
     {                                                                 \
-        HARD(hard_##F##_div(a, b, &result_));                         \
+        HARD(hard_##F##_div(a, b, &result_, flags));                  \
         return fp_div(a, b, format, rm, flags);                       \
     }                                                                 \
     u64 F##_sqrt(u64 a, enum fp_round rm, u32 *flags)                 \
@@ -269,7 +269,7 @@ FP_CORE u64 fp_fma(u64 a, u64 b, u64 c, struct fp_format f, enum fp_round rm, u3
     }                                                                 \
     u64 F##_fma(u64 a, u64 b, u64 c, enum fp_round rm, u32 *flags)    \
     {                                                                 \
-        HARD(hard_##F##_fma(a, b, c, &result_));                      \
+        HARD(hard_##F##_fma(a, b, c, &result_, flags));               \
         return fp_fma(a, b, c, format, rm, flags);                    \
     }
 
