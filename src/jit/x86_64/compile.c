@@ -36,7 +36,7 @@ struct stub {
     u32 how, where;
     s64 target; /* offset in the page */
     u32 done;   /* guest instructions at the exit */
-    bool backward;
+    u32 at;     /* TAKEN: the operation */
 };
 
 #define STUBS_MAX 512
@@ -630,7 +630,7 @@ static void compile_branch(struct compile *x, u32 at)
     emit_jcc(&x->c, cc, NULL);
     stub = add_stub(x, STUB_TAKEN, op);
     stub->target = op->imm;
-    stub->back = (u8 *)(uintptr_t)at; /* not an address here: the operation, for compile_exit */
+    stub->at = at;
 }
 
 static void compile_jumpr(struct compile *x, u32 at)
@@ -827,7 +827,7 @@ static void compile_stub(struct compile *x, u32 index)
         stub_access(x, &s);
         break;
     case STUB_TAKEN:
-        compile_exit(x, &x->block->op[(uintptr_t)s.back], s.target, s.done);
+        compile_exit(x, &x->block->op[s.at], s.target, s.done);
         break;
     case STUB_CHAIN:
         stub_chain(x, &s);
