@@ -94,9 +94,20 @@ int vm_config_parse_smp(struct vm_config *config, const char *value, struct err 
 
 int vm_config_parse_machine(struct vm_config *config, const char *value, struct err *err)
 {
-    if (strcmp(value, "virt"))
+    static const char dump[] = "virt,dumpdtb=";
+    const size_t len = sizeof(dump) - 1;
+
+    if (!strcmp(value, "virt")) {
+        config->machine = value;
+        return 0;
+    }
+    if (!strncmp(value, "virt,", 5) && (strncmp(value, dump, len) || !value[len]))
+        return err_set(err, EINVAL, "'%s': of the board virt only dumpdtb=FILE can be asked",
+                       value);
+    if (strncmp(value, dump, len))
         return err_set(err, EINVAL, "'%s' is not a board; give virt", value);
     config->machine = value;
+    config->dump_dtb = value + len;
     return 0;
 }
 

@@ -88,7 +88,7 @@ MUST_CHECK int vm_config_parse_memory(struct vm_config *config, const char *valu
                                       struct err *err); /* 512M, 1G; a plain number is MiB */
 MUST_CHECK int vm_config_parse_smp(struct vm_config *config, const char *value, struct err *err);
 MUST_CHECK int vm_config_parse_machine(struct vm_config *config, const char *value,
-                                       struct err *err); /* virt */
+                                       struct err *err); /* virt[,dumpdtb=FILE] */
 MUST_CHECK int vm_config_parse_engine(struct vm_config *config, const char *value, struct err *err);
 MUST_CHECK int vm_config_parse_gdb(struct vm_config *config, const char *value,
                                    struct err *err); /* "", [tcp:][host]:port, ",remote=on" */

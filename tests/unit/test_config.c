@@ -84,7 +84,13 @@ TEST(words)
     CHECK_EQ(vm_config_parse_engine(&config, "interp", &err), 0);
     CHECK(refused(vm_config_parse_engine, "kvm", "interp"));
     CHECK_EQ(vm_config_parse_machine(&config, "virt", &err), 0);
+    CHECK(!config.dump_dtb);
     CHECK(refused(vm_config_parse_machine, "sifive_u", "virt"));
+    CHECK(refused(vm_config_parse_machine, "virt,aia=aplic", "dumpdtb=FILE"));
+    CHECK(refused(vm_config_parse_machine, "virt,dumpdtb=", "dumpdtb=FILE"));
+    CHECK_EQ(vm_config_parse_machine(&config, "virt,dumpdtb=a,b.dtb", &err), 0);
+    CHECK_STR(config.dump_dtb, "a,b.dtb");
+    config.dump_dtb = NULL;
     CHECK_EQ(vm_config_parse_console(&config, "virtio", &err), 0);
     CHECK_EQ(config.console, VM_CONSOLE_VIRTIO);
     CHECK(refused(vm_config_parse_console, "vga", "uart or virtio"));
