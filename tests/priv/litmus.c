@@ -7,9 +7,10 @@
 
 #define ROUNDS     6000
 #define ROUNDS_MIN 50
-#define TIME_MAX   20000000ul /* of mtime, 2 s: a host with fewer cores than harts takes long turns \
-                               */
-#define OVER ~0ul             /* in go: no more rounds */
+#define TIME_MAX                                                                        \
+    20000000ul    /* of mtime, 2 s: a host with fewer cores than harts takes long turns \
+                   */
+#define OVER ~0ul /* in go: no more rounds */
 
 static struct {
     volatile u64 x __attribute__((aligned(64)));
