@@ -231,7 +231,7 @@ FP_CORE u64 fp_fma(u64 a, u64 b, u64 c, struct fp_format f, enum fp_round rm, u3
     return c & fp_mask(f);
 }
 
-/* The fields of an operation in a format that the host may have; see rv/hardfp.h. */
+/* Lets the host do it where nobody can tell (rv/hardfp.h); result_ is the call's to fill. */
 #define FP_HARD(call)                 \
     do {                              \
         u64 result_;                  \
