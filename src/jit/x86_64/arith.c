@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Arithmetic: IR operations on values to x86-64. */
+#include "jit/x86_64/compile.h"
+
+static void alu(struct compile *x, enum alu op, enum reg to, ir_value v)
+{
+    u64 constant;
+
+    if (!val_is_const(x, v, &constant)) {
+        emit_alu(&x->c, op, to, val_rm(x, v));
+    } else if (fits_s32(constant)) {
+        emit_alu_imm(&x->c, true, op, rm_reg(to), (s32)constant);
+    } else {
+        emit_alu(&x->c, op, to, rm_reg(val_reg(x, v)));
+    }
+}
+
+/* to = a op b where `to` may be the register of either. */
+static void compile_alu(struct compile *x, enum alu op, bool commutes, enum reg to, ir_value a,
+                        ir_value b)
+{
+    if (val_lies_in(x, b, to) && !val_lies_in(x, a, to)) {
+        if (!commutes) {
+            enum reg t = reg_take(x, SCRATCH);
+            val_load(x, t, a);
+            alu(x, op, t, b);
+            emit_mov(&x->c, to, rm_reg(t));
+            reg_give(x, t);
+            return;
+        }
+        ir_value swap = a;
+        a = b;
+        b = swap;
+    }
+    val_load(x, to, a);
+    alu(x, op, to, b);
+}
+
+static void compile_add(struct compile *x, enum reg to, ir_value a, ir_value b)
+{
+    u64 constant;
+    struct rm ra;
+
+    if (val(x, a)->where == IN_CONST) {
+        compile_alu(x, ALU_ADD, true, to, a, b);
+        return;
+    }
+    ra = val_rm(x, a);
+    if (ra.memory || ra.reg == to) {
+        compile_alu(x, ALU_ADD, true, to, a, b);
+    } else if (val_is_const(x, b, &constant)) {
+        if (fits_s32(constant))
+            emit_lea(&x->c, to, ra.reg, NO_REG, (s32)constant);
+        else
+            compile_alu(x, ALU_ADD, true, to, a, b);
+    } else if (!val_rm(x, b).memory && val_rm(x, b).reg != to) {
+        emit_lea(&x->c, to, ra.reg, val_rm(x, b).reg, 0);
+    } else {
+        compile_alu(x, ALU_ADD, true, to, a, b);
+    }
+}
+
+static void compile_shift(struct compile *x, enum shift op, enum reg to, ir_value a, ir_value b)
+{
+    u64 constant;
+
+    if (val_is_const(x, b, &constant)) {
+        val_load(x, to, a);
+        if (constant & 63)
+            emit_shift_imm(&x->c, true, op, to, constant & 63);
+        return;
+    }
+    if (val(x, a)->where == IN_CONST)
+        val_settle(x, a);
+    emit_shift_reg(&x->c, op, to, val_rm(x, a), val_reg(x, b));
+}
+
+/* Rotates by CL: no three-operand form takes a variable amount. */
+static void compile_rotate(struct compile *x, bool wide, enum shift op, enum reg to, ir_value a,
+                           ir_value b)
+{
+    u64 constant;
+    enum reg t;
+
+    if (val_is_const(x, b, &constant)) {
+        t = reg_take(x, SCRATCH);
+        val_load(x, t, a);
+        emit_shift_imm(&x->c, wide, op, t, constant & 63);
+    } else {
+        t = reg_take(x, SCRATCH & ~(1u << RCX));
+        val_load(x, t, a);
+        ASSERT((x->free & 1u << RCX) || to == RCX || val_lies_in(x, b, RCX));
+        val_load(x, RCX, b);
+        emit_shift_cl(&x->c, wide, op, t);
+    }
+    emit_mov(&x->c, to, rm_reg(t));
+    reg_give(x, t);
+}
+
+static void compile_mul(struct compile *x, enum reg to, ir_value a, ir_value b)
+{
+    u64 constant;
+
+    if (val_lies_in(x, b, to)) {
+        ir_value swap = a;
+        a = b;
+        b = swap;
+    }
+    if (val_is_const(x, b, &constant))
+        val_settle(x, b);
+    val_load(x, to, a);
+    emit_op(&x->c, true, 0x0faf, to, val_rm(x, b));
+}
+
+/* The high half: rdx:rax = rax * r/m. */
+static void compile_mul_high(struct compile *x, bool is_signed, enum reg to, ir_value a, ir_value b)
+{
+    u32 taken = ~x->free & (1u << RAX | 1u << RDX);
+    struct rm by;
+
+    taken &= ~(1u << to);
+    ASSERT(!taken);
+    if (val(x, b)->where == IN_CONST) {
+        emit_mov_imm(&x->c, RCX, (u64)x->block->op[b].imm);
+        by = rm_reg(RCX);
+    } else {
+        by = val_rm(x, b);
+    }
+    val_load(x, RAX, a);
+    emit_op(&x->c, true, 0xf7, is_signed ? 5 : 4, by);
+    emit_mov(&x->c, to, rm_reg(RDX));
+}
+
+static enum cond condition_of(u8 opcode)
+{
+    switch (opcode) {
+    case IR_EQ:
+        return CC_E;
+    case IR_NE:
+        return CC_NE;
+    case IR_LTS:
+        return CC_L;
+    case IR_LTU:
+        return CC_B;
+    case IR_GES:
+        return CC_GE;
+    default:
+        return CC_AE;
+    }
+}
+
+static void compare(struct compile *x, ir_value a, ir_value b)
+{
+    u64 constant;
+
+    if (val_is_const(x, b, &constant) && fits_s32(constant) && val(x, a)->where != IN_CONST) {
+        struct rm ra = val_rm(x, a);
+        if (!constant && !ra.memory)
+            emit_test(&x->c, ra.reg, ra.reg);
+        else
+            emit_alu_imm(&x->c, true, ALU_CMP, ra, (s32)constant);
+        return;
+    }
+    alu(x, ALU_CMP, val_reg(x, a), b);
+}
+
+void compile_compare(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at], *next = op + 1;
+    enum cond cc = condition_of(op->opcode);
+
+    compare(x, op->arg[0], op->arg[1]);
+    op_release(x, at);
+    if ((next->opcode == IR_BRANCH || next->opcode == IR_LEAVE_IF) && next->arg[0] == at &&
+        val(x, (ir_value)at)->uses == 1) {
+        val(x, (ir_value)at)->where = IN_FLAGS;
+        val(x, (ir_value)at)->reg = (u8)cc;
+        return;
+    }
+    /* MOV-free: the result's register may be an operand's, whose last use was above. */
+    emit_setcc(&x->c, cc, op_result(x, at));
+}
+
+void compile_select(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    enum reg t = reg_take(x, SCRATCH), c = val_reg(x, op->arg[0]);
+
+    if (val(x, op->arg[1])->where == IN_CONST)
+        val_settle(x, op->arg[1]);
+    val_load(x, t, op->arg[2]);
+    emit_test(&x->c, c, c);
+    emit_cmov(&x->c, CC_NE, t, val_rm(x, op->arg[1]));
+    op_release(x, at);
+    reg_give(x, t);
+    emit_mov(&x->c, op_result(x, at), rm_reg(t));
+}
+
+void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a)
+{
+    struct code *c = &x->c;
+    struct rm ra = val_rm(x, a);
+
+    switch (opcode) {
+    case IR_NOT:
+        emit_mov(c, to, ra);
+        emit_op(c, true, 0xf7, 2, rm_reg(to));
+        break;
+    case IR_BSWAP:
+        emit_mov(c, to, ra);
+        emit_rex(c, true, 0, 0, to, false);
+        emit8(c, 0x0f);
+        emit8(c, 0xc8 | (to & 7));
+        break;
+    case IR_SX8:
+        emit_op(c, true, 0x0fbe, to, ra);
+        break;
+    case IR_SX16:
+        emit_op(c, true, 0x0fbf, to, ra);
+        break;
+    case IR_SX32:
+        emit_op(c, true, 0x63, to, ra);
+        break;
+    case IR_ZX8:
+        emit_op(c, true, 0x0fb6, to, ra);
+        break;
+    case IR_ZX16:
+        emit_op(c, true, 0x0fb7, to, ra);
+        break;
+    case IR_ZX32:
+        emit_mov32(c, to, ra);
+        break;
+    case IR_CLZ:
+        emit_op_prefix(c, 0xf3, 0x0fbd, to, ra);
+        break;
+    case IR_CTZ:
+        emit_op_prefix(c, 0xf3, 0x0fbc, to, ra);
+        break;
+    default:
+        ASSERT(opcode == IR_CPOP);
+        emit_op_prefix(c, 0xf3, 0x0fb8, to, ra);
+    }
+}
+
+void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b)
+{
+    switch (opcode) {
+    case IR_ADD:
+        compile_add(x, to, a, b);
+        break;
+    case IR_SUB:
+        compile_alu(x, ALU_SUB, false, to, a, b);
+        break;
+    case IR_AND:
+        compile_alu(x, ALU_AND, true, to, a, b);
+        break;
+    case IR_OR:
+        compile_alu(x, ALU_OR, true, to, a, b);
+        break;
+    case IR_XOR:
+        compile_alu(x, ALU_XOR, true, to, a, b);
+        break;
+    case IR_SHL:
+        compile_shift(x, SHIFT_SHL, to, a, b);
+        break;
+    case IR_SHR:
+        compile_shift(x, SHIFT_SHR, to, a, b);
+        break;
+    case IR_SAR:
+        compile_shift(x, SHIFT_SAR, to, a, b);
+        break;
+    case IR_ROL:
+    case IR_ROL32:
+        compile_rotate(x, opcode == IR_ROL, SHIFT_ROL, to, a, b);
+        break;
+    case IR_ROR:
+    case IR_ROR32:
+        compile_rotate(x, opcode == IR_ROR, SHIFT_ROR, to, a, b);
+        break;
+    case IR_MUL:
+        compile_mul(x, to, a, b);
+        break;
+    default:
+        compile_mul_high(x, opcode == IR_MULHS, to, a, b);
+    }
+}

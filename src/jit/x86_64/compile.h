@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside the compiler of IR to x86-64: where values are, which registers are free, what goes
+ * behind the code.
+ *
+ * A value is where it is cheapest to find: a constant, a slot that was read (and not copied while
+ * the slot keeps its value), a scratch register, or the flags between a comparison and its branch.
+ * A result whose only use is the PUT that follows is computed in that slot's register. What is
+ * rarely run (taken side exits, TLB misses, jumps not yet chained) goes behind the code as stubs.
+ */
+#ifndef COSM_JIT_X86_64_COMPILE_H
+#define COSM_JIT_X86_64_COMPILE_H
+
+#include "base/assert.h"
+#include "jit/x86_64/backend.h"
+
+enum where { NOWHERE, IN_CONST, IN_SLOT, IN_SCRATCH, IN_PINNED, IN_FLAGS };
+
+struct value {
+    u8 where;
+    u8 reg;  /* IN_SCRATCH, IN_PINNED; IN_FLAGS: enum cond */
+    u8 uses; /* left, saturating */
+    u32 slot;
+};
+
+enum stub_kind { STUB_LOAD, STUB_STORE, STUB_TAKEN, STUB_CHAIN, STUB_LEAVE, STUB_LEAVE_IF };
+
+/* Code to be placed behind the block. */
+struct stub {
+    enum stub_kind kind;
+    u8 *from;         /* end of the jump that leads here */
+    u8 *back;         /* where LOAD and STORE return */
+    u8 address, data; /* registers; STORE's data by rm */
+    struct rm value;
+    bool value_is_const;
+    u64 constant;
+    u32 how, where;
+    s64 target; /* offset in the page */
+    u32 done;   /* guest instructions at the exit */
+    u32 at;     /* TAKEN: the operation */
+};
+
+#define STUBS_MAX 512
+
+struct compile {
+    struct jit_backend *b;
+    const struct ir_block *block;
+    const u16 *where; /* page offset of each guest instruction */
+    u32 source;
+    struct code c;
+    u32 free; /* scratch registers, a bit each */
+    u32 stub_count;
+    struct value value[IR_OPS_MAX];
+    struct stub stub[STUBS_MAX];
+};
+
+#define SCRATCH (1u << RAX | 1u << RCX | 1u << RDX | 1u << R11)
+
+static inline struct value *val(struct compile *x, ir_value v)
+{
+    return &x->value[v];
+}
+
+static inline bool val_is_const(struct compile *x, ir_value v, u64 *constant)
+{
+    return ir_is_const(x->block, v, constant);
+}
+
+/* values.c: one of the registers of a set that are free, and giving it back. */
+enum reg reg_take(struct compile *x, u32 from);
+void reg_give(struct compile *x, enum reg reg);
+
+/* Where a value can be read; not for constants and flags. */
+struct rm val_rm(struct compile *x, ir_value v);
+/* Is v readable in this register? */
+bool val_lies_in(struct compile *x, ir_value v, enum reg reg);
+/* Copies it. */
+void val_load(struct compile *x, enum reg to, ir_value v);
+/* Moves it into a scratch register of its own. */
+enum reg val_settle(struct compile *x, ir_value v);
+/* A register that holds v: where it is, or a scratch one. */
+enum reg val_reg(struct compile *x, ir_value v);
+/* One use of it, or of all operands of operation `at`, is over. */
+void val_release(struct compile *x, ir_value v);
+void op_release(struct compile *x, u32 at);
+
+/* A slot is about to change at operation `at`: values that are read from it later are copied. */
+void slot_protect(struct compile *x, u32 slot, u32 at);
+/* Is the result of operation `at` used by the PUT that follows alone, into a pinned register? */
+bool op_is_put_at_once(struct compile *x, u32 at);
+/* Where to compute the result of operation `at`; who reads the register later has a copy. */
+enum reg op_result(struct compile *x, u32 at);
+/* A stub whose jump was just emitted for op. */
+struct stub *stub_add(struct compile *x, enum stub_kind kind, const struct ir_op *op);
+
+/* arith.c */
+void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a);
+void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b);
+void compile_compare(struct compile *x, u32 at);
+void compile_select(struct compile *x, u32 at);
+
+/* access.c */
+void compile_load(struct compile *x, u32 at);
+void compile_store(struct compile *x, u32 at);
+void stub_access(struct compile *x, const struct stub *s);
+
+/* control.c */
+void compile_put(struct compile *x, u32 at);
+void compile_control(struct compile *x, u32 at);
+void compile_stub(struct compile *x, u32 index);
+
+#endif
