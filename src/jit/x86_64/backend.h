@@ -59,18 +59,4 @@ static inline struct rm state_rm(s32 offset)
     return rm_mem(STATE, offset);
 }
 
-static inline bool is_pinned(const struct jit_backend *backend, u32 slot)
-{
-    return slot < SLOTS_MAX && backend->slot_reg[slot] != NO_REG;
-}
-
-static inline struct rm slot_rm(const struct jit_backend *backend, u32 slot)
-{
-    if (slot == IR_SLOT_PAGE)
-        return state_rm(backend->layout.page);
-    if (is_pinned(backend, slot))
-        return rm_reg(backend->slot_reg[slot]);
-    return state_rm(backend->layout.slot + 8 * (s32)slot);
-}
-
 #endif

@@ -81,6 +81,7 @@ u32 jit_backend_compile(struct jit_backend *b, const struct ir_block *block, con
     x->block = block;
     x->where = where;
     x->source = source;
+    x->slot_reg = b->slot_reg;
     x->c.at = b->buffer.write + start;
     x->free = SCRATCH;
     x->stub_count = 0;

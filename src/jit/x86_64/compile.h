@@ -47,6 +47,7 @@ struct compile {
     const struct ir_block *block;
     const u16 *where; /* page offset of each guest instruction */
     u32 source;
+    const u8 *slot_reg; /* the register that holds a slot while this code runs, or NO_REG */
     struct code c;
     u32 free; /* scratch registers, a bit each */
     u32 stub_count;
@@ -64,6 +65,23 @@ static inline struct value *val(struct compile *x, ir_value v)
 static inline bool val_is_const(struct compile *x, ir_value v, u64 *constant)
 {
     return ir_is_const(x->block, v, constant);
+}
+
+/* Is a slot held in a register? */
+static inline bool is_pinned(const struct compile *x, u32 slot)
+{
+    return slot < SLOTS_MAX && x->slot_reg[slot] != NO_REG;
+}
+
+static inline struct rm slot_rm(const struct compile *x, u32 slot)
+{
+    const struct jit_layout *layout = &x->b->layout;
+
+    if (slot == IR_SLOT_PAGE)
+        return state_rm(layout->page);
+    if (is_pinned(x, slot))
+        return rm_reg(x->slot_reg[slot]);
+    return state_rm(layout->slot + 8 * (s32)slot);
 }
 
 /* values.c: one of the registers of a set that are free, and giving it back. */

@@ -80,7 +80,7 @@ static void compile_jumpr(struct compile *x, u32 at)
 void compile_put(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    struct rm slot = slot_rm(x->b, (u32)op->imm);
+    struct rm slot = slot_rm(x, (u32)op->imm);
     u64 constant;
 
     slot_protect(x, (u32)op->imm, at);

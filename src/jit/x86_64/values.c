@@ -24,7 +24,7 @@ struct rm val_rm(struct compile *x, ir_value v)
     const struct value *value = val(x, v);
 
     if (value->where == IN_SLOT)
-        return slot_rm(x->b, value->slot);
+        return slot_rm(x, value->slot);
     ASSERT(value->where == IN_SCRATCH || value->where == IN_PINNED);
     return rm_reg(value->reg);
 }
@@ -120,7 +120,7 @@ bool op_is_put_at_once(struct compile *x, u32 at)
     const struct ir_op *next = &x->block->op[at + 1];
 
     return next->opcode == IR_PUT && next->arg[0] == at && val(x, (ir_value)at)->uses == 1 &&
-           is_pinned(x->b, (u32)next->imm);
+           is_pinned(x, (u32)next->imm);
 }
 
 /* Where to compute the result of operation `at`; who reads the register later has a copy. */
@@ -131,7 +131,7 @@ enum reg op_result(struct compile *x, u32 at)
 
     if (op_is_put_at_once(x, at)) {
         value->where = IN_PINNED;
-        value->reg = x->b->slot_reg[next->imm];
+        value->reg = x->slot_reg[next->imm];
     } else {
         value->where = IN_SCRATCH;
         value->reg = (u8)reg_take(x, SCRATCH);
