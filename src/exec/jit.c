@@ -60,6 +60,8 @@ struct fills {
 
 struct jit {
     struct jit_backend *backend;
+    struct jit_compiler *compiler;
+    u32 code_size;
     struct jit_page *hash[HASH_SIZE];
     u32 page_count, page_max;
     u32 last_name;
@@ -142,10 +144,15 @@ bool jit_attach_limited(struct hart *hart, u32 code_size, u32 pages)
     if (!jit)
         return false;
     jit->backend = jit_backend_create(&layout, &engine, code_size);
-    if (!jit->backend) {
+    if (jit->backend)
+        jit->compiler = jit_compiler_create(jit->backend);
+    if (!jit->compiler) {
+        jit_backend_destroy(jit->backend);
         free(jit);
         return false;
     }
+    jit->code_size = code_size;
+    jit_compiler_aim(jit->compiler, jit_backend_code_start(jit->backend), code_size);
     jit->page_max = pages;
     jit->link_fills.count = jit->jump_fills.count = FILLS_MAX + 1;
     empty_links(jit);
@@ -170,7 +177,7 @@ static void drop_all(struct jit *jit)
     jit->page_count = 0;
     jit->untrusted = 0;
     jit->flushes++;
-    jit_backend_flush(jit->backend);
+    jit_compiler_aim(jit->compiler, jit_backend_code_start(jit->backend), jit->code_size);
     empty_links(jit);
 }
 
@@ -181,6 +188,7 @@ void jit_detach(struct hart *hart)
     if (!jit)
         return;
     drop_all(jit);
+    jit_compiler_destroy(jit->compiler);
     jit_backend_destroy(jit->backend);
     free(jit);
     hart->jit.engine = NULL;
@@ -331,7 +339,7 @@ static u32 translate(struct hart *hart, struct jit_page *page, gva_t pc)
 
     if (!lift_block(hart, page, offset))
         return 0;
-    code = jit_backend_compile(jit->backend, &jit->lift.ir, jit->lift.where, page->name);
+    code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);
     if (!code) { /* full: all goes, page included; the next round finds it again */
         drop_all(jit);
         return 0;

@@ -60,6 +60,12 @@ struct jit_layout {
 
 struct jit_backend;
 
+/*
+ * One thread's means to compile: working memory, and the piece of the buffer that it fills. Each
+ * compiler serves one thread at a time; several compile at once into pieces of their own.
+ */
+struct jit_compiler;
+
 /* Is there a back end for this host's processor? */
 bool jit_backend_is_supported(void);
 
@@ -68,20 +74,31 @@ struct jit_backend *jit_backend_create(const struct jit_layout *layout,
                                        const struct jit_engine *engine, u32 code_size);
 void jit_backend_destroy(struct jit_backend *backend);
 
+/* NULL: no memory. To be destroyed before its back end; it fills nothing until it is aimed. */
+struct jit_compiler *jit_compiler_create(struct jit_backend *backend);
+void jit_compiler_destroy(struct jit_compiler *compiler);
+
+/* Code goes to offsets from..end of the buffer from now on; none before jit_backend_code_start. */
+void jit_compiler_aim(struct jit_compiler *compiler, u32 from, u32 end);
+
+/* The offset up to which the piece is filled. */
+u32 jit_compiler_at(const struct jit_compiler *compiler);
+
+/* Where the buffer is free for code; what lies before is the back end's own. */
+u32 jit_backend_code_start(const struct jit_backend *backend);
+
 /*
  * Compiles a verified block whose guest instruction i lies at offset where[i] of its page. BRANCH
  * and JUMP targets are offsets from the page's start, in it or not. source is the engine's name for
- * where the block comes from. Returns the code's offset in the buffer; 0: the buffer is full
- * (jit_backend_flush, and everything must be compiled anew).
+ * where the block comes from. Returns the code's offset in the buffer; 0: the piece is full.
  *
  * So that one pass suffices, no value may be used beyond its guest instruction, and none that is
  * computed beyond a LOAD, STORE or CALL.
  */
-u32 jit_backend_compile(struct jit_backend *backend, const struct ir_block *block, const u16 *where,
-                        u32 source);
-void jit_backend_flush(struct jit_backend *backend);
+u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
+                        const u16 *where, u32 source);
 
-/* Lets the jump whose displacement is at offset patch lead to code. */
+/* Lets the jump whose displacement is at offset patch lead to code; others may execute it. */
 void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);
 
 /* For struct jit_layout's jump table. */
@@ -89,7 +106,5 @@ u64 jit_backend_address(const struct jit_backend *backend, u32 code);
 
 /* Runs from code until an exit: enum jit_exit or a LEAVE number. */
 u32 jit_backend_run(struct jit_backend *backend, void *state, u32 code);
-
-u32 jit_backend_used(const struct jit_backend *backend);
 
 #endif

@@ -12,7 +12,6 @@ struct code_buffer {
     u8 *write;
     const u8 *run;
     u32 size; /* bytes, a multiple of the host's page size */
-    u32 used;
 };
 
 /* False: the host does not give such memory. */

@@ -66,6 +66,14 @@ static struct tlb tlb[16];
 static struct jump jumps[JUMPS];
 static struct state native, model;
 static struct jit_backend *backend;
+static struct jit_compiler *compiler;
+
+#define BUFFER (1u << 20)
+
+static void start_over(void)
+{
+    jit_compiler_aim(compiler, jit_backend_code_start(backend), BUFFER);
+}
 static struct ir_block block;
 static u16 where[64];
 static u64 seed = 1;
@@ -266,8 +274,11 @@ static u32 model_run(struct state *s)
 static void reset(void)
 {
     if (!backend) {
-        backend = jit_backend_create(&layout, &engine, 1 << 20);
+        backend = jit_backend_create(&layout, &engine, BUFFER);
         ASSERT(backend);
+        compiler = jit_compiler_create(backend);
+        ASSERT(compiler);
+        start_over();
         memset(tlb, 0xff, sizeof(tlb));
         for (u32 i = 0; i < JUMPS; i++)
             jumps[i].pc = 1;
@@ -302,17 +313,17 @@ static u32 run_both(void)
     if (ir_verify(&block))
         printf("# %s\n", ir_verify(&block));
     CHECK(!ir_verify(&block));
-    code = jit_backend_compile(backend, &block, where, 77);
+    code = jit_backend_compile(compiler, &block, where, 77);
     if (!code) {
-        jit_backend_flush(backend);
-        code = jit_backend_compile(backend, &block, where, 77);
+        start_over();
+        code = jit_backend_compile(compiler, &block, where, 77);
     }
     why = jit_backend_run(backend, &native, code);
     want = model_run(&model);
     CHECK_EQ(why, want);
     if (why == JIT_EXIT_CHAIN) {
         CHECK_EQ(native.source, 77);
-        CHECK(native.patch > code && native.patch < jit_backend_used(backend));
+        CHECK(native.patch > code && native.patch < jit_compiler_at(compiler));
     }
     model.patch = native.patch;
     model.source = native.source;
@@ -577,7 +588,7 @@ static u32 compile_jump(s64 target)
     ir_init(&block);
     ir_put(&block, 3, ir_binary(&block, IR_ADD, ir_get(&block, 3), ir_const(&block, 1)));
     ir_control(&block, IR_JUMP, 0, target);
-    return jit_backend_compile(backend, &block, where, 5);
+    return jit_backend_compile(compiler, &block, where, 5);
 }
 
 TEST(chained_and_found_jumps)
@@ -585,7 +596,7 @@ TEST(chained_and_found_jumps)
     u32 a, b;
 
     reset();
-    jit_backend_flush(backend);
+    start_over();
     where[0] = 64;
     native.slot[3] = 0;
     a = compile_jump(128);
@@ -619,19 +630,24 @@ TEST(chained_and_found_jumps)
 
 TEST(full_buffer)
 {
-    struct jit_backend *small = jit_backend_create(&layout, &engine, 16384);
+    const u32 end = jit_backend_code_start(backend) + 16384;
+    struct jit_compiler *small = jit_compiler_create(backend);
     u32 n = 0;
 
     reset();
-    CHECK(small);
+    ASSERT(small);
+    CHECK(!jit_backend_compile(small, &block, where, 0)); /* not aimed yet */
+    jit_compiler_aim(small, jit_backend_code_start(backend), end);
     random_block(40);
     while (jit_backend_compile(small, &block, where, 0))
         n++;
     CHECK(n < 16384);
-    jit_backend_flush(small);
-    CHECK(!n || jit_backend_compile(small, &block, where, 0));
-    CHECK(jit_backend_used(small) <= 16384);
-    jit_backend_destroy(small);
+    CHECK(jit_compiler_at(small) <= end);
+    jit_compiler_aim(small, end, end + 16384);
+    CHECK(!n || jit_backend_compile(small, &block, where, 0) >= end);
+    CHECK(jit_compiler_at(small) <= end + 16384);
+    jit_compiler_destroy(small);
+    start_over();
 }
 
 TEST(no_page_is_writable_and_executable)
@@ -660,6 +676,7 @@ int main(void)
         return 0;
     }
     failed = test_main();
+    jit_compiler_destroy(compiler);
     jit_backend_destroy(backend);
     return failed;
 }

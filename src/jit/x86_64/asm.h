@@ -297,6 +297,17 @@ static inline void emit_jmp(struct code *c, const u8 *target)
     emit_rel(c, target);
 }
 
+/*
+ * A jump whose displacement may change under those who execute it: the displacement is aligned, so
+ * that it is written and fetched at once.
+ */
+static inline void emit_jmp_patched(struct code *c)
+{
+    while (((uintptr_t)c->at + 1) & 3)
+        emit8(c, 0x90);
+    emit_jmp(c, NULL);
+}
+
 static inline void emit_jcc(struct code *c, enum cond cc, const u8 *target)
 {
     emit8(c, 0x0f);

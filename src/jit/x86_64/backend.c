@@ -2,6 +2,9 @@
 /* The x86-64 back end's life: buffer, thunks, chaining, running. */
 #include "jit/x86_64/backend.h"
 
+#include "base/assert.h"
+#include "base/bits.h"
+
 #include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,16 +43,14 @@ struct jit_backend *jit_backend_create(const struct jit_layout *layout,
         return NULL;
     b->layout = *layout;
     b->engine = *engine;
-    b->compile = malloc(compile_size());
-    if (!b->compile || !code_buffer_create(&b->buffer, code_size)) {
+    if (!code_buffer_create(&b->buffer, code_size)) {
         jit_backend_destroy(b);
         return NULL;
     }
     pin_slots(b);
     c.at = b->buffer.write + 16; /* offset 0 means "no code" */
     thunks_emit(b, &c);
-    b->blocks_start = (u32)(c.at - b->buffer.write);
-    b->buffer.used = b->blocks_start;
+    b->code_start = (u32)align_up((u64)(c.at - b->buffer.write), 16);
     return b;
 }
 
@@ -58,18 +59,57 @@ void jit_backend_destroy(struct jit_backend *b)
     if (!b)
         return;
     code_buffer_destroy(&b->buffer);
-    free(b->compile);
     free(b);
 }
 
-void jit_backend_flush(struct jit_backend *b)
+struct jit_compiler *jit_compiler_create(struct jit_backend *backend)
 {
-    b->buffer.used = b->blocks_start;
+    struct jit_compiler *compiler = calloc(1, sizeof(*compiler));
+
+    if (!compiler)
+        return NULL;
+    compiler->backend = backend;
+    compiler->compile = malloc(compile_size());
+    if (!compiler->compile) {
+        free(compiler);
+        return NULL;
+    }
+    return compiler;
 }
 
+void jit_compiler_destroy(struct jit_compiler *compiler)
+{
+    if (!compiler)
+        return;
+    free(compiler->compile);
+    free(compiler);
+}
+
+void jit_compiler_aim(struct jit_compiler *compiler, u32 from, u32 end)
+{
+    ASSERT(from >= compiler->backend->code_start && from <= end &&
+           end <= compiler->backend->buffer.size);
+    compiler->at = from;
+    compiler->end = end;
+}
+
+u32 jit_compiler_at(const struct jit_compiler *compiler)
+{
+    return compiler->at;
+}
+
+u32 jit_backend_code_start(const struct jit_backend *b)
+{
+    return b->code_start;
+}
+
+/* Harts that run the jump see the old target or the new one: see emit_jmp_patched. */
 void jit_backend_chain(struct jit_backend *b, u32 patch, u32 code)
 {
-    patch_rel(b->buffer.write + patch, b->buffer.write + code);
+    u8 *after = b->buffer.write + patch;
+
+    ASSERT(!(patch & 3));
+    __atomic_store_n((u32 *)(void *)(after - 4), code - patch, __ATOMIC_RELEASE);
 }
 
 u64 jit_backend_address(const struct jit_backend *b, u32 code)
@@ -82,9 +122,4 @@ u32 jit_backend_run(struct jit_backend *b, void *state, u32 code)
     uintptr_t enter = (uintptr_t)(b->buffer.run + (b->enter - b->buffer.write));
 
     return ((u32(*)(void *, const void *))enter)(state, b->buffer.run + code);
-}
-
-u32 jit_backend_used(const struct jit_backend *b)
-{
-    return b->buffer.used;
 }

@@ -25,11 +25,10 @@ struct jit_backend {
     struct jit_layout layout;
     struct jit_engine engine;
     struct code_buffer buffer;
-    struct compile *compile; /* working memory */
-    u8 pinned[PINNED_MAX];   /* slot in pinned register n */
+    u8 pinned[PINNED_MAX]; /* slot in pinned register n */
     u32 pinned_count;
     u8 slot_reg[SLOTS_MAX]; /* enum reg or NO_REG */
-    u32 blocks_start;       /* offset of the first block: thunks lie before */
+    u32 code_start;         /* offset where code may go: thunks lie before */
     /* Thunks, in the writing mapping: displacements are the same in both. */
     const u8 *enter;
     const u8 *leave;        /* eax: exit number */
@@ -42,6 +41,12 @@ struct jit_backend {
     const u8 *store;        /* the same, rdx: value */
     const u8 *call;         /* rdx: imm, r11d: where */
     const u8 *call_apart;   /* the same */
+};
+
+struct jit_compiler {
+    struct jit_backend *backend;
+    u32 at, end;             /* what is left of its piece of the buffer */
+    struct compile *compile; /* working memory of compile.c */
 };
 
 extern const u8 pinned_regs[PINNED_MAX];

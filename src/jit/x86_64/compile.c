@@ -69,13 +69,14 @@ static u32 bound(const struct ir_block *block)
     return block->count * 128u + 1024;
 }
 
-u32 jit_backend_compile(struct jit_backend *b, const struct ir_block *block, const u16 *where,
-                        u32 source)
+u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
+                        const u16 *where, u32 source)
 {
-    struct compile *x = b->compile;
-    u32 start = (b->buffer.used + 15) & ~15u;
+    struct jit_backend *b = compiler->backend;
+    struct compile *x = compiler->compile;
+    u32 start = (compiler->at + 15) & ~15u;
 
-    if (b->buffer.size - start < bound(block))
+    if (start > compiler->end || compiler->end - start < bound(block))
         return 0;
     x->b = b;
     x->block = block;
@@ -90,7 +91,7 @@ u32 jit_backend_compile(struct jit_backend *b, const struct ir_block *block, con
         compile_op(x, at);
     for (u32 i = 0; i < x->stub_count; i++)
         compile_stub(x, i);
-    b->buffer.used = (u32)(x->c.at - b->buffer.write);
+    compiler->at = (u32)(x->c.at - b->buffer.write);
     return start;
 }
 

@@ -27,7 +27,7 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
         emit_jcc(c, CC_NE, NULL);
         stub_add(x, STUB_LEAVE, op)->target = target;
     }
-    emit_jmp(c, NULL);
+    emit_jmp_patched(c);
     stub = stub_add(x, STUB_CHAIN, op);
     stub->target = target;
 }
