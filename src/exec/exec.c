@@ -240,6 +240,7 @@ static void *vcpu_main(void *arg)
             stop(v);
         switch (why) {
         case HART_EXIT_ATTN:
+        case HART_EXIT_LIMIT:
             break;
         case HART_EXIT_WFI:
             vcpu_wait(v);

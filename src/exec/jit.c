@@ -82,6 +82,7 @@ struct jit {
 static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
 
 static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where);
+static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where);
 static struct jit_result engine_load(void *state, u64 address, u32 how, u32 where);
 static u64 engine_call(void *state, u64 insn, u32 where);
 
@@ -140,10 +141,13 @@ static void empty_links(struct jit *jit)
 bool jit_attach_limited(struct hart *hart, u32 code_size, u32 pages)
 {
     struct jit *jit = calloc(1, sizeof(*jit));
+    struct jit_layout with_limit = layout;
 
     if (!jit)
         return false;
-    jit->backend = jit_backend_create(&layout, &engine, code_size);
+    with_limit.limit = offsetof(struct hart, jit.limit);
+    jit->backend =
+        jit_backend_create(hart->env->limited ? &with_limit : &layout, &engine, code_size);
     if (jit->backend)
         jit->compiler = jit_compiler_create(jit->backend);
     if (!jit->compiler) {
@@ -165,8 +169,15 @@ bool jit_attach(struct hart *hart)
     return jit_attach_limited(hart, CODE_SIZE, PAGES_MAX);
 }
 
-static void drop_all(struct jit *jit)
+static const struct jit_observer *observer(const struct hart *hart)
 {
+    return hart->env->jit_observer;
+}
+
+static void drop_all(struct hart *hart)
+{
+    struct jit *jit = hart->jit.engine;
+
     for (u32 i = 0; i < HASH_SIZE; i++) {
         while (jit->hash[i]) {
             struct jit_page *page = jit->hash[i];
@@ -174,6 +185,8 @@ static void drop_all(struct jit *jit)
             free(page);
         }
     }
+    if (observer(hart) && jit->page_count)
+        observer(hart)->flushed(observer(hart)->ctx);
     jit->page_count = 0;
     jit->untrusted = 0;
     jit->flushes++;
@@ -187,7 +200,7 @@ void jit_detach(struct hart *hart)
 
     if (!jit)
         return;
-    drop_all(jit);
+    drop_all(hart);
     jit_compiler_destroy(jit->compiler);
     jit_backend_destroy(jit->backend);
     free(jit);
@@ -205,7 +218,7 @@ static struct jit_page *page_add(struct hart *hart, gpa_t gpa, const u8 *bytes)
     struct jit_page *page;
 
     if (jit->page_count == jit->page_max)
-        drop_all(jit);
+        drop_all(hart);
     page = calloc(1, sizeof(*page));
     if (!page)
         return NULL;
@@ -241,6 +254,8 @@ static void drop_changed(struct hart *hart)
                 continue;
             }
             *at = page->next;
+            if (observer(hart))
+                observer(hart)->dropped(observer(hart)->ctx, page->gpa);
             jit->untrusted -= !page->trusted;
             free(page);
             jit->page_count--;
@@ -255,7 +270,7 @@ static void notice_changes(struct hart *hart)
     struct jit *jit = hart->jit.engine;
 
     if (jit->code_flushes != hart->code_flushes)
-        drop_all(jit);
+        drop_all(hart);
     if (jit->code_changes != hart->code_changes)
         drop_changed(hart);
     if (jit->map_changes != hart->map_changes)
@@ -303,8 +318,9 @@ static u32 half(const struct jit_page *page, u32 offset)
     return __atomic_load_n((const u16 *)(const void *)(page->bytes + offset), __ATOMIC_RELAXED);
 }
 
-/* Lifts from offset on, to a jump, the page's end or as far as there is room. */
-static bool lift_block(struct hart *hart, const struct jit_page *page, u32 offset)
+/* Lifts from offset on, to a jump, the page's end or as far as there is room; returns where it
+ * ends, 0: there is nothing to be had. */
+static u32 lift_block(struct hart *hart, const struct jit_page *page, u32 offset)
 {
     struct lift *lift = &hart->jit.engine->lift;
     enum lift_end end = LIFT_GOES_ON;
@@ -325,28 +341,59 @@ static bool lift_block(struct hart *hart, const struct jit_page *page, u32 offse
         offset += insn_len(insn);
     }
     if (!lift->count)
-        return false;
+        return 0;
     if (end != LIFT_ENDS)
         lift_finish(lift, offset);
-    return true;
+    return offset;
+}
+
+static void tell_translated(struct hart *hart, const struct jit_page *page, gva_t pc, u32 size,
+                            u32 code)
+{
+    const struct jit *jit = hart->jit.engine;
+    const struct jit_translation t = {
+        .tier = 1,
+        .gpa = page->gpa + (pc & ~PAGE_MASK),
+        .pc = pc,
+        .priv = hart->priv,
+        .guest_bytes = size,
+        .guest_insns = jit->lift.count,
+        .host = jit_backend_address(jit->backend, code),
+        .host_bytes = jit_compiler_at(jit->compiler) - code,
+    };
+
+    observer(hart)->translated(observer(hart)->ctx, &t);
 }
 
 /* The code at pc; 0: the interpreter must do one instruction. */
 static u32 translate(struct hart *hart, struct jit_page *page, gva_t pc)
 {
     struct jit *jit = hart->jit.engine;
-    u32 offset = (u32)(pc & ~PAGE_MASK), code;
+    u32 offset = (u32)(pc & ~PAGE_MASK), code, end = lift_block(hart, page, offset);
 
-    if (!lift_block(hart, page, offset))
+    if (!end)
         return 0;
     code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);
     if (!code) { /* full: all goes, page included; the next round finds it again */
-        drop_all(jit);
+        drop_all(hart);
         return 0;
     }
     page->entry[offset >> 1] = code;
     hart->stats.blocks++;
+    if (observer(hart))
+        tell_translated(hart, page, pc, end - offset, code);
     return code;
+}
+
+/* What engine functions are told of the guest instruction, where devices and helpers look for it.
+ */
+static u64 arrive_at(struct hart *hart, u32 where)
+{
+    u64 before = hart->insns;
+
+    hart->pc = hart->jit.page + (where & 0xffff);
+    hart->insns = before + (where >> 16);
+    return before;
 }
 
 static struct jit_result engine_load(void *state, u64 address, u32 how, u32 where)
@@ -354,12 +401,11 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
     struct hart *hart = state;
     unsigned size = how & 0xff;
     struct jit_result r = {0};
+    u64 before = arrive_at(hart, where);
 
-    hart->pc = hart->jit.page + (where & 0xffff);
-    if (!mem_load_slow(hart, address, size, &r.value)) {
-        hart->insns += where >> 16;
+    if (!mem_load_slow(hart, address, size, &r.value))
         return r;
-    }
+    hart->insns = before;
     /* A device may have answered with more bits than were asked for. */
     r.value = how >> 8 ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
     r.ok = 1;
@@ -369,22 +415,19 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
 static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
 {
     struct hart *hart = state;
-    unsigned size = how & 0xff;
+    u64 before = arrive_at(hart, where);
 
-    hart->pc = hart->jit.page + (where & 0xffff);
-    if (mem_store_slow(hart, address, size, value))
-        return 1;
-    hart->insns += where >> 16;
-    return 0;
+    if (!mem_store_slow(hart, address, how & 0xff, value))
+        return 0;
+    hart->insns = before;
+    return 1;
 }
 
 static u64 engine_call(void *state, u64 insn, u32 where)
 {
     struct hart *hart = state;
-    u64 before = hart->insns;
+    u64 before = arrive_at(hart, where);
 
-    hart->pc = hart->jit.page + (where & 0xffff);
-    hart->insns = before + (where >> 16);
     if (!run_insn(hart, insn))
         return 0;
     hart->insns = before;
@@ -404,31 +447,53 @@ static void remember_jump(struct hart *hart, u32 code)
     note_fill(&jit->jump_fills, at);
 }
 
-/* What the interpreter does best: one instruction across pages, from a device, and so on. */
-static void interpret_one(struct hart *hart)
+/* What the interpreter does best: one instruction across pages, from a device, and so on. Returns
+ * HART_EXIT_LIMIT unless this instruction leaves the engine. */
+static enum hart_exit interpret_one(struct hart *hart)
 {
-    (void)interp_run(hart, true);
+    u64 limit = hart->limit, one = hart->insns + 1;
+    enum hart_exit why;
+
+    hart->limit = one;
+    why = interp_run(hart, false);
+    hart->limit = limit == HART_NO_LIMIT ? limit : limit - (one - hart->limit); /* exceptions */
     hart->stats.interpreted++;
+    return why;
 }
 
 static void raise_fault(struct hart *hart)
 {
     hart->stats.traps++;
+    if (hart->limit != HART_NO_LIMIT)
+        hart->limit--;
     trap_exception(hart);
 }
 
-/* Finds the code at hart->pc, translating if need be; 0: something else was done instead. */
-static u32 code_at_pc(struct hart *hart, u32 *name)
+/* An engine function said no: an exception, or an instruction after which attention is wanted. */
+static void act_on_refusal(struct hart *hart)
+{
+    if (hart->trap.cause != CAUSE_ATTEND) {
+        raise_fault(hart);
+        return;
+    }
+    hart->pc += insn_is_long(code_cache_raw(hart, hart->pc)) ? 4 : 2;
+    hart->insns++;
+}
+
+/* Finds the code at hart->pc, translating if need be; 0: something else was done instead, and *left
+ * says whether to leave, as interpret_one. */
+static u32 code_at_pc(struct hart *hart, u32 *name, enum hart_exit *left)
 {
     struct jit_page *page;
     u32 code;
 
+    *left = HART_EXIT_LIMIT;
     switch (find_page(hart, hart->pc, &page)) {
     case FAULT:
         raise_fault(hart);
         return 0;
     case NOT_MEMORY:
-        interpret_one(hart);
+        *left = interpret_one(hart);
         return 0;
     case FOUND:
         break;
@@ -438,7 +503,7 @@ static u32 code_at_pc(struct hart *hart, u32 *name)
     if (!code)
         code = translate(hart, page, hart->pc);
     if (!code)
-        interpret_one(hart);
+        *left = interpret_one(hart);
     return code;
 }
 
@@ -446,11 +511,17 @@ enum hart_exit jit_run(struct hart *hart, bool step)
 {
     struct jit *jit = hart->jit.engine;
     u32 why = JIT_EXIT_LOOKUP, flushes = 0;
+    enum hart_exit left;
 
     if (step || hart->debug)
         return interp_run(hart, step);
+    ASSERT(hart->limit == HART_NO_LIMIT || hart->env->limited);
     for (;;) {
         u32 code, name;
+        if (hart->insns >= hart->limit)
+            return HART_EXIT_LIMIT;
+        if (hart->limit - hart->insns <= JIT_LIMIT_SLACK)
+            return interp_run(hart, false);
         if (atomic_load_explicit(&hart->attn, memory_order_relaxed)) {
             system_attend(hart);
             why = JIT_EXIT_LOOKUP;
@@ -458,8 +529,10 @@ enum hart_exit jit_run(struct hart *hart, bool step)
                 return HART_EXIT_ATTN;
         }
         notice_changes(hart);
-        code = code_at_pc(hart, &name);
+        code = code_at_pc(hart, &name, &left);
         if (!code) {
+            if (left != HART_EXIT_LIMIT)
+                return left;
             why = JIT_EXIT_LOOKUP;
             continue;
         }
@@ -470,15 +543,16 @@ enum hart_exit jit_run(struct hart *hart, bool step)
             remember_jump(hart, code);
         flushes = jit->flushes;
         hart->jit.page = hart->pc & PAGE_MASK;
+        hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
         hart->jit.jumps = &jit->jumps[hart->priv * JUMPS];
         why = jit_backend_run(jit->backend, hart, code);
         if (why == JIT_EXIT_FAULT)
-            raise_fault(hart);
+            act_on_refusal(hart);
         else if (why == LIFT_LEAVE_WFI)
             return HART_EXIT_WFI;
         else if (why == LIFT_LEAVE_YIELD)
             return HART_EXIT_YIELD;
-        else if (why == LIFT_LEAVE_INTERPRET)
-            interpret_one(hart);
+        else if (why == LIFT_LEAVE_INTERPRET && (left = interpret_one(hart)) != HART_EXIT_LIMIT)
+            return left;
     }
 }

@@ -14,7 +14,33 @@ MUST_CHECK bool jit_attach(struct hart *hart);
 MUST_CHECK bool jit_attach_limited(struct hart *hart, u32 code_size, u32 pages);
 void jit_detach(struct hart *hart);
 
-/* As interp_run; steps and debugging are the interpreter's, which shares all state. */
+/* What was translated, for those who listen. */
+struct jit_translation {
+    u32 tier; /* 1: a block; 2: a region, by its first instruction */
+    gpa_t gpa;
+    gva_t pc; /* where it was met first; other mappings of the page may run it, too */
+    enum priv priv;
+    u32 guest_bytes, guest_insns;
+    u64 host; /* where it runs */
+    u32 host_bytes;
+};
+
+/*
+ * Listens to an engine: hart_env.jit_observer, set before jit_attach, outlives the harts. Called on
+ * whatever thread translates, perhaps on several at once, with the engine's locks held: it must not
+ * call back, nor take long. An address may be used again after dropped and flushed.
+ */
+struct jit_observer {
+    void (*translated)(void *ctx, const struct jit_translation *translation);
+    void (*dropped)(void *ctx, gpa_t page); /* all that was made of this guest page */
+    void (*flushed)(void *ctx);             /* all that there is (in this cache) */
+    void *ctx;
+};
+
+/*
+ * As interp_run, limits included (hart_env.limited says beforehand that there will be some: code
+ * then looks at them, see JIT_LIMIT_SLACK); the last instructions before one are interpreted. Steps
+ * and debugging are the interpreter's, which shares all state. */
 enum hart_exit jit_run(struct hart *hart, bool step);
 
 #endif

@@ -47,6 +47,7 @@ struct jit_layout {
     s32 attn;     /* u32: not 0, leave at the next backward or indirect jump */
     s32 patch;    /* u32: offset in the buffer of a jump's displacement */
     s32 source;   /* u32: what jit_backend_compile was told about the block of that jump */
+    s32 limit;    /* u64: from this count on, leave at the next look; 0: none looks at it */
     s32 tlb;      /* pointer to an array of entries of 32 bytes */
     u32 tlb_bits; /* log2 of its number of entries */
     s32 tlb_read, tlb_write, tlb_addend; /* within an entry */
@@ -57,6 +58,10 @@ struct jit_layout {
 };
 
 #define JIT_PAGE_BITS 12
+
+/* With layout.limit, generated code runs no more guest instructions than this between two looks at
+ * the limit (tier 1: one a block): the engine sets the limit so much lower and does the rest. */
+#define JIT_LIMIT_SLACK 256
 
 struct jit_backend;
 

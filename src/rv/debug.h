@@ -21,7 +21,7 @@ struct debug_points {
 };
 
 /* hart->trap.cause of a watched access: leaves the engine instead of trapping. */
-#define CAUSE_DEBUG_WATCH UINT64_C(0x1000)
+#define CAUSE_DEBUG_WATCH UINT64_C(0x1000) /* CAUSE_ATTEND is the next */
 
 static inline bool debug_breaks_at(const struct debug_points *d, gva_t pc)
 {

@@ -88,6 +88,10 @@ struct gva_range {
     gva_t first, last; /* first > last: empty */
 };
 
+/* trap.cause of no exception: a device took a store and asked for attention, which is to be paid
+ * right after this instruction, in every engine. */
+#define CAUSE_ATTEND UINT64_C(0x1001)
+
 /* A pending exception, from the place that found it to hart_take_trap. */
 struct trap {
     u64 cause; /* enum cause */
@@ -126,6 +130,7 @@ enum hart_exit {
     HART_EXIT_BREAK, /* pc is at a debugger's breakpoint; nothing of it executed */
     HART_EXIT_WATCH, /* a watched access is about to happen; nothing of it executed */
     HART_EXIT_STEP,  /* the one instruction asked for is done */
+    HART_EXIT_LIMIT, /* insns has reached limit; nothing beyond it was begun */
 };
 
 struct hart;
@@ -133,6 +138,7 @@ struct code_map;
 struct code_cache;
 struct debug_points;
 struct jit;
+struct jit_observer;
 
 /* What surrounds a hart. Shared by the harts of a VM, filled before they run, outlives them. */
 struct hart_env {
@@ -152,13 +158,23 @@ struct hart_env {
     struct code_map *code_map;
     struct hart **harts; /* all of the VM, for cross-hart protection */
     u32 hart_count;
+    bool limited; /* harts run with limits: translated code must look at them */
+    const struct jit_observer *jit_observer; /* see exec/jit.h; NULL: nobody listens */
 };
+
+#define HART_NO_LIMIT UINT64_MAX
 
 struct hart {
     u64 x[33];
     u64 f[32]; /* NaN-boxed */
     u64 pc;
     u64 insns; /* instructions retired, ever; up to date outside the engine */
+    /*
+     * The engine returns HART_EXIT_LIMIT when insns has reached this, exactly, before it attends or
+     * begins anything else. Each exception lowers it by one, so that a hart which does nothing but
+     * trap comes back, too. Set while the hart does not run; in a VM whose env says so (limited).
+     */
+    u64 limit;
     enum priv priv;
     _Atomic u32 attn;      /* enum attn, any thread */
     _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
@@ -196,6 +212,7 @@ struct hart {
     struct {
         struct jit *engine; /* NULL: interpreter only */
         u64 page;
+        u64 limit; /* insns from which on translated code must not go on */
         void *jumps;
         u32 patch, source;
     } jit;

@@ -7,7 +7,9 @@
  * and a jump within the page an addition. A jump elsewhere goes through the links of the code
  * cache. hart->attn is looked at on every taken jump; other state that may change what comes next
  * (mode, translation, code) changes only in SYSTEM_JUMP instructions, which look up afresh.
- * Stepping swaps the table of labels, after the first dispatch, for one that leads out.
+ * Stepping swaps the table of labels, after the first dispatch, for one that leads out. A limit
+ * costs a comparison a jump; where it is nearer than a page is long, the table is swapped for one
+ * that looks at the count before each instruction.
  */
 #include "rv/interp.h"
 
@@ -18,6 +20,8 @@
 #include "rv/mem.h"
 #include "rv/system.h"
 #include "rv/trap.h"
+
+#define SLACK CODE_SLOTS /* no more instructions between two jumps */
 
 #define DISPATCH_FROM(table)      \
     do {                          \
@@ -46,6 +50,7 @@ enum hart_exit interp_run(struct hart *hart, bool step)
 #undef INSNC
     };
     static const void *const stop[OP_COUNT * 2] = {[0 ... OP_COUNT * 2 - 1] = &&stepped};
+    static const void *const counted[OP_COUNT * 2] = {[0 ... OP_COUNT * 2 - 1] = &&count_down};
     const void *const *table = labels;
     const u64 pc_align = isa_has(&hart->isa, ISA_C) ? 0 : 2;
     /* Without C, in-page jumps are checked for alignment as all others. */
@@ -55,6 +60,7 @@ enum hart_exit interp_run(struct hart *hart, bool step)
     gva_t page_va, target;
     enum hart_exit leave;
     u64 count = hart->insns, insn;
+    u64 soft = hart->limit > SLACK ? hart->limit - SLACK : 0; /* from here on, jumps attend */
     const u64 *ip;
 
     target = hart->pc;
@@ -64,7 +70,8 @@ enum hart_exit interp_run(struct hart *hart, bool step)
     }
 
 jump:
-    if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed) | (u32)step))
+    if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed) | (u32)step) ||
+        UNLIKELY(count >= soft))
         goto attend;
 enter : {
     const struct code_link *link = &hart->code->link[(target >> PAGE_SHIFT) % CODE_LINKS];
@@ -89,7 +96,8 @@ enter : {
 }
 
 near_jump:
-    if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed))) {
+    if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed)) ||
+        UNLIKELY(count >= soft)) {
         target = PC;
         goto attend;
     }
@@ -107,6 +115,12 @@ attend:
     hart->insns = count;
     if (step)
         return HART_EXIT_STEP;
+    if (count >= hart->limit)
+        return HART_EXIT_LIMIT;
+    if (count >= soft) {
+        table = counted;
+        soft = hart->limit;
+    }
     system_attend(hart);
     if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE)
         return HART_EXIT_ATTN;
@@ -152,6 +166,13 @@ stepped:
     hart->insns = count - 1;
     return HART_EXIT_STEP;
 
+count_down:
+    if (LIKELY(count <= hart->limit))
+        DISPATCH_FROM(labels);
+    hart->pc = PC;
+    hart->insns = count - 1;
+    return HART_EXIT_LIMIT;
+
 leave_after:
     hart->pc = PC + insn_len(insn);
     hart->insns = count;
@@ -169,8 +190,17 @@ exception:
     hart->insns = --count;
     if (UNLIKELY(hart->trap.cause == CAUSE_DEBUG_WATCH))
         return HART_EXIT_WATCH;
+    if (hart->trap.cause == CAUSE_ATTEND) {
+        count++;
+        target = PC + insn_len(insn);
+        goto jump;
+    }
 trap:
     hart->stats.traps++;
+    if (hart->limit != HART_NO_LIMIT) {
+        hart->limit--;
+        soft -= soft != 0;
+    }
     trap_exception(hart);
     target = hart->pc;
     if (step)

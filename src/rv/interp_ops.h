@@ -87,18 +87,27 @@ static inline u64 rem_signed(u64 a, u64 b)
     return (u64)((s64)a % (s64)b);
 }
 
-/* Memory. */
-#define LOAD(type, addr)                                            \
-    ({                                                              \
-        u64 value_;                                                 \
-        if (UNLIKELY(!mem_load(hart, addr, sizeof(type), &value_))) \
-            goto exception;                                         \
-        (u64)(type) value_;                                         \
+/* Memory. A device may ask for the pc and the count: both are given before it is reached. */
+#define LOAD(type, addr)                                                    \
+    ({                                                                      \
+        u64 value_;                                                         \
+        gva_t va_ = (addr);                                                 \
+        if (UNLIKELY(!mem_load_fast(hart, va_, sizeof(type), &value_))) {   \
+            SYNC();                                                         \
+            if (UNLIKELY(!mem_load_slow(hart, va_, sizeof(type), &value_))) \
+                goto exception;                                             \
+        }                                                                   \
+        (u64)(type) value_;                                                 \
     })
-#define STORE(type, addr, v)                                   \
-    do {                                                       \
-        if (UNLIKELY(!mem_store(hart, addr, sizeof(type), v))) \
-            goto exception;                                    \
+#define STORE(type, addr, v)                                               \
+    do {                                                                   \
+        gva_t va_ = (addr);                                                \
+        u64 data_ = (v);                                                   \
+        if (UNLIKELY(!mem_store_fast(hart, va_, sizeof(type), data_))) {   \
+            SYNC();                                                        \
+            if (UNLIKELY(!mem_store_slow(hart, va_, sizeof(type), data_))) \
+                goto exception;                                            \
+        }                                                                  \
     } while (0)
 
 /* Sequentially consistent whatever aq and rl say: stronger is allowed. */

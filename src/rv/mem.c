@@ -66,6 +66,10 @@ static bool device_load(struct hart *hart, gva_t va, gpa_t gpa, unsigned size, u
     hart->stats.mmio++;
     if (gpa % size || !bus->read || !bus->read(bus->ctx, gpa, size, value))
         return hart_raise(hart, CAUSE_LOAD_ACCESS, va);
+    /* Where counts matter, an interrupt that a load brought about waits for the limit: engines
+     * would take it at different places. */
+    if (UNLIKELY(hart->env->limited))
+        atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
     return true;
 }
 
@@ -76,6 +80,8 @@ static bool device_store(struct hart *hart, gva_t va, gpa_t gpa, unsigned size, 
     hart->stats.mmio++;
     if (gpa % size || !bus->write || !bus->write(bus->ctx, gpa, size, value))
         return hart_raise(hart, CAUSE_STORE_ACCESS, va);
+    if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed)))
+        return hart_raise(hart, (enum cause)CAUSE_ATTEND, va);
     return true;
 }
 

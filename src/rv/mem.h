@@ -11,7 +11,8 @@
 
 #include "rv/hart.h"
 
-/* size: 1, 2, 4 or 8. False: exception, hart->trap set, nothing stored. */
+/* size: 1, 2, 4 or 8. False: exception, hart->trap set, nothing stored; but CAUSE_ATTEND says that
+ * a store is done. Devices see pc and insns of the instruction: both must be up to date. */
 MUST_CHECK bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value);
 MUST_CHECK bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 value);
 
@@ -69,24 +70,35 @@ static inline void host_store(void *p, unsigned size, u64 value)
     }
 }
 
-static inline bool mem_load(struct hart *hart, gva_t va, unsigned size, u64 *value)
+/* False: not through the TLB; mem_load_slow knows more. */
+static inline bool mem_load_fast(struct hart *hart, gva_t va, unsigned size, u64 *value)
 {
     const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
 
     if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->read_tag))
-        return mem_load_slow(hart, va, size, value);
+        return false;
     *value = host_load((const void *)(uintptr_t)(va + e->addend), size);
     return true;
 }
 
-static inline bool mem_store(struct hart *hart, gva_t va, unsigned size, u64 value)
+static inline bool mem_store_fast(struct hart *hart, gva_t va, unsigned size, u64 value)
 {
     const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
 
     if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->write_tag))
-        return mem_store_slow(hart, va, size, value);
+        return false;
     host_store((void *)(uintptr_t)(va + e->addend), size, value);
     return true;
+}
+
+static inline bool mem_load(struct hart *hart, gva_t va, unsigned size, u64 *value)
+{
+    return mem_load_fast(hart, va, size, value) || mem_load_slow(hart, va, size, value);
+}
+
+static inline bool mem_store(struct hart *hart, gva_t va, unsigned size, u64 value)
+{
+    return mem_store_fast(hart, va, size, value) || mem_store_slow(hart, va, size, value);
 }
 
 #endif

@@ -190,17 +190,21 @@ bool system_cbo_flush(struct hart *hart, u64 insn)
 bool system_cbo_zero(struct hart *hart, u64 insn)
 {
     gva_t va = hart->x[insn_rs1(insn)], block = align_down(va, CACHE_BLOCK);
+    bool attend = false;
 
     if (!envcfg_allows(hart, ENVCFG_CBZE))
         return system_illegal(hart);
     for (gva_t at = block; at < block + CACHE_BLOCK; at += 8) {
-        if (!mem_store(hart, at, 8, 0)) {
-            if (hart->trap.cause < 16)
-                hart->trap.tval = va;
-            return false;
-        }
+        if (mem_store(hart, at, 8, 0))
+            continue;
+        attend = hart->trap.cause == CAUSE_ATTEND;
+        if (attend)
+            continue;
+        if (hart->trap.cause < 16)
+            hart->trap.tval = va;
+        return false;
     }
-    return true;
+    return !attend;
 }
 
 void system_serve(struct hart *hart)
@@ -225,14 +229,17 @@ void system_serve(struct hart *hart)
 
 void system_attend(struct hart *hart)
 {
-    int irq;
-
     system_serve(hart);
-    /* Before looking: an interrupt that comes after it asks again. */
-    atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
-    irq = trap_pending(hart);
-    if (irq >= 0) {
-        hart->stats.interrupts++;
-        trap_interrupt(hart, irq);
+    /* Only when asked: an engine may come here for reasons of its own, and must not thereby take
+     * an interrupt earlier than another. A trap may ask once more, for a higher mode. */
+    while (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_IRQ) {
+        int irq;
+        /* Before looking: an interrupt that comes after it asks again. */
+        atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
+        irq = trap_pending(hart);
+        if (irq >= 0) {
+            hart->stats.interrupts++;
+            trap_interrupt(hart, irq);
+        }
     }
 }

@@ -158,6 +158,7 @@ void hart_reset(struct hart *hart, u64 entry)
     hart->pc = entry;
     hart->priv = PRIV_M;
     hart->reserved = NULL;
+    hart->limit = HART_NO_LIMIT;
     csr_reset(hart);
     mmu_flush(hart);
     mmu_update_mode(hart);

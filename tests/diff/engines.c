@@ -4,6 +4,7 @@
  * a program that differs is made small and printed.
  *
  * usage: engines [--seed N] [--programs N] [--seconds N] [--cpu TEXT] [--code BYTES] [--pages N]
+ *                [--limits]
  */
 #include "tests/diff/engines.h"
 
@@ -29,6 +30,9 @@
 #define SHRINK_RUNS     2000
 
 static struct isa isa;
+
+/* With limits, both engines stop at the same random counts, where an interrupt may come. */
+static bool limits;
 
 /* One engine with all that surrounds it. */
 struct world {
@@ -130,7 +134,8 @@ static void world_init(struct world *w, bool jit, u32 code_size, u32 pages)
                                .trapped_ctx = w,
                                .code_map = &w->map,
                                .harts = w->harts,
-                               .hart_count = 1};
+                               .hart_count = 1,
+                               .limited = limits};
     w->hart->env = &w->env;
     w->hart->isa = isa;
     w->hart->code = code_cache_create(1);
@@ -185,9 +190,21 @@ static void world_reset(struct world *w, const struct program *p, const u8 *imag
 
 static void world_run(struct world *w, const struct program *p, const u8 *image)
 {
+    struct hart *hart = w->hart;
+    u64 rng = p->seed ^ 0x11417;
+    enum hart_exit why = HART_EXIT_LIMIT;
+
     world_reset(w, p, image);
-    while ((w->jit ? jit_run : interp_run)(w->hart, false) != HART_EXIT_ATTN)
-        ;
+    while (why != HART_EXIT_ATTN) {
+        u64 draw = insn_random(&rng);
+        if (limits)
+            hart->limit = hart->insns + (draw >> 8) % (draw & 1 ? 2000 : 40);
+        why = (w->jit ? jit_run : interp_run)(hart, false);
+        if (why == HART_EXIT_LIMIT && p->interrupts && (draw & 6)) {
+            atomic_fetch_or(&hart->irq_wires, BIT(IRQ_MSI));
+            hart_attention(hart, ATTN_IRQ);
+        }
+    }
 }
 
 /* ---- comparing ---- */
@@ -331,7 +348,7 @@ static bool parse(int argc, char **argv, struct options *o)
     static const struct option known[] = {{"seed", 1, NULL, 's'},    {"programs", 1, NULL, 'p'},
                                           {"seconds", 1, NULL, 't'}, {"cpu", 1, NULL, 'u'},
                                           {"code", 1, NULL, 'c'},    {"pages", 1, NULL, 'g'},
-                                          {NULL, 0, NULL, 0}};
+                                          {"limits", 0, NULL, 'l'},  {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -345,6 +362,8 @@ static bool parse(int argc, char **argv, struct options *o)
             *number = strtoull(optarg, NULL, 0);
         else if (c == 'u')
             o->cpu = optarg;
+        else if (c == 'l')
+            limits = true;
         else
             return false;
     }
@@ -386,7 +405,7 @@ int main(int argc, char **argv)
     o.seed = (u64)time(NULL) * 1000000;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: engines [--seed N] [--programs N] [--seconds N] [--cpu TEXT] "
-                        "[--code BYTES] [--pages N]\n");
+                        "[--code BYTES] [--pages N] [--limits]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -27,6 +27,11 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
         emit_jcc(c, CC_NE, NULL);
         stub_add(x, STUB_LEAVE, op)->target = target;
     }
+    if (x->b->layout.limit) {
+        emit_alu(c, ALU_CMP, COUNT, state_rm(x->b->layout.limit));
+        emit_jcc(c, CC_AE, NULL);
+        stub_add(x, STUB_LEAVE, op)->target = target;
+    }
     emit_jmp_patched(c);
     stub = stub_add(x, STUB_CHAIN, op);
     stub->target = target;

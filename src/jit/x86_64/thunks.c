@@ -158,6 +158,10 @@ void emit_indirect_jump(const struct jit_backend *b, struct code *c)
 
     emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
     emit_jcc(c, CC_NE, b->leave_pc);
+    if (l->limit) {
+        emit_alu(c, ALU_CMP, COUNT, state_rm(l->limit));
+        emit_jcc(c, CC_AE, b->leave_pc);
+    }
     /* Entries are 16 bytes and guest pcs are even: index (pc >> 1) * 16. */
     emit_mov32(c, RCX, rm_reg(RAX));
     emit_shift_imm(c, false, SHIFT_SHL, RCX, 3);
