@@ -8,6 +8,10 @@
  * table by virtual pc, one a privilege mode, which is emptied when translation changes. A page
  * whose bytes have changed is dropped whole at the next FENCE.I (rv/code_map.h), with all jumps
  * into it. The buffer is filled from the start and thrown away when it is full.
+ *
+ * An instruction that goes on in the next page makes a block of its own, which depends on the
+ * mapping of two pages. It is reached by the table alone (nothing is chained to a page's last
+ * halfword), and whoever fills the table looks at the second half as it is now.
  */
 #include "exec/jit.h"
 
@@ -39,6 +43,7 @@ struct jit_page {
     u64 word; /* of the code map */
     u32 name; /* no other page ever has it */
     bool trusted;
+    u16 tail;              /* second half of the instruction at the last halfword, if long */
     struct jit_page *next; /* in the hash chain */
     u32 entry[CODE_SLOTS]; /* code offset by halfword, 0: none */
 };
@@ -48,6 +53,7 @@ struct jump {
     u64 code;
 };
 
+#define LAST_HALF (PAGE_SIZE - 2)
 #define NO_PC     1 /* no pc is odd */
 #define JUMPS     (1u << JUMPS_BITS)
 #define FILLS_MAX 1024
@@ -318,8 +324,10 @@ static u32 half(const struct jit_page *page, u32 offset)
     return __atomic_load_n((const u16 *)(const void *)(page->bytes + offset), __ATOMIC_RELAXED);
 }
 
-/* Lifts from offset on, to a jump, the page's end or as far as there is room; returns where it
- * ends, 0: there is nothing to be had. */
+/*
+ * Lifts from offset on, to a jump, the page's end or as far as there is room; returns where it
+ * ends, 0: there is nothing to be had. An instruction that goes on in the next page stands alone.
+ */
 static u32 lift_block(struct hart *hart, const struct jit_page *page, u32 offset)
 {
     struct lift *lift = &hart->jit.engine->lift;
@@ -330,9 +338,9 @@ static u32 lift_block(struct hart *hart, const struct jit_page *page, u32 offset
         u32 raw = half(page, offset);
         u64 insn;
         if (insn_is_long(raw)) {
-            if (offset + 2 == PAGE_SIZE)
+            if (offset == LAST_HALF && lift->count)
                 break;
-            raw |= half(page, offset + 2) << 16;
+            raw |= (offset == LAST_HALF ? page->tail : half(page, offset + 2)) << 16;
         }
         insn = decode(&hart->isa, raw);
         end = lift_insn(lift, insn, offset);
@@ -480,15 +488,45 @@ static void act_on_refusal(struct hart *hart)
     hart->insns++;
 }
 
+/*
+ * The page of hart->pc and, of an instruction that goes on in the next page, what stands there.
+ * If that cannot be read, or to read it other pages had to go, the interpreter shall see to it.
+ */
+static enum found find_code(struct hart *hart, struct jit_page **page, u16 *tail)
+{
+    u32 flushes = hart->jit.engine->flushes;
+    enum found found = find_page(hart, hart->pc, page);
+    struct jit_page *next;
+
+    *tail = 0;
+    if (found != FOUND || (hart->pc & ~PAGE_MASK) != LAST_HALF ||
+        !insn_is_long(half(*page, LAST_HALF)))
+        return found;
+    if (find_page(hart, hart->pc + 2, &next) != FOUND || flushes != hart->jit.engine->flushes)
+        return NOT_MEMORY;
+    *tail = (u16)half(next, 0);
+    return FOUND;
+}
+
+static u32 known_code(struct jit_page *page, u32 offset, u16 tail)
+{
+    if (offset == LAST_HALF && page->tail != tail) {
+        page->entry[offset >> 1] = 0;
+        page->tail = tail;
+    }
+    return page->entry[offset >> 1];
+}
+
 /* Finds the code at hart->pc, translating if need be; 0: something else was done instead, and *left
  * says whether to leave, as interpret_one. */
 static u32 code_at_pc(struct hart *hart, u32 *name, enum hart_exit *left)
 {
+    u32 offset = hart->pc & ~PAGE_MASK, code;
     struct jit_page *page;
-    u32 code;
+    u16 tail;
 
     *left = HART_EXIT_LIMIT;
-    switch (find_page(hart, hart->pc, &page)) {
+    switch (find_code(hart, &page, &tail)) {
     case FAULT:
         raise_fault(hart);
         return 0;
@@ -499,7 +537,7 @@ static u32 code_at_pc(struct hart *hart, u32 *name, enum hart_exit *left)
         break;
     }
     *name = page->name;
-    code = page->entry[(hart->pc & ~PAGE_MASK) >> 1];
+    code = known_code(page, offset, tail);
     if (!code)
         code = translate(hart, page, hart->pc);
     if (!code)

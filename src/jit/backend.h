@@ -63,6 +63,10 @@ struct jit_layout {
  * the limit (tier 1: one a block): the engine sets the limit so much lower and does the rest. */
 #define JIT_LIMIT_SLACK 256
 
+/* Jumps to the page's last halfword, as those to other pages, are by the table and never chained:
+ * an instruction may begin there and go on in the next page. */
+#define JIT_CHAIN_END ((1 << JIT_PAGE_BITS) - 2)
+
 struct jit_backend;
 
 /*

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-static bool in_page(s64 target)
+static bool can_chain(s64 target)
 {
-    return target >= 0 && target < 1 << JIT_PAGE_BITS;
+    return target >= 0 && target < JIT_CHAIN_END;
 }
 
 /* Goes on at an offset from the page's start; n guest instructions are done. */
@@ -16,7 +16,7 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
     struct stub *stub;
 
     emit_lea(c, COUNT, COUNT, NO_REG, (s32)done);
-    if (!in_page(target)) {
+    if (!can_chain(target)) {
         emit_mov(c, RAX, state_rm(x->b->layout.page));
         emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)target);
         emit_jmp(c, x->b->jumpr);
