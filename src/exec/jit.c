@@ -456,17 +456,13 @@ static void remember_jump(struct hart *hart, u32 code)
 }
 
 /* What the interpreter does best: one instruction across pages, from a device, and so on. Returns
- * HART_EXIT_LIMIT unless this instruction leaves the engine. */
+ * HART_EXIT_STEP unless this instruction leaves the engine. */
 static enum hart_exit interpret_one(struct hart *hart)
 {
-    u64 limit = hart->limit, one = hart->insns + 1;
-    enum hart_exit why;
-
-    hart->limit = one;
-    why = interp_run(hart, false);
-    hart->limit = limit == HART_NO_LIMIT ? limit : limit - (one - hart->limit); /* exceptions */
+    hart->stepped = HART_EXIT_STEP;
     hart->stats.interpreted++;
-    return why;
+    (void)interp_run(hart, true);
+    return hart->stepped;
 }
 
 static void raise_fault(struct hart *hart)
@@ -525,7 +521,7 @@ static u32 code_at_pc(struct hart *hart, u32 *name, enum hart_exit *left)
     struct jit_page *page;
     u16 tail;
 
-    *left = HART_EXIT_LIMIT;
+    *left = HART_EXIT_STEP;
     switch (find_code(hart, &page, &tail)) {
     case FAULT:
         raise_fault(hart);
@@ -569,7 +565,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
         notice_changes(hart);
         code = code_at_pc(hart, &name, &left);
         if (!code) {
-            if (left != HART_EXIT_LIMIT)
+            if (left != HART_EXIT_STEP)
                 return left;
             why = JIT_EXIT_LOOKUP;
             continue;
@@ -590,7 +586,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
             return HART_EXIT_WFI;
         else if (why == LIFT_LEAVE_YIELD)
             return HART_EXIT_YIELD;
-        else if (why == LIFT_LEAVE_INTERPRET && (left = interpret_one(hart)) != HART_EXIT_LIMIT)
+        else if (why == LIFT_LEAVE_INTERPRET && (left = interpret_one(hart)) != HART_EXIT_STEP)
             return left;
     }
 }

@@ -172,9 +172,11 @@ struct hart {
     /*
      * The engine returns HART_EXIT_LIMIT when insns has reached this, exactly, before it attends or
      * begins anything else. Each exception lowers it by one, so that a hart which does nothing but
-     * trap comes back, too. Set while the hart does not run; in a VM whose env says so (limited).
+     * trap comes back, too. Set while the hart does not run, in a VM whose env says so (limited);
+     * the hart's thread may lower it meanwhile if it asks for attention, too.
      */
     u64 limit;
+    enum hart_exit stepped; /* after HART_EXIT_STEP of a WFI or a spin hint: what it would return */
     enum priv priv;
     _Atomic u32 attn;      /* enum attn, any thread */
     _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
@@ -222,6 +224,7 @@ struct hart {
     enum access debug_access;
 
     struct {
+        /* traps: exceptions. Under a limit they count as instructions do. */
         u64 tlb_fills, tlb_flushes, slow_accesses, mmio, code_pages, code_drops, traps, interrupts;
         u64 blocks, interpreted;
     } stats;

@@ -34,6 +34,12 @@
         DISPATCH_FROM(table); \
     } while (0)
 
+/* From this count on, jumps attend. */
+static u64 soft_limit(const struct hart *hart)
+{
+    return hart->limit > SLACK ? hart->limit - SLACK : 0;
+}
+
 /* NOLINTNEXTLINE(readability-function-size): one label an instruction, as flat as a switch. */
 enum hart_exit interp_run(struct hart *hart, bool step)
 {
@@ -60,7 +66,7 @@ enum hart_exit interp_run(struct hart *hart, bool step)
     gva_t page_va, target;
     enum hart_exit leave;
     u64 count = hart->insns, insn;
-    u64 soft = hart->limit > SLACK ? hart->limit - SLACK : 0; /* from here on, jumps attend */
+    u64 soft = soft_limit(hart);
     const u64 *ip;
 
     target = hart->pc;
@@ -117,13 +123,14 @@ attend:
         return HART_EXIT_STEP;
     if (count >= hart->limit)
         return HART_EXIT_LIMIT;
-    if (count >= soft) {
-        table = counted;
-        soft = hart->limit;
-    }
     system_attend(hart);
     if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE)
         return HART_EXIT_ATTN;
+    soft = soft_limit(hart);
+    if (UNLIKELY(count >= soft)) {
+        table = counted;
+        soft = hart->limit;
+    }
     target = hart->pc;
     goto enter;
 
@@ -176,6 +183,7 @@ count_down:
 leave_after:
     hart->pc = PC + insn_len(insn);
     hart->insns = count;
+    hart->stepped = leave;
     return step ? HART_EXIT_STEP : leave;
 
 fetch_fault:

@@ -11,7 +11,8 @@
  * the hart itself causes it: after an instruction that asks for it (CSR, return from a trap, store
  * to a device), and when it is entered. What other threads ask for is seen some time later. With
  * step, executes one instruction (or takes the exception that it raises), no interrupt, and
- * returns HART_EXIT_STEP; a breakpoint at its own pc is passed over.
+ * returns HART_EXIT_STEP (hart->stepped, if the caller cleared it, tells a WFI); a breakpoint at
+ * its own pc is passed over.
  */
 enum hart_exit interp_run(struct hart *hart, bool step);
 
