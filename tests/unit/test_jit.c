@@ -253,8 +253,8 @@ static bool model_op(struct state *s, const struct ir_op *op, u64 *value, u64 *r
     }
     s->count += op->guest + 1u;
     *why = op->opcode == IR_LEAVE ? (u32)op->imm : JIT_EXIT_LOOKUP;
-    if ((op->opcode == IR_BRANCH || op->opcode == IR_JUMP) && op->imm >= 0 && op->imm < 4096 &&
-        !(s->attn && op->imm <= where[op->guest]))
+    if ((op->opcode == IR_BRANCH || op->opcode == IR_JUMP) && op->imm >= 0 &&
+        op->imm < JIT_CHAIN_END && !(s->attn && op->imm <= where[op->guest]))
         *why = JIT_EXIT_CHAIN;
     return true;
 }
