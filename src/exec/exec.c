@@ -258,16 +258,25 @@ static void *vcpu_main(void *arg)
     return NULL;
 }
 
+/* Memory that appears as it is touched; NULL: there is none. */
+static void *zeroed_map(u64 size)
+{
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return map == MAP_FAILED ? NULL : map;
+}
+
 static int create_harts(struct exec *exec, struct err *err)
 {
     struct hart_env *env = exec->config.env;
 
     for (u32 i = 0; i < exec->count; i++) {
-        struct hart *hart = aligned_alloc(64, align_up(sizeof(*hart), 64));
+        /* Most of it is TLB, of which the host gives what is touched. */
+        struct hart *hart = zeroed_map(sizeof(*hart));
         if (!hart)
             return err_set(err, ENOMEM, "no host memory for %u harts; use a smaller --smp",
                            exec->count);
-        memset(hart, 0, sizeof(*hart));
         exec->harts[i] = hart;
         exec->vcpus[i].exec = exec;
         exec->vcpus[i].hart = hart;
@@ -292,15 +301,12 @@ static int create_harts(struct exec *exec, struct err *err)
 static int create_code_map(struct exec *exec, struct err *err)
 {
     struct code_map *map = &exec->code_map;
-    void *state;
 
     map->base = exec->config.ram_base;
     map->pages = exec->config.ram_size >> PAGE_SHIFT;
-    state = mmap(NULL, map->pages * sizeof(u64), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (state == MAP_FAILED)
+    map->state = zeroed_map(map->pages * sizeof(u64));
+    if (!map->state)
         return err_set(err, ENOMEM, "no host memory to track guest code; use a smaller -m");
-    map->state = state;
     return 0;
 }
 
@@ -359,7 +365,8 @@ void exec_destroy(struct exec *exec)
             code_cache_destroy(exec->harts[i]->code);
         if (exec->harts[i])
             jit_detach(exec->harts[i]);
-        free(exec->harts[i]);
+        if (exec->harts[i])
+            munmap(exec->harts[i], sizeof(*exec->harts[i]));
     }
     if (exec->code_map.state)
         munmap((void *)exec->code_map.state, exec->code_map.pages * sizeof(u64));

@@ -101,17 +101,18 @@ static const struct jit_layout layout = {
     .patch = offsetof(struct hart, jit.patch),
     .source = offsetof(struct hart, jit.source),
     .tlb = offsetof(struct hart, data_tlb),
-    .tlb_bits = 8,
-    .tlb_read = offsetof(struct tlb_entry, read_tag),
-    .tlb_write = offsetof(struct tlb_entry, write_tag),
-    .tlb_addend = offsetof(struct tlb_entry, addend),
+    .tlb_bits = TLB_BITS,
+    .tlb_read = offsetof(struct tlb_table, read),
+    .tlb_write = offsetof(struct tlb_table, write),
     .jumps = offsetof(struct hart, jit.jumps),
     .jumps_bits = JUMPS_BITS,
     .pinned = pinned,
     .pinned_count = sizeof(pinned),
 };
 
-_Static_assert(TLB_ENTRIES == 1 << 8 && sizeof(struct tlb_entry) == 32, "as jit_layout says");
+_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, tag) == 0 &&
+                   offsetof(struct tlb_entry, addend) == 8,
+               "as jit_layout says");
 
 static const struct jit_engine engine = {engine_load, engine_store, engine_call};
 
@@ -233,7 +234,7 @@ static struct jit_page *page_add(struct hart *hart, gpa_t gpa, const u8 *bytes)
     page->name = ++jit->last_name;
     page->word = code_map_protect(hart->env->code_map, hart, gpa, &page->trusted);
     jit->untrusted += !page->trusted;
-    mem_protect(hart);
+    mem_protect(hart, gpa);
     page->next = *bucket(jit, gpa);
     *bucket(jit, gpa) = page;
     jit->page_count++;

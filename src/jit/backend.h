@@ -48,12 +48,12 @@ struct jit_layout {
     s32 patch;    /* u32: offset in the buffer of a jump's displacement */
     s32 source;   /* u32: what jit_backend_compile was told about the block of that jump */
     s32 limit;    /* u64: from this count on, leave at the next look; 0: none looks at it */
-    s32 tlb;      /* pointer to an array of entries of 32 bytes */
-    u32 tlb_bits; /* log2 of its number of entries */
-    s32 tlb_read, tlb_write, tlb_addend; /* within an entry */
-    s32 jumps;                           /* pointer to an array of {u64 pc, u64 code} */
-    u32 jumps_bits;                      /* log2 of its number of entries; indexed by pc >> 1 */
-    const u8 *pinned;                    /* slots to keep in host registers, most wanted first */
+    s32 tlb;      /* pointer to the tables of the software TLB */
+    u32 tlb_bits; /* log2 of the number of their entries, {u64 page, u64 addend} */
+    s32 tlb_read, tlb_write; /* the tables, from where the pointer leads */
+    s32 jumps;               /* pointer to an array of {u64 pc, u64 code} */
+    u32 jumps_bits;          /* log2 of its number of entries; indexed by pc >> 1 */
+    const u8 *pinned;        /* slots to keep in host registers, most wanted first */
     u32 pinned_count;
 };
 

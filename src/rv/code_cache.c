@@ -124,7 +124,7 @@ static struct code_page *add(struct hart *hart, gpa_t gpa, const u8 *bytes)
     *head = (u16)(at + 1);
     page->word = code_map_protect(hart->env->code_map, hart, gpa, &page->trusted);
     cache->untrusted += !page->trusted;
-    mem_protect(hart);
+    mem_protect(hart, gpa);
     hart->stats.code_pages++;
     return page;
 }

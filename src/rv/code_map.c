@@ -11,6 +11,8 @@
 #define EPOCH_SHIFT (GEN_SHIFT + GEN_BITS)
 #define EPOCH_NONE  (UINT64_MAX >> EPOCH_SHIFT) /* greater than any that a hart acknowledges */
 
+/* A word of the recent protections: epoch, from EPOCH_SHIFT on | page. */
+
 static _Atomic u64 *word_of(struct code_map *map, gpa_t gpa)
 {
     u64 page = (gpa - map->base) >> PAGE_SHIFT;
@@ -52,11 +54,16 @@ static void ask_others(const struct hart *self)
  */
 static u64 begin_epoch(struct code_map *map, const struct hart *self, _Atomic u64 *word, u64 old)
 {
+    u64 page = (u64)(word - map->state);
     u64 epoch = atomic_fetch_add_explicit(&map->epoch, 1, memory_order_seq_cst) + 1;
     u64 new = epoch << EPOCH_SHIFT | (old & (GEN_MASK | CODE));
     bool dated = atomic_compare_exchange_strong_explicit(word, &old, new, memory_order_seq_cst,
                                                          memory_order_seq_cst);
 
+    /* Who looks before it is there finds an older epoch, and looks at all flags. */
+    if (!(page >> EPOCH_SHIFT))
+        atomic_store_explicit(&map->recent[epoch % CODE_MAP_RECENT], epoch << EPOCH_SHIFT | page,
+                              memory_order_seq_cst);
     ask_others(self);
     return dated ? new : old;
 }
@@ -78,6 +85,14 @@ u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *t
     }
     *trusted = least_ack(self) >= old >> EPOCH_SHIFT;
     return old;
+}
+
+bool code_map_protected_at(struct code_map *map, u64 epoch, gpa_t *gpa)
+{
+    u64 recent = atomic_load_explicit(&map->recent[epoch % CODE_MAP_RECENT], memory_order_seq_cst);
+
+    *gpa = map->base + ((recent & (BIT(EPOCH_SHIFT) - 1)) << PAGE_SHIFT);
+    return recent >> EPOCH_SHIFT == epoch;
 }
 
 bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word)

@@ -15,12 +15,15 @@
  *
  * Why a great enough code_ack can be believed: the flag is set before the epoch begins (until its
  * page has one, the word holds EPOCH_NONE), and a hart publishes code_ack before it looks at flags
- * and stores nothing in between. So who has acknowledged this epoch, or sleeps, sees the flag.
+ * (or at the pages of the epochs since its last look, which is cheaper) and stores nothing in
+ * between. So who has acknowledged this epoch, or sleeps, sees the flag.
  */
 #ifndef COSM_RV_CODE_MAP_H
 #define COSM_RV_CODE_MAP_H
 
 #include "rv/hart.h"
+
+#define CODE_MAP_RECENT 256
 
 struct code_map {
     gpa_t base;         /* RAM that is tracked */
@@ -28,6 +31,7 @@ struct code_map {
     _Atomic u64 *state; /* one a page, see code_map.c; zeroed by the owner at creation */
     _Atomic u64 epoch;  /* of the last protection */
     _Atomic u64 writes; /* generations moved, all pages together: if still, nothing changed */
+    _Atomic u64 recent[CODE_MAP_RECENT]; /* what was protected in the last epochs, see code_map.c */
 };
 
 /*
@@ -35,6 +39,12 @@ struct code_map {
  * can store there unnoticed any more. The caller drops its own write entries (mem_protect).
  */
 u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *trusted);
+
+/*
+ * The page whose protection began an epoch. False: not known (any more, or yet); who asks must look
+ * at the flags of all pages that it may write to.
+ */
+MUST_CHECK bool code_map_protected_at(struct code_map *map, u64 epoch, gpa_t *gpa);
 
 /* Has gpa's page been written since protect returned word? */
 bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word);

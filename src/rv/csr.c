@@ -423,12 +423,15 @@ static u64 get_satp(struct hart *hart, u32 number)
 
 static void set_satp(struct hart *hart, u32 number, u64 value, u64 touched)
 {
-    u64 mode = value >> 60;
+    u64 mode = value >> 60, old = hart->csr.satp;
 
-    if ((mode && (mode < 8 || mode > hart->isa.satp_mode_max)) || value == hart->csr.satp)
+    if ((mode && (mode < 8 || mode > hart->isa.satp_mode_max)) || value == old)
         return;
     hart->csr.satp = value;
-    mmu_flush_supervisor(hart);
+    if (mode == old >> 60)
+        mmu_flush_space(hart);
+    else
+        mmu_flush_supervisor(hart);
 }
 
 static u64 get_pmpcfg(struct hart *hart, u32 number)

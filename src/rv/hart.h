@@ -15,6 +15,7 @@
 #include "port/entropy.h"
 #include "port/gmem.h"
 #include "rv/isa.h"
+#include "rv/tlb.h"
 
 #include <stdatomic.h>
 
@@ -98,21 +99,6 @@ struct trap {
     u64 tval;
 };
 
-/* Effective modes with a TLB of their own: a change of mode picks a table and flushes nothing. */
-enum tlb_mode { TLB_U, TLB_S, TLB_S_SUM, TLB_M, TLB_MODES };
-
-#define TLB_ENTRIES 256
-
-/* A page that may be reached directly: host address = guest-virtual address + addend. */
-struct tlb_entry {
-    u64 read_tag; /* gva of the page, or TLB_NONE */
-    u64 write_tag;
-    u64 addend;
-    u64 unused; /* entries of 32 bytes: translated code shifts instead of multiplying */
-};
-
-#define TLB_NONE UINT64_MAX /* no aligned or masked address compares equal */
-
 /* What another thread asks of a hart; it looks at each taken jump and before it sleeps. */
 enum attn {
     ATTN_IRQ = 1 << 0,        /* mip, mie or the like changed: look for an interrupt */
@@ -182,13 +168,14 @@ struct hart {
     _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
     _Atomic u32 asleep;    /* 1 while it waits; it attends before it runs again */
 
-    struct tlb_entry *data_tlb; /* table of the current data mode: &tlb[mode][0] */
+    struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[mode] */
     struct csrs csr;
     struct isa isa;                          /* extensions present; fixed */
     struct pmp_range pmp_range[PMP_ENTRIES]; /* derived from pmpcfg and pmpaddr by pmp.c */
     u32 pmp_active;                          /* bit n: entry n matches some address */
-    struct gva_range tlb_large[2]; /* by address sign: hull of superpages that the TLB holds */
-    u32 id;                        /* mhartid */
+    /* Hulls of superpages that the TLB holds parts of, by global or not and address sign. */
+    struct gva_range tlb_large[2][2];
+    u32 id; /* mhartid */
     struct hart_env *env;
 
     /* Interrupts: wires follow lines of the board; soft holds what CSR writes and IPIs set. */
@@ -205,6 +192,7 @@ struct hart {
     /* Code: see code_cache.h. */
     struct code_cache *code;
     _Atomic u64 code_ack; /* code_map epoch up to which stale write entries are gone */
+    u64 code_attended;    /* the same; its own, and it does not move while the hart sleeps */
 
     /* Counted up by code_cache.c for engines with caches of their own: links from virtual pages,
      * FENCE.I, all code to be forgotten. */
@@ -229,7 +217,7 @@ struct hart {
         u64 blocks, interpreted;
     } stats;
 
-    struct tlb_entry tlb[TLB_MODES][TLB_ENTRIES];
+    struct tlb tlb; /* last: large, and mostly never touched */
 };
 
 /* Power-on state: M-mode, pc = entry, everything else as the specification demands. */

@@ -21,22 +21,24 @@ static bool page_is_watched(struct hart *hart, gva_t va)
                      debug_watch(debug, va & PAGE_MASK, PAGE_SIZE, ACCESS_WRITE));
 }
 
+static enum tlb_mode current_mode(const struct hart *hart)
+{
+    return (enum tlb_mode)(hart->data_tlb - hart->tlb.table);
+}
+
 /* Lets the current mode reach va's page directly as far as to and the page allow. */
 static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
 {
-    struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
     gpa_t gpa = to->gpa & PAGE_MASK;
-    u8 *host = ram_pointer(hart, gpa, PAGE_SIZE, false);
-    gva_t page = va & PAGE_MASK;
+    const struct gmem_region *r = gmem_find(hart->env->gmem, gpa, PAGE_SIZE);
+    struct tlb_fill fill = {.page = va & PAGE_MASK, .global = to->global};
 
-    if (!host || !to->whole || page_is_watched(hart, va))
+    if (!r || !to->whole || page_is_watched(hart, va))
         return;
-    e->addend = (u64)(uintptr_t)host - page;
-    e->read_tag = to->readable ? page : TLB_NONE;
-    e->write_tag = TLB_NONE;
-    if (to->writable && ram_pointer(hart, gpa, PAGE_SIZE, true) &&
-        !code_map_is_code(hart->env->code_map, gpa))
-        e->write_tag = page;
+    fill.host = r->host + (gpa - r->base);
+    fill.readable = to->readable;
+    fill.writable = to->writable && !r->readonly && !code_map_is_code(hart->env->code_map, gpa);
+    tlb_fill(&hart->tlb, current_mode(hart), &fill);
     hart->stats.tlb_fills++;
 }
 
@@ -198,13 +200,15 @@ bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 value)
 
 void *mem_pointer(struct hart *hart, gva_t va, unsigned size, enum access acc, bool *code)
 {
-    const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+    u32 index = tlb_index(va);
     bool write = acc == ACCESS_WRITE;
+    const struct tlb_entry *e =
+        write ? &hart->data_tlb->write[index] : &hart->data_tlb->read[index];
     struct mmu_page to;
     void *p;
 
     *code = false;
-    if (LIKELY((va & (PAGE_MASK | (size - 1))) == (write ? e->write_tag : e->read_tag)))
+    if (LIKELY((va & (PAGE_MASK | (size - 1))) == e->tag))
         return (void *)(uintptr_t)(va + e->addend);
     hart->stats.slow_accesses++;
     if (va % size) {
@@ -257,27 +261,40 @@ bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc, gpa_
     return true;
 }
 
-void mem_protect(struct hart *hart)
+void mem_protect(struct hart *hart, gpa_t gpa)
 {
-    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-            struct tlb_entry *e = &hart->tlb[mode][i];
-            gpa_t gpa;
-            if (e->write_tag == TLB_NONE)
-                continue;
-            if (!host_to_gpa(hart->env->gmem, (void *)(uintptr_t)(e->write_tag + e->addend),
-                             &gpa) ||
-                code_map_is_code(hart->env->code_map, gpa))
-                e->write_tag = TLB_NONE;
-        }
-    }
+    const u8 *host = ram_pointer(hart, gpa & PAGE_MASK, PAGE_SIZE, false);
+
+    if (host)
+        tlb_drop_writes(&hart->tlb, host);
+}
+
+static bool is_code(void *ctx, const u8 *host)
+{
+    const struct hart *hart = ctx;
+    gpa_t gpa;
+
+    return !host_to_gpa(hart->env->gmem, host, &gpa) || code_map_is_code(hart->env->code_map, gpa);
 }
 
 void mem_attend_protect(struct hart *hart)
 {
-    u64 epoch = atomic_load_explicit(&hart->env->code_map->epoch, memory_order_seq_cst);
+    struct code_map *map = hart->env->code_map;
+    u64 epoch = atomic_load_explicit(&map->epoch, memory_order_seq_cst);
+    bool known = true;
+    gpa_t gpa;
 
     /* Before the flush, see code_map.h: a protection that comes after it finds this epoch old. */
     atomic_store_explicit(&hart->code_ack, epoch, memory_order_seq_cst);
-    mem_protect(hart);
+    while (known && hart->code_attended != epoch) {
+        known = epoch - hart->code_attended <= CODE_MAP_RECENT &&
+                code_map_protected_at(map, hart->code_attended + 1, &gpa);
+        if (known) {
+            mem_protect(hart, gpa);
+            hart->code_attended++;
+        }
+    }
+    if (!known)
+        tlb_drop_writes_if(&hart->tlb, is_code, hart);
+    hart->code_attended = epoch;
 }

@@ -5,6 +5,7 @@
  * One comparison decides: an entry's tag equals the page and alignment bits of the address only if
  * the page may be accessed in this mode and the access is aligned. All else takes the slow path:
  * misses, misaligned and page-crossing accesses, devices, pages with code, watched pages, faults.
+ * Translated code, whose host makes misaligned accesses, compares as tlb_serves does.
  */
 #ifndef COSM_RV_MEM_H
 #define COSM_RV_MEM_H
@@ -27,16 +28,11 @@ void mem_wrote(struct hart *hart, const void *pointer, unsigned size);
 /* Checks that size bytes at va, within a page, may be accessed; for cache-block operations. */
 MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc, gpa_t *gpa);
 
-/* Drops own write entries of pages that hold code. */
-void mem_protect(struct hart *hart);
+/* Drops own write entries of gpa's page, which is to hold code. */
+void mem_protect(struct hart *hart, gpa_t gpa);
 
 /* The same on behalf of others (ATTN_PROTECT): publishes that it is done. */
 void mem_attend_protect(struct hart *hart);
-
-static inline struct tlb_entry *tlb_slot(struct tlb_entry *table, gva_t va)
-{
-    return &table[(va >> PAGE_SHIFT) % TLB_ENTRIES];
-}
 
 /* Guest accesses race by nature: relaxed atomics give them single-copy atomicity. */
 static inline u64 host_load(const void *p, unsigned size)
@@ -73,9 +69,9 @@ static inline void host_store(void *p, unsigned size, u64 value)
 /* False: not through the TLB; mem_load_slow knows more. */
 static inline bool mem_load_fast(struct hart *hart, gva_t va, unsigned size, u64 *value)
 {
-    const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+    const struct tlb_entry *e = &hart->data_tlb->read[tlb_index(va)];
 
-    if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->read_tag))
+    if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->tag))
         return false;
     *value = host_load((const void *)(uintptr_t)(va + e->addend), size);
     return true;
@@ -83,9 +79,9 @@ static inline bool mem_load_fast(struct hart *hart, gva_t va, unsigned size, u64
 
 static inline bool mem_store_fast(struct hart *hart, gva_t va, unsigned size, u64 value)
 {
-    const struct tlb_entry *e = tlb_slot(hart->data_tlb, va);
+    const struct tlb_entry *e = &hart->data_tlb->write[tlb_index(va)];
 
-    if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->write_tag))
+    if (UNLIKELY((va & (PAGE_MASK | (size - 1))) != e->tag))
         return false;
     host_store((void *)(uintptr_t)(va + e->addend), size, value);
     return true;

@@ -12,7 +12,6 @@
  */
 #include "rv/mmu.h"
 
-#include "base/mem.h"
 #include "rv/code_cache.h"
 #include "rv/csr.h"
 #include "rv/pmp.h"
@@ -22,6 +21,7 @@
 #define PTE_W        BIT(2)
 #define PTE_X        BIT(3)
 #define PTE_U        BIT(4)
+#define PTE_G        BIT(5)
 #define PTE_A        BIT(6)
 #define PTE_D        BIT(7)
 #define PTE_RESERVED GENMASK(60, 54)
@@ -185,9 +185,9 @@ static enum walk_result set_accessed(struct hart *hart, struct leaf *leaf, u64 b
 }
 
 /* Remembers that the TLB may hold parts of the superpage around va. */
-static void note_superpage(struct hart *hart, gva_t va, u32 shift)
+static void note_superpage(struct hart *hart, gva_t va, u32 shift, bool global)
 {
-    struct gva_range *hull = &hart->tlb_large[va >> 63];
+    struct gva_range *hull = &hart->tlb_large[global][va >> 63];
     gva_t first = align_down(va, BIT(shift)), last = va | (BIT(shift) - 1);
 
     if (hull->first > hull->last) {
@@ -222,8 +222,9 @@ static enum walk_result translate(struct hart *hart, gva_t va, enum access acc, 
     if (!(leaf.pte & PTE_D))
         *may &= ~(u32)PMP_W; /* the first write must walk again and set D */
     if (leaf.shift != PAGE_SHIFT)
-        note_superpage(hart, va, leaf.shift);
+        note_superpage(hart, va, leaf.shift, leaf.pte & PTE_G);
     page->gpa = leaf_gpa(&leaf, va);
+    page->global = leaf.pte & PTE_G;
     return WALK_DONE;
 }
 
@@ -234,6 +235,7 @@ bool mmu_translate(struct hart *hart, gva_t va, u64 size, enum access acc, enum 
     u32 may = PMP_RWX;
 
     page->gpa = va;
+    page->global = true;
     if (priv != PRIV_M && satp_mode(hart)) {
         enum walk_result result = WALK_AGAIN;
 
@@ -291,7 +293,7 @@ void mmu_update_mode(struct hart *hart)
     case PRIV_M:
         break;
     }
-    hart->data_tlb = hart->tlb[mode];
+    hart->data_tlb = &hart->tlb.table[mode];
 }
 
 static void flush_code(struct hart *hart)
@@ -300,40 +302,58 @@ static void flush_code(struct hart *hart)
         code_cache_flush_map(hart);
 }
 
+static void flush_tables(struct hart *hart, bool global)
+{
+    static const struct gva_range none = {1, 0};
+
+    for (u32 mode = 0; mode < TLB_M; mode++)
+        tlb_flush(&hart->tlb, (enum tlb_mode)mode, global);
+    hart->tlb_large[0][0] = hart->tlb_large[0][1] = none;
+    if (global)
+        hart->tlb_large[1][0] = hart->tlb_large[1][1] = none;
+    hart->stats.tlb_flushes++;
+}
+
 void mmu_flush_data(struct hart *hart)
 {
-    _Static_assert(TLB_NONE == UINT64_MAX, "a TLB entry of all ones matches nothing");
-    _Static_assert(TLB_M == TLB_MODES - 1, "M-mode's table comes last");
-    memset(hart->tlb, 0xff, TLB_M * sizeof(hart->tlb[0]));
-    hart->stats.tlb_flushes++;
+    flush_tables(hart, true);
+}
+
+void mmu_flush_space(struct hart *hart)
+{
+    flush_tables(hart, false);
+    flush_code(hart);
 }
 
 void mmu_flush_supervisor(struct hart *hart)
 {
-    mmu_flush_data(hart);
+    flush_tables(hart, true);
     flush_code(hart);
-    hart->tlb_large[0] = hart->tlb_large[1] = (struct gva_range){1, 0};
 }
 
 void mmu_flush(struct hart *hart)
 {
     mmu_flush_supervisor(hart);
-    memset(hart->tlb[TLB_M], 0xff, sizeof(hart->tlb[TLB_M]));
+    tlb_flush(&hart->tlb, TLB_M, true);
+}
+
+static bool is_in_superpage(const struct hart *hart, gva_t va)
+{
+    for (u32 global = 0; global < 2; global++) {
+        const struct gva_range *hull = &hart->tlb_large[global][va >> 63];
+        if (va >= hull->first && va <= hull->last)
+            return true;
+    }
+    return false;
 }
 
 void mmu_flush_page(struct hart *hart, gva_t va)
 {
-    const struct gva_range *hull = &hart->tlb_large[va >> 63];
-
-    if (va >= hull->first && va <= hull->last) {
+    if (is_in_superpage(hart, va)) {
         mmu_flush(hart);
         return;
     }
-    for (u32 mode = 0; mode < TLB_MODES; mode++) {
-        struct tlb_entry *entry = &hart->tlb[mode][va >> PAGE_SHIFT & (TLB_ENTRIES - 1)];
-
-        entry->read_tag = entry->write_tag = TLB_NONE;
-    }
+    tlb_drop(&hart->tlb, va);
     if (hart->code)
         code_cache_flush_map_page(hart, va);
 }

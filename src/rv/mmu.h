@@ -15,6 +15,7 @@ struct mmu_page {
     bool writable;   /* writes (W and D set), */
     bool executable; /* fetches */
     bool whole;      /* PMP says the same of the whole 4 KiB page: may be cached */
+    bool global;     /* in all address spaces */
 };
 
 /*
@@ -37,10 +38,11 @@ void mmu_update_mode(struct hart *hart);
 
 /*
  * Drops the translations that satp governs: those of U, S and S with SUM. mmu_flush_data leaves
- * those of fetches alone, as MXR does not touch them.
+ * those of fetches alone, as MXR does not touch them; mmu_flush_space those of global pages.
  */
 void mmu_flush_supervisor(struct hart *hart);
 void mmu_flush_data(struct hart *hart);
+void mmu_flush_space(struct hart *hart);
 
 /* Drops cached translations, of data and code: all, or those of the page that holds va (all modes).
  */

@@ -124,6 +124,8 @@ bool system_sfence_vma(struct hart *hart, u64 insn)
         return system_illegal(hart);
     if (insn_rs1(insn))
         mmu_flush_page(hart, hart->x[insn_rs1(insn)]);
+    else if (insn_rs2(insn))
+        mmu_flush_space(hart);
     else
         mmu_flush(hart);
     return next(hart, insn);

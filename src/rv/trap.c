@@ -160,6 +160,7 @@ void hart_reset(struct hart *hart, u64 entry)
     hart->reserved = NULL;
     hart->limit = HART_NO_LIMIT;
     csr_reset(hart);
+    tlb_init(&hart->tlb);
     mmu_flush(hart);
     mmu_update_mode(hart);
 }

@@ -23,7 +23,9 @@ void assert_failed(const char *expr, const char *file, int line)
 }
 
 struct tlb {
-    u64 read, write, addend, unused;
+    struct {
+        u64 page, addend;
+    } read[16], write[16];
 };
 
 struct jump {
@@ -55,14 +57,13 @@ static const struct jit_layout layout = {
     .tlb_bits = 4,
     .tlb_read = offsetof(struct tlb, read),
     .tlb_write = offsetof(struct tlb, write),
-    .tlb_addend = offsetof(struct tlb, addend),
     .jumps = offsetof(struct state, jumps),
     .jumps_bits = 6,
     .pinned = pinned,
     .pinned_count = sizeof(pinned),
 };
 
-static struct tlb tlb[16];
+static struct tlb tlb;
 static struct jump jumps[JUMPS];
 static struct state native, model;
 static struct jit_backend *backend;
@@ -195,9 +196,10 @@ static const struct jit_engine engine = {engine_load, engine_store, engine_call}
 
 static bool tlb_hits(u64 address, u32 size, bool write)
 {
-    const struct tlb *e = &tlb[(address / PAGE) % 16];
+    u32 i = address / PAGE % 16;
+    u64 page = write ? tlb.write[i].page : tlb.read[i].page;
 
-    return (address & (~(PAGE - 1) | (size - 1))) == (write ? e->write : e->read);
+    return address >= page && address - page <= PAGE - size;
 }
 
 /* Runs one operation; true: leaves, for reason *why. */
@@ -279,7 +281,7 @@ static void reset(void)
         compiler = jit_compiler_create(backend);
         ASSERT(compiler);
         start_over();
-        memset(tlb, 0xff, sizeof(tlb));
+        tlb.read[0].page = tlb.write[0].page = PAGE; /* what is zero belongs to another index */
         for (u32 i = 0; i < JUMPS; i++)
             jumps[i].pc = 1;
     }
@@ -288,17 +290,17 @@ static void reset(void)
         native.slot[i] = random_value();
     native.count = 1000;
     native.page = CODE_PAGE;
-    native.tlb = tlb;
+    native.tlb = &tlb;
     native.jumps = jumps;
     for (u32 i = 0; i < sizeof(native.memory); i += 8) {
         u64 v = rnd(0);
         memcpy(&native.memory[i], &v, 8);
     }
     for (u32 i = 0; i < 3; i++) {
-        struct tlb *e = &tlb[(VA / PAGE + i) % 16];
-        e->addend = (u64)(uintptr_t)native.memory - VA;
-        e->read = i < 2 ? VA + i * PAGE : UINT64_MAX;
-        e->write = i > 0 ? VA + i * PAGE : UINT64_MAX;
+        u32 at = (VA / PAGE + i) % 16;
+        tlb.read[at].addend = tlb.write[at].addend = (u64)(uintptr_t)native.memory - VA;
+        tlb.read[at].page = i < 2 ? VA + i * PAGE : ~VA;
+        tlb.write[at].page = i > 0 ? VA + i * PAGE : ~VA;
     }
     model = native;
     ir_init(&block);

@@ -387,8 +387,8 @@ TEST(pmp_guards_tables_and_pages)
 static void fill(struct fake_hart *fake, gva_t va)
 {
     for (u32 mode = 0; mode < TLB_MODES; mode++) {
-        struct tlb_entry *e = &fake->hart.tlb[mode][(va >> 12) % TLB_ENTRIES];
-        e->read_tag = e->write_tag = va & PAGE_MASK;
+        const struct tlb_fill fill = {.page = va & PAGE_MASK, .readable = true, .writable = true};
+        tlb_fill(&fake->hart.tlb, (enum tlb_mode)mode, &fill);
     }
 }
 
@@ -398,7 +398,7 @@ static u32 held(struct fake_hart *fake, gva_t va)
     u32 tables = 0;
 
     for (u32 mode = 0; mode < TLB_MODES; mode++)
-        tables |= (u32)(fake->hart.tlb[mode][(va >> 12) % TLB_ENTRIES].read_tag == va) << mode;
+        tables |= (u32)tlb_serves(&fake->hart.tlb.table[mode].read[tlb_index(va)], va, 8) << mode;
     return tables;
 }
 
@@ -464,10 +464,10 @@ TEST(data_table_follows_the_mode)
         fake_csr_set(fake, CSR_mstatus,
                      (mprv ? MSTATUS_MPRV : 0) | (sum ? MSTATUS_SUM : 0) | (u64)mpp << 11);
         CHECK_EQ(mmu_data_priv(hart), data);
-        CHECK(hart->data_tlb == hart->tlb[want]);
+        CHECK(hart->data_tlb == &hart->tlb.table[want]);
         trap_set_priv(hart, PRIV_M);
         trap_set_priv(hart, priv);
-        CHECK(hart->data_tlb == hart->tlb[want]);
+        CHECK(hart->data_tlb == &hart->tlb.table[want]);
     }
     fake_hart_destroy(fake);
 }

@@ -243,7 +243,7 @@ TEST(reset)
     CHECK_EQ(fake_csr(fake, CSR_pmpcfg0) | fake_csr(fake, CSR_pmpcfg2), 0);
     CHECK_EQ(fake_csr(fake, CSR_mip), 0);
     CHECK_EQ(fake_csr(fake, CSR_mcycle) | fake_csr(fake, CSR_minstret), 0);
-    CHECK(fake->hart.data_tlb == fake->hart.tlb[TLB_M]);
+    CHECK(fake->hart.data_tlb == &fake->hart.tlb.table[TLB_M]);
     CHECK_EQ(fake->stimecmp, UINT64_MAX);
     fake_hart_destroy(fake);
 }

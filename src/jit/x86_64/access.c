@@ -2,45 +2,60 @@
 /* Guest memory accesses: the software TLB inline, the engine behind the code. */
 #include "jit/x86_64/compile.h"
 
-/* rbx-free TLB probe: leaves the entry's address in *entry; jumps to the stub on a miss. */
-static struct stub *probe(struct compile *x, const struct ir_op *op, enum reg address,
-                          enum reg *entry, enum reg *other)
+enum reg probe_emit(struct compile *x, enum reg address, const struct probe *p)
 {
     const struct jit_layout *l = &x->b->layout;
     struct code *c = &x->c;
     enum reg e = reg_take(x, SCRATCH), t = reg_take(x, SCRATCH);
-    bool write = op->opcode == IR_STORE;
-    struct stub *stub;
+    struct rm tag = rm_mem(e, p->write ? l->tlb_write : l->tlb_read);
 
-    /* Entries are 32 bytes: index = (address >> 12) % entries, times 32. */
-    emit_mov(c, e, rm_reg(address));
-    emit_shift_imm(c, true, SHIFT_SHR, e, JIT_PAGE_BITS - 5);
-    emit_alu_imm(c, false, ALU_AND, rm_reg(e), (s32)(((1u << l->tlb_bits) - 1) << 5));
+    /* Entries are 16 bytes: index = (address >> 12) % entries, times 16. */
+    emit_rorx(c, e, address, JIT_PAGE_BITS - 4);
+    emit_alu_imm(c, false, ALU_AND, rm_reg(e), (s32)(((1u << l->tlb_bits) - 1) << 4));
     emit_alu(c, ALU_ADD, e, state_rm(l->tlb));
-    emit_mov(c, t, rm_reg(address));
-    emit_alu_imm(c, true, ALU_AND, rm_reg(t), -(1 << JIT_PAGE_BITS) | (op->size - 1));
-    emit_alu(c, ALU_CMP, t, rm_mem(e, write ? l->tlb_write : l->tlb_read));
-    emit_jcc(c, CC_NE, NULL);
-    stub = stub_add(x, write ? STUB_STORE : STUB_LOAD, op);
+    if (p->aligned) {
+        emit_mov(c, t, rm_reg(address));
+        emit_alu_imm(c, true, ALU_AND, rm_reg(t), -(1 << JIT_PAGE_BITS) | (s32)(p->size - 1));
+        emit_alu(c, ALU_CMP, t, tag);
+        emit_jcc(c, CC_NE, NULL);
+    } else {
+        emit_mov(c, t, tag);
+        emit_alu(c, ALU_XOR, t, rm_reg(address));
+        emit_alu_imm(c, true, ALU_CMP, rm_reg(t), (1 << JIT_PAGE_BITS) - (s32)p->size);
+        emit_jcc(c, CC_A, NULL);
+    }
+    reg_give(x, t);
+    return e;
+}
+
+void probe_addend(struct compile *x, enum reg e, const struct probe *p)
+{
+    const struct jit_layout *l = &x->b->layout;
+
+    emit_mov(&x->c, e, rm_mem(e, (p->write ? l->tlb_write : l->tlb_read) + 8));
+}
+
+static struct stub *access_stub(struct compile *x, const struct ir_op *op, enum reg address)
+{
+    struct stub *stub = stub_add(x, op->opcode == IR_STORE ? STUB_STORE : STUB_LOAD, op);
+
     stub->address = (u8)address;
     stub->how = op->size | (op->extends ? 0x100u : 0);
-    *entry = e;
-    *other = t;
     return stub;
 }
 
 void compile_load(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    enum reg address = val_reg(x, op->arg[0]), e, t, to;
-    struct stub *stub = probe(x, op, address, &e, &t);
+    const struct probe p = {.size = op->size};
+    enum reg address = val_reg(x, op->arg[0]), e = probe_emit(x, address, &p), to;
+    struct stub *stub = access_stub(x, op, address);
 
-    emit_mov(&x->c, t, rm_mem(e, x->b->layout.tlb_addend));
+    probe_addend(x, e, &p);
     reg_give(x, e);
-    reg_give(x, t);
     op_release(x, at);
     to = op_result(x, at);
-    emit_load_indexed(&x->c, to, address, t, op->size, op->extends);
+    emit_load_indexed(&x->c, to, address, e, op->size, op->extends);
     stub->data = (u8)to;
     stub->back = x->c.at;
     if (!val(x, (ir_value)at)->uses) /* a load to x0: made for its faults */
@@ -50,25 +65,27 @@ void compile_load(struct compile *x, u32 at)
 void compile_store(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    enum reg address = val_reg(x, op->arg[0]), e, t, data;
-    struct stub *stub = probe(x, op, address, &e, &t);
+    const struct probe p = {.size = op->size, .write = true};
+    enum reg address = val_reg(x, op->arg[0]), e = probe_emit(x, address, &p), data;
+    struct stub *stub = access_stub(x, op, address);
 
     stub->value_is_const = val_is_const(x, op->arg[1], &stub->constant);
     if (!stub->value_is_const)
         stub->value = val_rm(x, op->arg[1]);
-    emit_mov(&x->c, t, rm_mem(e, x->b->layout.tlb_addend));
+    probe_addend(x, e, &p);
     if (stub->value_is_const || stub->value.memory) {
-        val_load(x, e, op->arg[1]);
-        data = e;
+        data = reg_take(x, SCRATCH);
+        val_load(x, data, op->arg[1]);
+        reg_give(x, data);
     } else {
         data = stub->value.reg;
     }
-    emit_store_indexed(&x->c, data, address, t, op->size);
+    emit_store_indexed(&x->c, data, address, e, op->size);
     reg_give(x, e);
-    reg_give(x, t);
     op_release(x, at);
     stub->back = x->c.at;
 }
+
 void stub_access(struct compile *x, const struct stub *s)
 {
     struct code *c = &x->c;

@@ -23,29 +23,21 @@ struct value {
     u32 slot;
 };
 
-enum stub_kind {
-    STUB_LOAD,
-    STUB_STORE,
-    STUB_TAKEN,
-    STUB_CHAIN,
-    STUB_LEAVE,
-    STUB_LEAVE_IF,
-    STUB_DIVIDE
-};
+enum stub_kind { STUB_LOAD, STUB_STORE, STUB_TAKEN, STUB_CHAIN, STUB_LEAVE, STUB_LEAVE_IF };
 
 /* Code to be placed behind the block. */
 struct stub {
     enum stub_kind kind;
     u8 *from;         /* end of the jump that leads here */
-    u8 *back;         /* where LOAD, STORE and DIVIDE return */
-    u8 address, data; /* registers; STORE's data by rm; DIVIDE's divisor by address */
+    u8 *back;         /* where LOAD and STORE return */
+    u8 address, data; /* registers; STORE's data by rm */
     struct rm value;
     bool value_is_const;
     u64 constant;
     u32 how, where;
     s64 target; /* offset in the page */
     u32 done;   /* guest instructions at the exit */
-    u32 at;     /* TAKEN, DIVIDE: the operation */
+    u32 at;     /* TAKEN: the operation */
 };
 
 #define STUBS_MAX 512
@@ -125,11 +117,23 @@ void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_v
 void compile_compare(struct compile *x, u32 at);
 void compile_select(struct compile *x, u32 at);
 
-/* divide.c: DIVS to REMU32; operands as for compile_binary. */
-void compile_divide(struct compile *x, u32 at, enum reg to, ir_value a, ir_value b);
-void stub_divide(struct compile *x, const struct stub *s);
-
 /* access.c */
+
+/* A look into the software TLB. */
+struct probe {
+    u32 size;
+    bool write;
+    bool aligned; /* misaligned counts as a miss */
+};
+
+/*
+ * Emits it, up to a jump for a miss: a stub_add must follow. Returns a scratch register that holds
+ * a place in the tables; probe_addend turns it into what is to be added to the guest's address to
+ * get the host's. Takes two scratch registers, gives one back.
+ */
+enum reg probe_emit(struct compile *x, enum reg address, const struct probe *p);
+void probe_addend(struct compile *x, enum reg e, const struct probe *p);
+
 void compile_load(struct compile *x, u32 at);
 void compile_store(struct compile *x, u32 at);
 void stub_access(struct compile *x, const struct stub *s);
