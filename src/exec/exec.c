@@ -43,6 +43,7 @@ struct vcpu {
 struct exec {
     struct exec_config config;
     struct code_map code_map;
+    struct jit *jit; /* NULL: harts interpret */
     struct hart **harts;
     struct vcpu *vcpus;
     u32 count;
@@ -90,7 +91,8 @@ static bool wait_for_interrupt(struct hart *hart)
             port_wait(&hart->attn, 0);
             continue;
         }
-        atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_IRQ, memory_order_seq_cst);
+        atomic_fetch_and_explicit(&hart->attn, ~(u32)(ATTN_IRQ | ATTN_ENGINE),
+                                  memory_order_seq_cst);
         wake_up(hart);
         system_serve(hart);
         fall_asleep(hart);
@@ -271,6 +273,9 @@ static int create_harts(struct exec *exec, struct err *err)
 {
     struct hart_env *env = exec->config.env;
 
+    if (exec->config.translate &&
+        !(exec->jit = jit_create(&(struct jit_config){.limited = env->limited})))
+        return err_set(err, ENOMEM, "no host memory for translated code; use --cpu-engine=interp");
     for (u32 i = 0; i < exec->count; i++) {
         /* Most of it is TLB, of which the host gives what is touched. */
         struct hart *hart = zeroed_map(sizeof(*hart));
@@ -285,7 +290,7 @@ static int create_harts(struct exec *exec, struct err *err)
         hart->env = env;
         hart->code_ack = UINT64_MAX;
         hart->code = code_cache_create(exec->count);
-        if (exec->config.translate && !jit_attach(hart))
+        if (exec->jit && !jit_attach(exec->jit, hart))
             return err_set(err, ENOMEM,
                            "no host memory for translated code; use --cpu-engine=interp");
         if (!hart->code)
@@ -368,6 +373,7 @@ void exec_destroy(struct exec *exec)
         if (exec->harts[i])
             munmap(exec->harts[i], sizeof(*exec->harts[i]));
     }
+    jit_destroy(exec->jit);
     if (exec->code_map.state)
         munmap((void *)exec->code_map.state, exec->code_map.pages * sizeof(u64));
     free(exec->harts);

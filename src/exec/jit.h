@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The translating engine: a hart's code as host code, block by block. */
+/* The translating engine: the code of a VM's harts as host code, shared by all of them. */
 #ifndef COSM_EXEC_JIT_H
 #define COSM_EXEC_JIT_H
 
 #include "rv/hart.h"
 
+struct jit;
+
+/* Bounds; 0 means what is good for a virtual machine. Tests take less, to see them reached. */
+struct jit_config {
+    u32 code_size; /* bytes of host code, a multiple of 4096 */
+    u32 segments;  /* pieces of it that are given up one at a time, at most JIT_SEGMENTS_MAX */
+    u32 pages;     /* translated at a time */
+    bool limited;  /* as hart_env.limited */
+};
+
+#define JIT_SEGMENTS_MAX 16
+
 /* Can this host run translated code? */
 bool jit_is_supported(void);
 
-/* Gives hart a translator; false: no memory. */
-MUST_CHECK bool jit_attach(struct hart *hart);
-/* The same with bytes of code and translated pages of one's own choice, for tests of exhaustion. */
-MUST_CHECK bool jit_attach_limited(struct hart *hart, u32 code_size, u32 pages);
+/* A cache of translations for harts that share memory. config may be NULL; NULL: no memory. */
+MUST_CHECK struct jit *jit_create(const struct jit_config *config);
+/* Its harts are detached. */
+void jit_destroy(struct jit *jit);
+
+/* Lets hart run from jit's cache; false: no memory. No hart runs meanwhile. */
+MUST_CHECK bool jit_attach(struct jit *jit, struct hart *hart);
+/* The same with a cache of the hart's own. */
+MUST_CHECK bool jit_attach_alone(struct hart *hart, const struct jit_config *config);
 void jit_detach(struct hart *hart);
 
 /* What was translated, for those who listen. */

@@ -20,7 +20,7 @@ static _Atomic u64 *word_of(struct code_map *map, gpa_t gpa)
     return gpa >= map->base && page < map->pages ? &map->state[page] : NULL;
 }
 
-static u64 least_ack(const struct hart *self)
+static u64 least_ack(const struct hart *self, bool others_only)
 {
     const struct hart_env *env = self->env;
     u64 least = UINT64_MAX;
@@ -28,7 +28,7 @@ static u64 least_ack(const struct hart *self)
     for (u32 i = 0; i < env->hart_count; i++) {
         struct hart *other = env->harts[i];
         u64 ack;
-        if (other == self)
+        if (others_only && other == self)
             continue;
         /* Pairs with the store in mem_attend_protect, after which it looks for flags. */
         ack = atomic_load_explicit(&other->code_ack, memory_order_seq_cst);
@@ -83,7 +83,7 @@ u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *t
                                                     memory_order_seq_cst))
             old = begin_epoch(map, self, word, new);
     }
-    *trusted = least_ack(self) >= old >> EPOCH_SHIFT;
+    *trusted = least_ack(self, true) >= old >> EPOCH_SHIFT;
     return old;
 }
 
@@ -93,6 +93,11 @@ bool code_map_protected_at(struct code_map *map, u64 epoch, gpa_t *gpa)
 
     *gpa = map->base + ((recent & (BIT(EPOCH_SHIFT) - 1)) << PAGE_SHIFT);
     return recent >> EPOCH_SHIFT == epoch;
+}
+
+bool code_map_is_protected(const struct hart *self, u64 word)
+{
+    return least_ack(self, false) >= word >> EPOCH_SHIFT;
 }
 
 bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word)

@@ -55,6 +55,9 @@ static inline u64 code_map_writes(struct code_map *map)
     return atomic_load_explicit(&map->writes, memory_order_seq_cst);
 }
 
+/* Has every hart, self too, given up its write entries for the page whose word that is? */
+bool code_map_is_protected(const struct hart *self, u64 word);
+
 /* Must a store to gpa's page take the slow path? */
 bool code_map_is_code(struct code_map *map, gpa_t gpa);
 

@@ -106,6 +106,7 @@ enum attn {
     ATTN_FLUSH_TLB = 1 << 2,  /* drop all translations */
     ATTN_FLUSH_CODE = 1 << 3, /* behave as after FENCE.I */
     ATTN_PROTECT = 1 << 4,    /* drop write entries of pages that hold decoded code */
+    ATTN_ENGINE = 1 << 5,     /* the translating engine's own; no other need act on it */
 };
 
 /* Why the engine returned. */
@@ -123,7 +124,7 @@ struct hart;
 struct code_map;
 struct code_cache;
 struct debug_points;
-struct jit;
+struct jit_hart;
 struct jit_observer;
 
 /* What surrounds a hart. Shared by the harts of a VM, filled before they run, outlives them. */
@@ -200,7 +201,7 @@ struct hart {
 
     /* What translated code shares with its engine: see jit/backend.h. */
     struct {
-        struct jit *engine; /* NULL: interpreter only */
+        struct jit_hart *engine; /* NULL: interpreter only */
         u64 page;
         u64 limit; /* insns from which on translated code must not go on */
         void *jumps;

@@ -69,7 +69,7 @@ bool diff_ours_init(const struct isa *isa, bool translate)
     ASSERT(ours.code_map.state && ours.hart.code);
     if (translate && !jit_is_supported())
         return false;
-    if (translate && !jit_attach(&ours.hart))
+    if (translate && !jit_attach_alone(&ours.hart, NULL))
         abort();
     return true;
 }
@@ -144,7 +144,7 @@ void diff_ours_run(const struct program *p, struct outcome *outcome)
     if (number) {
         outcome->died = true;
         snprintf(outcome->how, sizeof(outcome->how), "the engine: %s", strsignal(number));
-        if (hart->jit.engine && !jit_attach(hart)) /* a fresh one: the other is no good now */
+        if (hart->jit.engine && !jit_attach_alone(hart, NULL)) /* a fresh one: the other is no good now */
             abort();
         catch_crashes(false);
         return;

@@ -140,7 +140,7 @@ static void world_init(struct world *w, bool jit, u32 code_size, u32 pages)
     w->hart->isa = isa;
     w->hart->code = code_cache_create(1);
     ASSERT(w->hart->code);
-    if (jit && !jit_attach_limited(w->hart, code_size, pages))
+    if (jit && !jit_attach_alone(w->hart, &(struct jit_config){code_size, 4, pages, w->env.limited}))
         abort();
 }
 

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host code in segments, and when memory that harts share is free again.
+ *
+ * Theory of operation. What is taken out of the cache (a page with its entries, a table that has
+ * grown) may still be held by a hart: in its tables, or because it runs the code. So it is retired:
+ * it cannot be found any more, then the epoch is advanced. A hart says in `ack` which epoch it had
+ * read before it last emptied its tables, at a time when it ran no translated code and held no
+ * pointer; outside the engine it says UINT64_MAX. What was retired at an epoch that all have seen
+ * is nobody's. Harts catch up when they empty their tables anyway, and when they are asked to
+ * (ATTN_ENGINE); nobody waits.
+ *
+ * Code goes to one segment until it is full. The next one in turn is made free before: all pages
+ * with code in it are dropped, and it is reused when all harts have seen that.
+ */
+#include "exec/jit_impl.h"
+
+#include "base/assert.h"
+#include "rv/code_cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETIRED_MANY 256 /* harts are asked to catch up */
+
+bool jit_code_init(struct jit *jit, u32 code_size, u32 segments)
+{
+    u32 start = jit_backend_code_start(jit->backend);
+    u32 size = code_size / segments;
+
+    ASSERT(segments >= 2 && segments <= JIT_SEGMENTS_MAX && size > start);
+    for (u32 i = 0; i < segments; i++) {
+        jit->segment[i].start = i ? i * size : start;
+        jit->segment[i].end = (i + 1) * size;
+    }
+    jit->segment_count = segments;
+    jit->segment[0].state = SEGMENT_FILLING;
+    jit->compiler = jit_compiler_create(jit->backend);
+    if (!jit->compiler)
+        return false;
+    jit_compiler_aim(jit->compiler, jit->segment[0].start, jit->segment[0].end);
+    return true;
+}
+
+void jit_retire(struct jit *jit, struct retired *retired)
+{
+    retired->next = NULL;
+    retired->epoch = atomic_load_explicit(&jit->epoch, memory_order_relaxed) + 1;
+    if (retired->is_page)
+        atomic_store_explicit(&jit->drop_epoch, retired->epoch, memory_order_relaxed);
+    *jit->retired_end = retired;
+    jit->retired_end = &retired->next;
+    jit->retired_count++;
+}
+
+static u64 least_ack(const struct jit *jit)
+{
+    u64 least = UINT64_MAX;
+
+    for (const struct jit_hart *h = jit->harts; h; h = h->next) {
+        /* Pairs with jit_enter: who is not seen here will see the epoch. */
+        u64 ack = atomic_load_explicit(&h->ack, memory_order_seq_cst);
+        if (ack < least)
+            least = ack;
+    }
+    return least;
+}
+
+static void ask_harts(struct jit *jit)
+{
+    u64 epoch = atomic_load_explicit(&jit->epoch, memory_order_relaxed);
+
+    for (struct jit_hart *h = jit->harts; h; h = h->next) {
+        if (atomic_load_explicit(&h->ack, memory_order_seq_cst) < epoch)
+            hart_attention(h->hart, ATTN_ENGINE);
+    }
+}
+
+void jit_advance(struct jit *jit)
+{
+    atomic_fetch_add_explicit(&jit->epoch, 1, memory_order_seq_cst);
+    if (jit->retired_count > RETIRED_MANY)
+        ask_harts(jit);
+}
+
+void jit_collect(struct jit *jit)
+{
+    u64 least;
+
+    if (!jit->retired)
+        return;
+    least = least_ack(jit);
+    while (jit->retired && jit->retired->epoch <= least) {
+        struct retired *r = jit->retired;
+        jit->retired = r->next;
+        jit->retired_count--;
+        if (r->is_page)
+            jit_page_free((struct jit_page *)(void *)r);
+        else
+            free(r);
+    }
+    if (!jit->retired)
+        jit->retired_end = &jit->retired;
+}
+
+/* ---- segments ---- */
+
+/* The next in turn that is not being filled. */
+static struct segment *in_turn(struct jit *jit)
+{
+    u32 at = jit->filling;
+
+    do
+        at = (at + 1) % jit->segment_count;
+    while (jit->segment[at].state == SEGMENT_FILLING);
+    return &jit->segment[at];
+}
+
+static void drain(struct jit *jit, struct segment *s)
+{
+    jit_drop_segments(jit, 1u << (s - jit->segment));
+    s->state = SEGMENT_DRAINING;
+    jit_advance(jit);
+    s->epoch = atomic_load_explicit(&jit->epoch, memory_order_relaxed);
+    ask_harts(jit);
+}
+
+bool jit_next_segment(struct jit *jit)
+{
+    struct segment *old = &jit->segment[jit->filling], *s = in_turn(jit);
+
+    if (s->state == SEGMENT_FULL)
+        drain(jit, s);
+    if (s->state == SEGMENT_DRAINING && least_ack(jit) < s->epoch) {
+        ask_harts(jit);
+        return false;
+    }
+    old->state = SEGMENT_FULL;
+    s->state = SEGMENT_FILLING;
+    jit->filling = (u32)(s - jit->segment);
+    jit_compiler_aim(jit->compiler, s->start, s->end);
+    return true;
+}
+
+void jit_look_ahead(struct jit *jit)
+{
+    const struct segment *s = &jit->segment[jit->filling];
+    struct segment *next = in_turn(jit);
+
+    if (next->state == SEGMENT_FULL &&
+        s->end - jit_compiler_at(jit->compiler) < (s->end - s->start) / 4)
+        drain(jit, next);
+}
+
+/* ---- a hart's tables ---- */
+
+static void note_fill(struct fills *fills, u32 at)
+{
+    if (fills->count < FILLS_MAX)
+        fills->at[fills->count] = (u16)at;
+    fills->count++;
+}
+
+void jit_empty_tables(struct jit_hart *h)
+{
+    struct fills *f = &h->link_fills;
+
+    if (f->count > FILLS_MAX)
+        memset(h->link, 0, sizeof(h->link));
+    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
+        h->link[f->at[i]].tag = 0;
+    f->count = 0;
+    f = &h->jump_fills;
+    for (u32 i = 0; f->count > FILLS_MAX && i < 4 * JUMPS; i++)
+        h->jumps[i].pc = NO_PC;
+    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
+        h->jumps[f->at[i]].pc = NO_PC;
+    f->count = 0;
+}
+
+void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page)
+{
+    u32 at = (pc >> PAGE_SHIFT) % LINKS;
+
+    h->link[at].tag = code_link_tag(pc, h->hart->priv);
+    h->link[at].page = page;
+    note_fill(&h->link_fills, at);
+}
+
+void jit_unlink(struct jit_hart *h, gva_t pc)
+{
+    h->link[(pc >> PAGE_SHIFT) % LINKS].tag = 0;
+}
+
+void jit_jump(struct jit_hart *h, u32 code)
+{
+    const struct hart *hart = h->hart;
+    u32 at = hart->priv * JUMPS + (u32)(hart->pc >> 1) % JUMPS;
+    u64 address = jit_backend_address(h->jit->backend, code);
+
+    if (h->jumps[at].pc == hart->pc && h->jumps[at].code == address)
+        return;
+    h->jumps[at].pc = hart->pc;
+    h->jumps[at].code = address;
+    note_fill(&h->jump_fills, at);
+}
+
+void jit_catch_up(struct jit_hart *h)
+{
+    u64 epoch = atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst);
+
+    /* Pages of this epoch and before have told theirs. */
+    if (atomic_load_explicit(&h->jit->drop_epoch, memory_order_relaxed) > h->seen)
+        jit_empty_tables(h);
+    h->seen = epoch;
+    atomic_store_explicit(&h->ack, epoch, memory_order_seq_cst);
+}
+
+void jit_enter(struct jit_hart *h)
+{
+    /* Until others see an ack it counts as outside; the epoch is read again thereafter. */
+    atomic_store_explicit(&h->ack, h->seen, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst) != h->seen)
+        jit_catch_up(h);
+}
+
+void jit_leave(struct jit_hart *h)
+{
+    atomic_store_explicit(&h->ack, UINT64_MAX, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->hart->attn, memory_order_relaxed) & ATTN_ENGINE)
+        atomic_fetch_and_explicit(&h->hart->attn, ~(u32)ATTN_ENGINE, memory_order_relaxed);
+}

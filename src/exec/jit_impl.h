@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inside the translating engine: what its files share.
+ *
+ * struct jit belongs to a VM, struct jit_hart to a hart. Whoever changes struct jit holds its lock,
+ * and never waits for a hart meanwhile. Harts look pages and entries up without it: see
+ * jit_code.c on when what they may still hold is freed.
+ */
+#ifndef COSM_EXEC_JIT_IMPL_H
+#define COSM_EXEC_JIT_IMPL_H
+
+#include "exec/jit.h"
+#include "jit/backend.h"
+#include "rv/lift.h"
+
+#include <pthread.h>
+
+/* What harts may still hold after it was taken out of the cache; begins what it is part of. */
+struct retired {
+    struct retired *next;
+    u64 epoch;
+    bool is_page;
+};
+
+/*
+ * A page's entries. The key is the offset; for an instruction that goes on in the next page, with
+ * what stands there << 16. A hash table of powers of two, at most three quarters full.
+ */
+struct entries {
+    struct retired retired;
+    u32 mask, used;
+    _Atomic u64 slot[]; /* code << 32 | key; 0: free */
+};
+
+/* Translations of a guest-physical page. */
+struct jit_page {
+    struct retired retired;
+    _Atomic(struct jit_page *) next; /* in the hash chain, for readers even after it was dropped */
+    _Atomic(struct entries *) entries; /* NULL: none yet */
+    gpa_t gpa;
+    u32 name; /* no other page ever has it */
+    /* From here on under the lock. */
+    bool dropped;
+    u32 segments;     /* bit n: there is code of it in segment n */
+    const u8 *memory; /* the page */
+    const u8 *bytes;  /* what is translated: memory, or copy */
+    u8 *copy;         /* not NULL: not trusted yet, see jit_cache.c */
+    u64 word;         /* of the code map */
+};
+
+enum segment_state {
+    SEGMENT_FREE,
+    SEGMENT_FILLING,
+    SEGMENT_FULL,
+    SEGMENT_DRAINING, /* free as soon as all harts have seen its epoch */
+};
+
+/* A part of the code buffer that is reused as a whole. */
+struct segment {
+    u32 start, end; /* offsets in the buffer */
+    enum segment_state state;
+    u64 epoch;
+};
+
+#define LAST_HALF  (PAGE_SIZE - 2)
+#define PAGE_HASH  4096
+#define LINKS      512
+#define JUMPS_BITS 11
+#define JUMPS      (1u << JUMPS_BITS)
+#define NO_PC      1 /* no pc is odd */
+#define FILLS_MAX  1024
+
+struct jit {
+    struct jit_backend *backend;
+    u32 page_max;
+    pthread_mutex_t lock;
+    _Atomic(struct jit_page *) hash[PAGE_HASH];
+    _Atomic u64 epoch;      /* counts up when something was retired */
+    _Atomic u64 drop_epoch; /* when the last page was */
+
+    /* From here on under the lock. */
+    struct jit_hart *harts;
+    u32 page_count, last_name;
+    u32 untrusted; /* pages with a copy */
+    u32 flushes;   /* code_flushes of all harts together, at the last look */
+    u64 writes;    /* of the code map, when pages were last compared with it */
+    struct retired *retired, **retired_end; /* oldest first */
+    u32 retired_count;
+    struct segment segment[JIT_SEGMENTS_MAX];
+    u32 segment_count;
+    u32 filling; /* the segment that compiler fills */
+    struct jit_compiler *compiler;
+    struct lift lift;
+};
+
+struct jump {
+    u64 pc; /* NO_PC: none */
+    u64 code;
+};
+
+/* What was filled since a table was last emptied, so that emptying it again costs no more. */
+struct fills {
+    u32 count; /* beyond FILLS_MAX: too many to list */
+    u16 at[FILLS_MAX];
+};
+
+struct jit_hart {
+    struct jit *jit;
+    struct hart *hart;
+    struct jit_hart *next;
+    bool alone;      /* jit is its own */
+    u64 seen;        /* epoch when the tables were last emptied */
+    _Atomic u64 ack; /* the same for others to see; UINT64_MAX: not in the engine */
+    u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
+    struct {
+        u64 tag; /* code_link_tag */
+        struct jit_page *page;
+    } link[LINKS];
+    struct jump jumps[4 * JUMPS]; /* one table an enum priv */
+    struct fills link_fills, jump_fills;
+};
+
+/* ---- jit_code.c: segments, epochs ---- */
+
+MUST_CHECK bool jit_code_init(struct jit *jit, u32 code_size, u32 segments);
+
+/* To be freed when no hart can hold it any more; the epoch must be advanced before that is asked.
+ */
+void jit_retire(struct jit *jit, struct retired *retired);
+void jit_advance(struct jit *jit);
+/* Frees what can be freed. */
+void jit_collect(struct jit *jit);
+
+/* The piece that is filled is full: another one. False: not yet. */
+bool jit_next_segment(struct jit *jit);
+/* After compiling: makes room in time. */
+void jit_look_ahead(struct jit *jit);
+
+/* A hart's tables. */
+void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page);
+void jit_unlink(struct jit_hart *h, gva_t pc);
+void jit_jump(struct jit_hart *h, u32 code);
+void jit_empty_tables(struct jit_hart *h);
+/* Says that it holds nothing of before; empties its tables if pages were dropped. */
+void jit_catch_up(struct jit_hart *h);
+/* Around the time that it may hold anything. */
+void jit_enter(struct jit_hart *h);
+void jit_leave(struct jit_hart *h);
+
+/* ---- jit_cache.c: pages, entries; under the lock but for the finding ---- */
+
+struct jit_page *jit_page_find(struct jit *jit, gpa_t gpa);
+/* The same, or a new one; NULL: no memory. Takes the lock. */
+struct jit_page *jit_page_add(struct jit_hart *h, gpa_t gpa, const u8 *bytes);
+/* Drops all pages with code in these segments. */
+void jit_drop_segments(struct jit *jit, u32 segments);
+void jit_drop_all(struct jit *jit);
+/* Drops what may have changed. */
+void jit_drop_changed(struct jit_hart *h);
+void jit_page_free(struct jit_page *page);
+
+/* The code of an entry; 0: none. */
+u32 jit_entry_find(const struct jit_page *page, u32 key);
+/* False: no memory. */
+MUST_CHECK bool jit_entry_set(struct jit *jit, struct jit_page *page, u32 key, u32 code);
+
+/* ---- jit_translate.c ---- */
+
+extern const struct jit_engine jit_engine;
+
+/* Makes the code of an entry; 0: there is none, or no room now, and if *dropped the page is to be
+ * looked for anew. */
+u32 jit_translate(struct jit_hart *h, struct jit_page *page, u32 key, bool *dropped);
+
+/* What is translated at an offset. Takes the lock. */
+u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);
+
+#endif

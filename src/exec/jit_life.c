@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The translating engine's creation and end, and what the back end is told of a hart. */
+#include "exec/jit_impl.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+#define CODE_SIZE (64u << 20) /* bytes; pages of it are taken as they are filled */
+#define SEGMENTS  8
+#define PAGES_MAX 65536
+
+/* x registers in host registers: stack, arguments, and the first saved ones. */
+static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
+
+static const struct jit_layout layout = {
+    .slot = offsetof(struct hart, x),
+    .pc = offsetof(struct hart, pc),
+    .count = offsetof(struct hart, insns),
+    .page = offsetof(struct hart, jit.page),
+    .attn = offsetof(struct hart, attn),
+    .patch = offsetof(struct hart, jit.patch),
+    .source = offsetof(struct hart, jit.source),
+    .tlb = offsetof(struct hart, data_tlb),
+    .tlb_bits = TLB_BITS,
+    .tlb_read = offsetof(struct tlb_table, read),
+    .tlb_write = offsetof(struct tlb_table, write),
+    .jumps = offsetof(struct hart, jit.jumps),
+    .jumps_bits = JUMPS_BITS,
+    .pinned = pinned,
+    .pinned_count = sizeof(pinned),
+};
+
+_Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, tag) == 0 &&
+                   offsetof(struct tlb_entry, addend) == 8,
+               "as jit_layout says");
+
+bool jit_is_supported(void)
+{
+    return jit_backend_is_supported();
+}
+
+struct jit *jit_create(const struct jit_config *config)
+{
+    static const struct jit_config usual = {0};
+    struct jit *jit = calloc(1, sizeof(*jit));
+    struct jit_layout l = layout;
+    u32 code_size;
+
+    if (!jit)
+        return NULL;
+    if (!config)
+        config = &usual;
+    code_size = config->code_size ? config->code_size : CODE_SIZE;
+    pthread_mutex_init(&jit->lock, NULL);
+    jit->retired_end = &jit->retired;
+    jit->page_max = config->pages ? config->pages : PAGES_MAX;
+    if (config->limited)
+        l.limit = offsetof(struct hart, jit.limit);
+    jit->backend = jit_backend_create(&l, &jit_engine, code_size);
+    if (!jit->backend ||
+        !jit_code_init(jit, code_size, config->segments ? config->segments : SEGMENTS)) {
+        jit_destroy(jit);
+        return NULL;
+    }
+    return jit;
+}
+
+void jit_destroy(struct jit *jit)
+{
+    if (!jit)
+        return;
+    ASSERT(!jit->harts);
+    jit_drop_all(jit);
+    jit_collect(jit);
+    ASSERT(!jit->retired);
+    jit_compiler_destroy(jit->compiler);
+    jit_backend_destroy(jit->backend);
+    pthread_mutex_destroy(&jit->lock);
+    free(jit);
+}
+
+bool jit_attach(struct jit *jit, struct hart *hart)
+{
+    struct jit_hart *h = calloc(1, sizeof(*h));
+
+    if (!h)
+        return false;
+    h->jit = jit;
+    h->hart = hart;
+    h->link_fills.count = h->jump_fills.count = FILLS_MAX + 1;
+    jit_empty_tables(h);
+    atomic_init(&h->ack, UINT64_MAX);
+    pthread_mutex_lock(&jit->lock);
+    h->next = jit->harts;
+    jit->harts = h;
+    pthread_mutex_unlock(&jit->lock);
+    hart->jit.engine = h;
+    return true;
+}
+
+bool jit_attach_alone(struct hart *hart, const struct jit_config *config)
+{
+    struct jit *jit = jit_create(config);
+
+    if (!jit)
+        return false;
+    if (!jit_attach(jit, hart)) {
+        jit_destroy(jit);
+        return false;
+    }
+    hart->jit.engine->alone = true;
+    return true;
+}
+
+void jit_detach(struct hart *hart)
+{
+    struct jit_hart *h = hart->jit.engine, **at;
+
+    if (!h)
+        return;
+    pthread_mutex_lock(&h->jit->lock);
+    for (at = &h->jit->harts; *at != h; at = &(*at)->next)
+        ;
+    *at = h->next;
+    pthread_mutex_unlock(&h->jit->lock);
+    if (h->alone)
+        jit_destroy(h->jit);
+    free(h);
+    hart->jit.engine = NULL;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the bytes of a page to host code: blocks of the first tier, and what they call. */
+#include "exec/jit_impl.h"
+
+#include "rv/mem.h"
+#include "rv/run_insn.h"
+
+/* What engine functions are told of the guest instruction, where devices and helpers look for it.
+ */
+static u64 arrive_at(struct hart *hart, u32 where)
+{
+    u64 before = hart->insns;
+
+    hart->pc = hart->jit.page + (where & 0xffff);
+    hart->insns = before + (where >> 16);
+    return before;
+}
+
+static struct jit_result engine_load(void *state, u64 address, u32 how, u32 where)
+{
+    struct hart *hart = state;
+    unsigned size = how & 0xff;
+    struct jit_result r = {0};
+    u64 before = arrive_at(hart, where);
+
+    if (!mem_load_slow(hart, address, size, &r.value))
+        return r;
+    hart->insns = before;
+    /* A device may have answered with more bits than were asked for. */
+    r.value = how >> 8 ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
+    r.ok = 1;
+    return r;
+}
+
+static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
+{
+    struct hart *hart = state;
+    u64 before = arrive_at(hart, where);
+
+    if (!mem_store_slow(hart, address, how & 0xff, value))
+        return 0;
+    hart->insns = before;
+    return 1;
+}
+
+static u64 engine_call(void *state, u64 insn, u32 where)
+{
+    struct hart *hart = state;
+    u64 before = arrive_at(hart, where);
+
+    if (!run_insn(hart, insn))
+        return 0;
+    hart->insns = before;
+    return 1;
+}
+
+const struct jit_engine jit_engine = {engine_load, engine_store, engine_call};
+
+static u32 half(const struct jit_page *page, u32 offset)
+{
+    return __atomic_load_n((const u16 *)(const void *)(page->bytes + offset), __ATOMIC_RELAXED);
+}
+
+u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset)
+{
+    u32 v;
+
+    pthread_mutex_lock(&jit->lock);
+    v = half(page, offset);
+    pthread_mutex_unlock(&jit->lock);
+    return v;
+}
+
+/*
+ * Lifts from offset on, to a jump, the page's end or as far as there is room; returns where it
+ * ends, 0: there is nothing to be had. An instruction that goes on in the next page stands alone.
+ */
+static u32 lift_block(struct lift *lift, const struct isa *isa, const struct jit_page *page,
+                      u32 key)
+{
+    const u32 tail = key >> 16;
+    u32 offset = key & 0xffff;
+    enum lift_end end = LIFT_GOES_ON;
+
+    lift_begin(lift, isa);
+    while (end == LIFT_GOES_ON && offset < PAGE_SIZE && !lift_is_full(lift)) {
+        u32 raw = half(page, offset);
+        u64 insn;
+        if (insn_is_long(raw)) {
+            if (offset == LAST_HALF && lift->count)
+                break;
+            raw |= (offset == LAST_HALF ? tail : half(page, offset + 2)) << 16;
+        }
+        insn = decode(isa, raw);
+        end = lift_insn(lift, insn, offset);
+        if (end == LIFT_REFUSES)
+            break;
+        offset += insn_len(insn);
+    }
+    if (!lift->count)
+        return 0;
+    if (end != LIFT_ENDS)
+        lift_finish(lift, offset);
+    return offset;
+}
+
+static void tell_translated(const struct jit_hart *h, const struct jit_page *page, u32 size,
+                            u32 code)
+{
+    const struct jit_observer *observer = h->hart->env->jit_observer;
+    const struct jit *jit = h->jit;
+    const struct jit_translation t = {
+        .tier = 1,
+        .gpa = page->gpa + (h->hart->pc & ~PAGE_MASK),
+        .pc = h->hart->pc,
+        .priv = h->hart->priv,
+        .guest_bytes = size,
+        .guest_insns = jit->lift.count,
+        .host = jit_backend_address(jit->backend, code),
+        .host_bytes = jit_compiler_at(jit->compiler) - code,
+    };
+
+    if (observer)
+        observer->translated(observer->ctx, &t);
+}
+
+/* The code at an entry of a page that was not dropped; 0: there is none, or no room now. */
+static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
+{
+    struct jit *jit = h->jit;
+    u32 code = jit_entry_find(page, key), end; /* another hart may have been faster */
+
+    if (code)
+        return code;
+    jit_collect(jit);
+    end = lift_block(&jit->lift, &h->hart->isa, page, key);
+    if (!end)
+        return 0;
+    code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);
+    if (!code && jit_next_segment(jit) && !page->dropped)
+        code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);
+    if (!code)
+        return 0;
+    page->segments |= 1u << jit->filling;
+    if (!jit_entry_set(jit, page, key, code))
+        return 0;
+    h->hart->stats.blocks++;
+    tell_translated(h, page, end - (key & 0xffff), code);
+    jit_look_ahead(jit);
+    return code;
+}
+
+u32 jit_translate(struct jit_hart *h, struct jit_page *page, u32 key, bool *dropped)
+{
+    u32 code;
+
+    pthread_mutex_lock(&h->jit->lock);
+    *dropped = page->dropped;
+    code = *dropped ? 0 : translate(h, page, key);
+    pthread_mutex_unlock(&h->jit->lock);
+    return code;
+}
