@@ -27,6 +27,7 @@ static const struct jit_layout layout = {
     .tlb_write = offsetof(struct tlb_table, write),
     .jumps = offsetof(struct hart, jit.jumps),
     .jumps_bits = JUMPS_BITS,
+    .int_slots = 32,
     .pinned = pinned,
     .pinned_count = sizeof(pinned),
 };

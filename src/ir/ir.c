@@ -318,7 +318,8 @@ const char *ir_verify(const struct ir_block *block)
         const char *wrong = verify_op(block, i);
         if (wrong)
             return wrong;
-        if (i + 1u < block->count && ends_block(block->op[i].opcode))
+        if (i + 1u < block->count && ends_block(block->op[i].opcode) &&
+            block->op[i + 1].opcode != IR_LABEL)
             return "operations follow the block's end";
     }
     return NULL;

@@ -7,6 +7,9 @@
  * Guest state that lives across operations is in slots (GET, PUT), which a back end may keep in
  * host registers. Control may leave in the middle (BRANCH, and whatever faults), and then all
  * PUTs before it count and none after it: a back end keeps slots exact at those points.
+ *
+ * A region is several blocks in one list, each begun by a LABEL; BRANCH and JUMP whose target is
+ * that of a LABEL lead there, others leave.
  */
 #ifndef COSM_IR_IR_H
 #define COSM_IR_IR_H
@@ -30,7 +33,7 @@ typedef u16 ir_value;
 /* A GET of this slot gives the guest-virtual address of the page that runs. */
 #define IR_SLOT_PAGE UINT32_MAX
 
-#define IR_OPS_MAX 1024
+#define IR_OPS_MAX 8192
 
 struct ir_op {
     u8 opcode;
@@ -63,7 +66,7 @@ ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir
 ir_value ir_select(struct ir_block *block, ir_value condition, ir_value a, ir_value b);
 ir_value ir_load(struct ir_block *block, ir_value address, u32 size, bool extends);
 void ir_store(struct ir_block *block, ir_value address, ir_value value, u32 size);
-/* CALL, CALL_APART, FENCE, JUMP, LEAVE (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
+/* CALL, CALL_APART, FENCE, JUMP, LEAVE, LABEL (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 
 bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant);

@@ -53,6 +53,7 @@ struct jit_layout {
     s32 tlb_read, tlb_write; /* the tables, from where the pointer leads */
     s32 jumps;               /* pointer to an array of {u64 pc, u64 code} */
     u32 jumps_bits;          /* log2 of its number of entries; indexed by pc >> 1 */
+    u32 int_slots;           /* slots 0 to here may be held in integer registers */
     const u8 *pinned;        /* slots to keep in host registers, most wanted first */
     u32 pinned_count;
 };
@@ -60,8 +61,9 @@ struct jit_layout {
 #define JIT_PAGE_BITS 12
 
 /* With layout.limit, generated code runs no more guest instructions than this between two looks at
- * the limit (tier 1: one a block): the engine sets the limit so much lower and does the rest. */
-#define JIT_LIMIT_SLACK 256
+ * the limit (one a block or loop of a region): the engine sets it so much lower and does the rest.
+ */
+#define JIT_LIMIT_SLACK 2048
 
 /* Jumps to the page's last halfword, as those to other pages, are by the table and never chained:
  * an instruction may begin there and go on in the next page. */
@@ -106,6 +108,21 @@ u32 jit_backend_code_start(const struct jit_backend *backend);
  */
 u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
                         const u16 *where, u32 source);
+
+#define JIT_ENTRIES_MAX 64 /* of a region */
+
+/* A way into a region. */
+struct jit_entry {
+    u16 offset; /* of a LABEL */
+    u32 code;   /* as jit_backend_compile's result */
+};
+
+/*
+ * The same for a region: finds the code of its entries, at each of which blocks may go on. False:
+ * the piece is full.
+ */
+bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
+                                const u16 *where, u32 source, struct jit_entry *entry, u32 count);
 
 /* Lets the jump whose displacement is at offset patch lead to code; others may execute it. */
 void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);

@@ -163,14 +163,28 @@
 /* State beyond the x registers, by its distance from them. */
 #define SLOT(member) ((u32)((offsetof(struct hart, member) - offsetof(struct hart, x)) / 8))
 
+/* Nothing is known of what ran before. */
+static void forget(struct lift *l)
+{
+    l->fp_on = l->fp_dirty = false;
+    l->known = 1; /* x0 */
+}
+
 void lift_begin(struct lift *l, const struct isa *isa)
 {
     ir_init(&l->ir);
     l->count = 0;
+    l->max = LIFT_BLOCK_MAX;
     l->compressed = isa_has(isa, ISA_C);
-    l->fp_on = l->fp_dirty = false;
-    l->known = 1; /* x0 */
     l->value[0] = 0;
+    forget(l);
+}
+
+void lift_label(struct lift *l, u32 offset)
+{
+    l->ir.guest = (u16)l->count;
+    ir_control(&l->ir, IR_LABEL, 0, offset);
+    forget(l);
 }
 
 static ir_value lift_rs(struct lift *l, unsigned r)

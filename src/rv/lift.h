@@ -6,7 +6,8 @@
 #include "ir/ir.h"
 #include "rv/decode.h"
 
-#define LIFT_INSNS_MAX 64
+#define LIFT_BLOCK_MAX  64  /* instructions of a block */
+#define LIFT_REGION_MAX 768 /* of a region */
 
 /* IR slots 0..31 are x0..x31. LEAVE numbers; hart->pc is the next instruction: */
 enum lift_leave {
@@ -24,8 +25,8 @@ enum lift_end {
 
 struct lift {
     struct ir_block ir;
-    u16 where[LIFT_INSNS_MAX]; /* page offsets of its instructions */
-    u32 count;
+    u16 where[LIFT_REGION_MAX]; /* page offsets of its instructions */
+    u32 count, max;
     bool compressed; /* C is present: jumps need no alignment check */
     bool whole;      /* the instruction at hand is left to run_insn, */
     bool apart;      /* which will touch no x register */
@@ -35,10 +36,14 @@ struct lift {
     u64 value[32];
 };
 
+/* A block; who sets lift->max afterwards may add more. */
 void lift_begin(struct lift *lift, const struct isa *isa);
 
 /* Adds insn at an offset of the page; in order, each where the one before ended. */
 enum lift_end lift_insn(struct lift *lift, u64 insn, u32 offset);
+
+/* Code jumps to this offset, which the next instruction has. */
+void lift_label(struct lift *lift, u32 offset);
 
 /* Ends a block that goes on at an offset of the page (perhaps the page's end). */
 void lift_finish(struct lift *lift, u32 offset);
@@ -46,7 +51,7 @@ void lift_finish(struct lift *lift, u32 offset);
 /* No room for another instruction? */
 static inline bool lift_is_full(const struct lift *lift)
 {
-    return lift->count == LIFT_INSNS_MAX || lift->ir.count > IR_OPS_MAX - 32;
+    return lift->count == lift->max || lift->ir.count > IR_OPS_MAX - 32;
 }
 
 #endif

@@ -112,7 +112,7 @@ void stub_access(struct compile *x, const struct stub *s)
     emit_mov(c, RAX, rm_reg(address));
     emit_mov_imm(c, RCX, s->how);
     emit_mov_imm(c, R11, s->where);
-    emit_call(c, store ? x->b->store : x->b->load);
+    compile_engine_access(x, store);
     if (!store)
         emit_mov(c, s->data, rm_reg(RAX));
     emit_jmp(c, s->back);

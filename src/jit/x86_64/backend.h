@@ -41,6 +41,9 @@ struct jit_backend {
     const u8 *store;        /* the same, rdx: value */
     const u8 *call;         /* rdx: imm, r11d: where */
     const u8 *call_apart;   /* the same */
+    /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
+    const u8 *load_kept, *store_kept, *call_kept;
+    const u8 *call_bare; /* slots are in the state, before and after; leaves if it failed */
 };
 
 struct jit_compiler {

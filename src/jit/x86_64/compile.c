@@ -63,36 +63,100 @@ static void count_uses(struct compile *x)
     }
 }
 
-/* Room that a block may need at most: no operation or stub comes near 128 bytes. */
-static u32 bound(const struct ir_block *block)
+/* Room that an operation may need at most, its stubs included: exits exchange all registers. */
+static u32 op_bound(u8 opcode)
 {
-    return block->count * 128u + 1024;
+    if (ir_has_result(opcode))
+        return opcode == IR_LOAD ? 160 : 64;
+    return opcode == IR_STORE ? 160 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
-u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
-                        const u16 *where, u32 source)
+static u32 bound(const struct ir_block *block)
+{
+    u32 bytes = 1024 + JIT_ENTRIES_MAX * 256;
+
+    for (u32 i = 0; i < block->count; i++)
+        bytes += op_bound(block->op[i].opcode);
+    return bytes;
+}
+
+static bool begin(struct jit_compiler *compiler, const struct ir_block *block, const u16 *where,
+                  u32 source)
 {
     struct jit_backend *b = compiler->backend;
     struct compile *x = compiler->compile;
     u32 start = (compiler->at + 15) & ~15u;
 
     if (start > compiler->end || compiler->end - start < bound(block))
-        return 0;
+        return false;
     x->b = b;
     x->block = block;
     x->where = where;
     x->source = source;
+    x->in = NULL;
+    x->base = 0;
     x->slot_reg = b->slot_reg;
     x->c.at = b->buffer.write + start;
     x->free = SCRATCH;
     x->stub_count = 0;
     count_uses(x);
-    for (u32 at = 0; at < block->count; at++)
+    return true;
+}
+
+static u32 offset_in_buffer(const struct compile *x)
+{
+    return (u32)(x->c.at - x->b->buffer.write);
+}
+
+static void compile_all(struct compile *x)
+{
+    for (u32 at = 0; at < x->block->count; at++)
         compile_op(x, at);
     for (u32 i = 0; i < x->stub_count; i++)
         compile_stub(x, i);
-    compiler->at = (u32)(x->c.at - b->buffer.write);
+}
+
+u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
+                        const u16 *where, u32 source)
+{
+    struct compile *x = compiler->compile;
+    u32 start;
+
+    if (!begin(compiler, block, where, source))
+        return 0;
+    start = offset_in_buffer(x);
+    compile_all(x);
+    compiler->at = offset_in_buffer(x);
     return start;
+}
+
+static void align_code(struct code *c)
+{
+    while ((uintptr_t)c->at & 15)
+        emit8(c, 0xcc);
+}
+
+bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
+                                const u16 *where, u32 source, struct jit_entry *entry, u32 count)
+{
+    struct compile *x = compiler->compile;
+
+    if (!begin(compiler, block, where, source))
+        return false;
+    region_begin(x);
+    region_fault(x);
+    align_code(&x->c);
+    compile_all(x);
+    region_resolve(x);
+    for (u32 i = 0; i < count; i++) {
+        u32 label = region_label(x, entry[i].offset);
+        ASSERT(label != LABELS_MAX);
+        align_code(&x->c);
+        entry[i].code = offset_in_buffer(x);
+        region_enter(x, label);
+    }
+    compiler->at = offset_in_buffer(x);
+    return true;
 }
 
 size_t compile_size(void)

@@ -23,7 +23,15 @@ struct value {
     u32 slot;
 };
 
-enum stub_kind { STUB_LOAD, STUB_STORE, STUB_TAKEN, STUB_CHAIN, STUB_LEAVE, STUB_LEAVE_IF };
+enum stub_kind {
+    STUB_LOAD,
+    STUB_STORE,
+    STUB_TAKEN,
+    STUB_CHAIN,
+    STUB_LEAVE,
+    STUB_LEAVE_NEAR,
+    STUB_LEAVE_IF
+};
 
 /* Code to be placed behind the block. */
 struct stub {
@@ -36,11 +44,37 @@ struct stub {
     u64 constant;
     u32 how, where;
     s64 target; /* offset in the page */
-    u32 done;   /* guest instructions at the exit */
+    s32 done;   /* guest instructions at the exit */
     u32 at;     /* TAKEN: the operation */
 };
 
-#define STUBS_MAX 512
+#define STUBS_MAX  4096
+#define LABELS_MAX 1024
+#define JUMPS_MAX  2048
+#define NO_LAG     (-1)
+
+/* A region keeps its count in the state, and a slot in COUNT. */
+#define REGION_REGS (PINNED_MAX + 1)
+#define NO_SLOT     0xff
+
+/* What is particular to a region: its own choice of slots in registers, and its labels. */
+struct region_code {
+    u8 slot_reg[SLOTS_MAX];
+    u8 held[REGION_REGS];    /* slot in register n of region_regs, NO_SLOT: none */
+    bool written[SLOTS_MAX]; /* somewhere in it */
+    u32 label_count;
+    struct {
+        u16 offset;
+        s16 lag;         /* of the count in the state there; NO_LAG: not known yet */
+        u8 *at;          /* NULL: not placed yet */
+    } label[LABELS_MAX]; /* by offset */
+    u32 jump_count;
+    struct {
+        u8 *end; /* of the jump to a label not placed yet */
+        u32 label;
+    } jump[JUMPS_MAX];
+    u8 *fault; /* all slots in registers to the state, and out */
+};
 
 struct compile {
     struct jit_backend *b;
@@ -49,10 +83,13 @@ struct compile {
     u32 source;
     const u8 *slot_reg; /* the register that holds a slot while this code runs, or NO_REG */
     struct code c;
-    u32 free; /* scratch registers, a bit each */
+    struct region_code *in; /* NULL: a block */
+    s32 base;               /* COUNT is exact before this guest instruction */
+    u32 free;               /* scratch registers, a bit each */
     u32 stub_count;
     struct value value[IR_OPS_MAX];
     struct stub stub[STUBS_MAX];
+    struct region_code region;
 };
 
 #define SCRATCH (1u << RAX | 1u << RCX | 1u << RDX | 1u << R11)
@@ -138,9 +175,45 @@ void compile_load(struct compile *x, u32 at);
 void compile_store(struct compile *x, u32 at);
 void stub_access(struct compile *x, const struct stub *s);
 
+/* Guest instructions that COUNT lacks before op's. */
+static inline s32 op_lag(const struct compile *x, const struct ir_op *op)
+{
+    return op->guest - x->base;
+}
+
 /* control.c */
 void compile_put(struct compile *x, u32 at);
 void compile_control(struct compile *x, u32 at);
 void compile_stub(struct compile *x, u32 index);
+/* Calls the engine's load or store; what a register holds survives. */
+void compile_engine_access(struct compile *x, bool store);
+
+/* region.c: chooses registers for the slots of x->block and finds its labels. */
+void region_begin(struct compile *x);
+/* The label at an offset; LABELS_MAX: there is none. */
+u32 region_label(const struct compile *x, s64 offset);
+/* All labels are placed: jumps find them. */
+void region_resolve(struct compile *x);
+void region_place_label(struct compile *x, u32 label);
+/* A jump to a label, on a condition or not (CC_ALWAYS). */
+void region_jump(struct compile *x, u32 label, u32 condition);
+#define CC_ALWAYS 16
+/*
+ * The state's count lags behind in a region by what is known at each place. A label is reached
+ * with the same lag from everywhere: region_count sees to that, for a jump with this lag; whether
+ * it had to do anything says region_lacks.
+ */
+void region_count(struct compile *x, u32 label, s32 lag);
+bool region_lacks(const struct compile *x, u32 label, s32 lag);
+s32 region_lag(struct compile *x, u32 label);
+/* From the region's registers to those of blocks, n guest instructions more done; and back, for a
+ * jump to a label. */
+void region_leave(struct compile *x, s32 done);
+void region_enter(struct compile *x, u32 label);
+/* Slots in registers to the state, and back. */
+void region_store(struct compile *x);
+void region_load(struct compile *x);
+/* Emits the region's fault exit. */
+void region_fault(struct compile *x);
 
 #endif

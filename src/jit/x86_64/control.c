@@ -9,32 +9,117 @@ static bool can_chain(s64 target)
     return target >= 0 && target < JIT_CHAIN_END;
 }
 
-/* Goes on at an offset from the page's start; n guest instructions are done. */
-static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, u32 done)
+static bool ends(const struct compile *x, u32 at)
 {
-    struct code *c = &x->c;
-    struct stub *stub;
+    u8 opcode = x->block->op[at].opcode;
 
-    emit_lea(c, COUNT, COUNT, NO_REG, (s32)done);
+    return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE;
+}
+
+/* Is a jump to this offset one at which the engine may be wanted? */
+static bool is_backward(const struct compile *x, const struct ir_op *op, s64 target)
+{
+    return target <= x->where[op->guest];
+}
+
+/* COUNT is exact `done` guest instructions on, and registers hold what blocks keep in them. */
+static void way_out(struct compile *x, s32 done)
+{
+    if (x->in)
+        region_leave(x, done);
+    else if (done)
+        emit_lea(&x->c, COUNT, COUNT, NO_REG, done);
+}
+
+/* Goes on at an offset from the page's start; n guest instructions are done. */
+static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, s32 done)
+{
+    const struct jit_layout *l = &x->b->layout;
+    struct code *c = &x->c;
+
+    way_out(x, done);
     if (!can_chain(target)) {
-        emit_mov(c, RAX, state_rm(x->b->layout.page));
+        emit_mov(c, RAX, state_rm(l->page));
         emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)target);
         emit_jmp(c, x->b->jumpr);
         return;
     }
-    if (target <= x->where[op->guest]) {
-        emit_alu_imm(c, false, ALU_CMP, state_rm(x->b->layout.attn), 0);
+    if (is_backward(x, op, target)) {
+        emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
         emit_jcc(c, CC_NE, NULL);
         stub_add(x, STUB_LEAVE, op)->target = target;
     }
-    if (x->b->layout.limit) {
-        emit_alu(c, ALU_CMP, COUNT, state_rm(x->b->layout.limit));
+    if (l->limit) {
+        emit_alu(c, ALU_CMP, COUNT, state_rm(l->limit));
         emit_jcc(c, CC_AE, NULL);
         stub_add(x, STUB_LEAVE, op)->target = target;
     }
     emit_jmp_patched(c);
-    stub = stub_add(x, STUB_CHAIN, op);
-    stub->target = target;
+    stub_add(x, STUB_CHAIN, op)->target = target;
+}
+
+static void leave_near(struct compile *x, const struct ir_op *op, u32 label)
+{
+    struct stub *stub = stub_add(x, STUB_LEAVE_NEAR, op);
+
+    stub->target = op->imm;
+    stub->done = x->in->label[label].lag;
+}
+
+/* The jump back in a loop of the region. */
+static void compile_loop(struct compile *x, const struct ir_op *op, u32 label)
+{
+    const struct jit_layout *l = &x->b->layout;
+    struct code *c = &x->c;
+
+    region_count(x, label, op_lag(x, op) + 1);
+    if (l->limit) {
+        emit_mov(c, RAX, state_rm(l->count));
+        emit_alu(c, ALU_CMP, RAX, state_rm(l->limit));
+        emit_jcc(c, CC_AE, NULL);
+        leave_near(x, op, label);
+    }
+    emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
+    region_jump(x, label, CC_E);
+    emit_jmp(c, NULL);
+    leave_near(x, op, label);
+}
+
+/* JUMP to a label of the region. */
+static void compile_near_jump(struct compile *x, const struct ir_op *op, u32 label)
+{
+    if (is_backward(x, op, op->imm)) {
+        compile_loop(x, op, label);
+        return;
+    }
+    region_count(x, label, op_lag(x, op) + 1);
+    region_jump(x, label, CC_ALWAYS);
+}
+
+static void compile_near_branch(struct compile *x, const struct ir_op *op, u32 label, enum cond cc)
+{
+    u8 *skip;
+
+    if (!is_backward(x, op, op->imm) && !region_lacks(x, label, op_lag(x, op) + 1)) {
+        region_count(x, label, op_lag(x, op) + 1);
+        region_jump(x, label, cc);
+        return;
+    }
+    emit_jcc(&x->c, (enum cond)(cc ^ 1), NULL);
+    skip = x->c.at;
+    compile_near_jump(x, op, label);
+    patch_rel(skip, x->c.at);
+}
+
+static void compile_label(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    u32 label = region_label(x, op->imm);
+
+    if (at && !ends(x, at - 1))
+        region_count(x, label, op_lag(x, op));
+    x->base = op->guest - region_lag(x, label);
+    region_place_label(x, label);
 }
 
 /* The condition's code; the flags hold it. */
@@ -63,13 +148,29 @@ static void compile_branch(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
     enum cond cc = condition_in_flags(x, op->arg[0]);
+    u32 label = region_label(x, op->imm);
     struct stub *stub;
 
     op_release(x, at);
+    if (label != LABELS_MAX) {
+        compile_near_branch(x, op, label, cc);
+        return;
+    }
     emit_jcc(&x->c, cc, NULL);
     stub = stub_add(x, STUB_TAKEN, op);
     stub->target = op->imm;
     stub->at = at;
+}
+
+static void compile_jump(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    u32 label = region_label(x, op->imm);
+
+    if (label != LABELS_MAX)
+        compile_near_jump(x, op, label);
+    else
+        compile_exit(x, op, op->imm, op_lag(x, op) + 1);
 }
 
 static void compile_jumpr(struct compile *x, u32 at)
@@ -78,7 +179,7 @@ static void compile_jumpr(struct compile *x, u32 at)
 
     val_load(x, RAX, op->arg[0]);
     op_release(x, at);
-    emit_lea(&x->c, COUNT, COUNT, NO_REG, op->guest + 1);
+    way_out(x, op_lag(x, op) + 1);
     emit_indirect_jump(x->b, &x->c);
 }
 
@@ -98,11 +199,39 @@ void compile_put(struct compile *x, u32 at)
     op_release(x, at);
 }
 
+/* After the thunk of a region's call into the engine: has that failed? */
+static void check_engine(struct compile *x)
+{
+    emit_jcc(&x->c, CC_E, x->in->fault);
+}
+
+void compile_engine_access(struct compile *x, bool store)
+{
+    if (!x->in) {
+        emit_call(&x->c, store ? x->b->store : x->b->load);
+        return;
+    }
+    emit_call(&x->c, store ? x->b->store_kept : x->b->load_kept);
+    check_engine(x);
+}
+
 static void compile_call(struct compile *x, const struct ir_op *op)
 {
+    bool apart = op->opcode == IR_CALL_APART;
+
+    if (x->in && !apart)
+        region_store(x);
     emit_mov_imm(&x->c, RDX, (u64)op->imm);
-    emit_mov_imm(&x->c, R11, x->where[op->guest] | (u32)op->guest << 16);
-    emit_call(&x->c, op->opcode == IR_CALL ? x->b->call : x->b->call_apart);
+    emit_mov_imm(&x->c, R11, x->where[op->guest] | (u32)op_lag(x, op) << 16);
+    if (!x->in) {
+        emit_call(&x->c, apart ? x->b->call_apart : x->b->call);
+    } else if (apart) {
+        emit_call(&x->c, x->b->call_kept);
+        check_engine(x);
+    } else {
+        emit_call(&x->c, x->b->call_bare);
+        region_load(x);
+    }
 }
 
 void compile_control(struct compile *x, u32 at)
@@ -125,15 +254,18 @@ void compile_control(struct compile *x, u32 at)
     case IR_BRANCH:
         compile_branch(x, at);
         break;
+    case IR_LABEL:
+        compile_label(x, at);
+        break;
     case IR_JUMP:
-        compile_exit(x, op, op->imm, op->guest + 1u);
+        compile_jump(x, at);
         break;
     case IR_JUMPR:
         compile_jumpr(x, at);
         break;
     default:
         ASSERT(op->opcode == IR_LEAVE);
-        emit_lea(&x->c, COUNT, COUNT, NO_REG, op->guest + 1);
+        way_out(x, op_lag(x, op) + 1);
         emit_mov_imm(&x->c, RAX, (u64)op->imm);
         emit_jmp(&x->c, x->b->leave);
     }
@@ -151,7 +283,7 @@ static void stub_leave_if(struct compile *x, const struct stub *s)
 {
     struct code *c = &x->c;
 
-    emit_lea(c, COUNT, COUNT, NO_REG, (s32)s->done - 1);
+    way_out(x, s->done - 1);
     emit_mov(c, RAX, state_rm(x->b->layout.page));
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)(s->where & 0xffff));
     emit_store(c, state_rm(x->b->layout.pc), RAX);
@@ -178,6 +310,9 @@ void compile_stub(struct compile *x, u32 index)
     case STUB_LEAVE_IF:
         stub_leave_if(x, &s);
         break;
+    case STUB_LEAVE_NEAR:
+        way_out(x, s.done);
+        __attribute__((fallthrough));
     case STUB_LEAVE:
         emit_mov_imm(&x->c, RAX, (u64)s.target);
         emit_jmp(&x->c, x->b->leave_page);

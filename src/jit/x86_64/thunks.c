@@ -152,6 +152,68 @@ static void emit_engine_call_apart(struct jit_backend *b, struct code *c)
     emit_after_access(b, c, RAX);
 }
 
+static const u8 kept[] = {RSI, RDI, R8, R9, R10}; /* C may change them */
+
+_Static_assert(sizeof(kept) % 2 == 1, "with the return address, the stack stays aligned");
+
+static void emit_kept_before(struct code *c)
+{
+    for (u32 i = 0; i < sizeof(kept); i++)
+        emit_push(c, kept[i]);
+    emit_mov(c, RDI, rm_reg(STATE));
+    emit_mov(c, RSI, rm_reg(RAX));
+}
+
+static void emit_kept_after(struct code *c, enum reg ok)
+{
+    for (u32 i = sizeof(kept); i-- > 0;)
+        emit_pop(c, kept[i]);
+    emit_test(c, ok, ok);
+    emit_ret(c);
+}
+
+static void emit_kept(struct jit_backend *b, struct code *c)
+{
+    b->load_kept = c->at;
+    emit_kept_before(c);
+    emit_mov32(c, RDX, rm_reg(RCX));
+    emit_mov32(c, RCX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.load);
+    emit_kept_after(c, RDX);
+
+    b->store_kept = c->at;
+    emit_kept_before(c);
+    emit_mov32(c, R8, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.store);
+    emit_kept_after(c, RAX);
+
+    b->call_kept = c->at;
+    emit_kept_before(c);
+    emit_mov(c, RSI, rm_reg(RDX));
+    emit_mov32(c, RDX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.call);
+    emit_kept_after(c, RAX);
+}
+
+static void emit_call_bare(struct jit_backend *b, struct code *c)
+{
+    u8 *fault;
+
+    b->call_bare = c->at;
+    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    emit_mov(c, RDI, rm_reg(STATE));
+    emit_mov(c, RSI, rm_reg(RDX));
+    emit_mov32(c, RDX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.call);
+    emit_test(c, RAX, RAX);
+    emit_jcc(c, CC_E, NULL);
+    fault = c->at;
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
+    emit_ret(c);
+    patch_rel(fault, c->at);
+    emit_fault(b, c, true);
+}
+
 void emit_indirect_jump(const struct jit_backend *b, struct code *c)
 {
     const struct jit_layout *l = &b->layout;
@@ -181,6 +243,8 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_accesses(b, c);
     emit_engine_call(b, c);
     emit_engine_call_apart(b, c);
+    emit_kept(b, c);
+    emit_call_bare(b, c);
     b->jumpr = c->at;
     emit_indirect_jump(b, c);
 }

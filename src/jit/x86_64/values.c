@@ -145,7 +145,7 @@ struct stub *stub_add(struct compile *x, enum stub_kind kind, const struct ir_op
 
     ASSERT(x->stub_count <= STUBS_MAX);
     *stub = (struct stub){.kind = kind, .from = x->c.at};
-    stub->where = x->where[op->guest] | (u32)op->guest << 16;
-    stub->done = op->guest + 1u;
+    stub->where = x->where[op->guest] | (u32)op_lag(x, op) << 16;
+    stub->done = op_lag(x, op) + 1;
     return stub;
 }

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Regions: several blocks with labels, compiled together with registers of their own choice.
+ *
+ * Blocks keep the same slots in registers everywhere, so that any may jump to any other. A region
+ * gives registers whose slots it hardly uses to those that it uses more, loops counting most, and
+ * exchanges them where it is entered and left.
+ */
+#include "jit/x86_64/compile.h"
+
+#include <string.h>
+
+#define DEPTH_MAX 4
+#define LOOP_BITS 3 /* a loop runs eight times, says nobody in particular */
+
+static const u8 region_regs[REGION_REGS] = {RBX, R12, R13, R14, R15, RSI, RDI, R8, R9, COUNT};
+
+struct weights {
+    u64 slot[SLOTS_MAX];
+    u64 exits;                   /* ways out, and in again */
+    s16 nesting[LABELS_MAX + 1]; /* change of loop depth at a label */
+};
+
+static u32 slots_eligible(const struct compile *x)
+{
+    u32 n = x->b->layout.int_slots;
+
+    return n < SLOTS_MAX ? n : SLOTS_MAX;
+}
+
+u32 region_label(const struct compile *x, s64 offset)
+{
+    u32 first = 0, last = x->in ? x->in->label_count : 0;
+
+    while (first < last) {
+        u32 middle = (first + last) / 2;
+        if (x->in->label[middle].offset < offset)
+            first = middle + 1;
+        else
+            last = middle;
+    }
+    return x->in && first < x->in->label_count && x->in->label[first].offset == offset ? first
+                                                                                       : LABELS_MAX;
+}
+
+static void find_labels(struct compile *x)
+{
+    struct region_code *r = x->in;
+
+    r->label_count = r->jump_count = 0;
+    for (u32 i = 0; i < x->block->count; i++) {
+        const struct ir_op *op = &x->block->op[i];
+        if (op->opcode != IR_LABEL)
+            continue;
+        ASSERT(r->label_count < LABELS_MAX);
+        ASSERT(!r->label_count || r->label[r->label_count - 1].offset < op->imm);
+        r->label[r->label_count].offset = (u16)op->imm;
+        r->label[r->label_count].lag = NO_LAG;
+        r->label[r->label_count++].at = NULL;
+    }
+}
+
+/* Labels stand in the order of addresses: a jump back spans the blocks of its loop. */
+static void find_loops(struct compile *x, struct weights *w)
+{
+    u32 here = 0;
+
+    for (u32 i = 0; i < x->block->count; i++) {
+        const struct ir_op *op = &x->block->op[i];
+        u32 to;
+        if (op->opcode == IR_LABEL)
+            here = region_label(x, op->imm);
+        if (op->opcode != IR_BRANCH && op->opcode != IR_JUMP)
+            continue;
+        to = region_label(x, op->imm);
+        if (to == LABELS_MAX || to > here)
+            continue;
+        w->nesting[to]++;
+        w->nesting[here + 1]--;
+    }
+}
+
+static u64 exit_weight(const struct compile *x, const struct ir_op *op)
+{
+    switch (op->opcode) {
+    case IR_JUMPR:
+        return 4;
+    case IR_JUMP:
+        return region_label(x, op->imm) == LABELS_MAX ? 4 : 0;
+    case IR_BRANCH:
+        return region_label(x, op->imm) == LABELS_MAX;
+    case IR_CALL:
+    case IR_LEAVE:
+        return 2;
+    default:
+        return 0;
+    }
+}
+
+static void weigh(struct compile *x, struct weights *w)
+{
+    s32 depth = 0;
+
+    for (u32 i = 0; i < x->block->count; i++) {
+        const struct ir_op *op = &x->block->op[i];
+        u64 weight;
+        if (op->opcode == IR_LABEL)
+            depth += w->nesting[region_label(x, op->imm)];
+        weight = UINT64_C(1) << LOOP_BITS * (u32)(depth < DEPTH_MAX ? depth : DEPTH_MAX);
+        w->exits += weight * exit_weight(x, op);
+        if ((op->opcode != IR_GET && op->opcode != IR_PUT) || (u64)op->imm >= SLOTS_MAX)
+            continue;
+        w->slot[op->imm] += weight;
+        if (op->opcode == IR_PUT)
+            x->in->written[op->imm] = true;
+    }
+}
+
+/* The slot that blocks keep in register n of region_regs. */
+static u32 held_by_blocks(const struct compile *x, u32 n)
+{
+    return n < x->b->pinned_count ? x->b->pinned[n] : NO_SLOT;
+}
+
+static u64 weight_of(const struct compile *x, const struct weights *w, u32 reg)
+{
+    u32 slot = x->in->held[reg];
+
+    return slot == NO_SLOT ? 0 : w->slot[slot];
+}
+
+/* The register whose slot matters least. */
+static u32 least(const struct compile *x, const struct weights *w)
+{
+    u32 found = 0;
+
+    for (u32 i = 1; i < REGION_REGS; i++) {
+        if (weight_of(x, w, i) < weight_of(x, w, found))
+            found = i;
+    }
+    return found;
+}
+
+/* The slot without a register that matters most. */
+static u32 greatest(const struct compile *x, const struct weights *w)
+{
+    const struct region_code *r = x->in;
+    u32 found = 0;
+
+    for (u32 s = 1; s < slots_eligible(x); s++) {
+        if (r->slot_reg[s] == NO_REG &&
+            (r->slot_reg[found] != NO_REG || w->slot[s] > w->slot[found]))
+            found = s;
+    }
+    return found;
+}
+
+static void choose(struct compile *x, const struct weights *w)
+{
+    struct region_code *r = x->in;
+
+    for (u32 n = 0; n < REGION_REGS; n++) {
+        u32 in = greatest(x, w), out = least(x, w);
+        if (r->slot_reg[in] != NO_REG || w->slot[in] <= weight_of(x, w, out) + w->exits)
+            return;
+        if (r->held[out] != NO_SLOT)
+            r->slot_reg[r->held[out]] = NO_REG;
+        r->slot_reg[in] = region_regs[out];
+        r->held[out] = (u8)in;
+    }
+}
+
+void region_begin(struct compile *x)
+{
+    struct weights w = {0};
+    struct region_code *r = &x->region;
+
+    x->in = r;
+    x->slot_reg = r->slot_reg;
+    memcpy(r->slot_reg, x->b->slot_reg, sizeof(r->slot_reg));
+    for (u32 i = 0; i < REGION_REGS; i++)
+        r->held[i] = (u8)held_by_blocks(x, i);
+    memset(r->written, 0, sizeof(r->written));
+    find_labels(x);
+    find_loops(x, &w);
+    weigh(x, &w);
+    choose(x, &w);
+}
+
+s32 region_lag(struct compile *x, u32 label)
+{
+    s16 *lag = &x->in->label[label].lag;
+
+    if (*lag == NO_LAG)
+        *lag = 0;
+    return *lag;
+}
+
+bool region_lacks(const struct compile *x, u32 label, s32 lag)
+{
+    s32 there = x->in->label[label].lag;
+
+    return there != NO_LAG && there != lag;
+}
+
+void region_count(struct compile *x, u32 label, s32 lag)
+{
+    s16 *there = &x->in->label[label].lag;
+
+    if (*there == NO_LAG)
+        *there = (s16)lag;
+    if (*there != lag)
+        emit_alu_imm(&x->c, true, ALU_ADD, state_rm(x->b->layout.count), lag - *there);
+}
+
+void region_place_label(struct compile *x, u32 label)
+{
+    x->in->label[label].at = x->c.at;
+}
+
+void region_jump(struct compile *x, u32 label, u32 condition)
+{
+    struct region_code *r = x->in;
+    const u8 *to = r->label[label].at;
+
+    if (condition == CC_ALWAYS)
+        emit_jmp(&x->c, to);
+    else
+        emit_jcc(&x->c, (enum cond)condition, to);
+    if (to)
+        return;
+    ASSERT(r->jump_count < JUMPS_MAX);
+    r->jump[r->jump_count].end = x->c.at;
+    r->jump[r->jump_count++].label = label;
+}
+
+void region_resolve(struct compile *x)
+{
+    struct region_code *r = x->in;
+
+    for (u32 i = 0; i < r->jump_count; i++)
+        patch_rel(r->jump[i].end, r->label[r->jump[i].label].at);
+}
+
+static struct rm memory_of(const struct compile *x, u32 slot)
+{
+    return state_rm(x->b->layout.slot + 8 * (s32)slot);
+}
+
+void region_leave(struct compile *x, s32 done)
+{
+    const struct region_code *r = x->in;
+    struct code *c = &x->c;
+
+    for (u32 i = 0; i < REGION_REGS; i++) {
+        u32 other = held_by_blocks(x, i);
+        if (r->held[i] == other)
+            continue;
+        if (r->held[i] != NO_SLOT && r->written[r->held[i]])
+            emit_store(c, memory_of(x, r->held[i]), region_regs[i]);
+        if (other != NO_SLOT)
+            emit_mov(c, region_regs[i], memory_of(x, other));
+    }
+    emit_mov(c, COUNT, state_rm(x->b->layout.count));
+    if (done)
+        emit_lea(c, COUNT, COUNT, NO_REG, done);
+}
+
+void region_enter(struct compile *x, u32 label)
+{
+    const struct region_code *r = x->in;
+    struct code *c = &x->c;
+
+    if (region_lag(x, label))
+        emit_lea(c, COUNT, COUNT, NO_REG, -region_lag(x, label));
+    emit_store(c, state_rm(x->b->layout.count), COUNT);
+    for (u32 i = 0; i < REGION_REGS; i++) {
+        u32 other = held_by_blocks(x, i);
+        if (r->held[i] == other)
+            continue;
+        if (other != NO_SLOT)
+            emit_store(c, memory_of(x, other), region_regs[i]);
+        if (r->held[i] != NO_SLOT)
+            emit_mov(c, region_regs[i], memory_of(x, r->held[i]));
+    }
+    region_jump(x, label, CC_ALWAYS);
+}
+
+void region_store(struct compile *x)
+{
+    for (u32 i = 0; i < REGION_REGS; i++) {
+        if (x->in->held[i] != NO_SLOT)
+            emit_store(&x->c, memory_of(x, x->in->held[i]), region_regs[i]);
+    }
+}
+
+void region_load(struct compile *x)
+{
+    for (u32 i = 0; i < REGION_REGS; i++) {
+        if (x->in->held[i] != NO_SLOT)
+            emit_mov(&x->c, region_regs[i], memory_of(x, x->in->held[i]));
+    }
+}
+
+void region_fault(struct compile *x)
+{
+    x->in->fault = x->c.at;
+    region_store(x);
+    emit_mov_imm(&x->c, RAX, JIT_EXIT_FAULT);
+    emit_jmp(&x->c, x->b->leave_synced);
+}
