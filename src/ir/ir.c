@@ -134,6 +134,63 @@ static bool evaluate_unary(enum ir_opcode opcode, u64 a, u64 *r)
     }
 }
 
+static u64 quotient(u64 a, u64 b)
+{
+    return b ? a / b : UINT64_MAX;
+}
+
+static u64 rest(u64 a, u64 b)
+{
+    return b ? a % b : a;
+}
+
+/* C's division is undefined for what overflows, as the host's: -1 apart. */
+static u64 quotient_signed(u64 a, u64 b)
+{
+    if (b == UINT64_MAX)
+        return 0 - a;
+    return b ? (u64)((s64)a / (s64)b) : UINT64_MAX;
+}
+
+static u64 rest_signed(u64 a, u64 b)
+{
+    if (b == UINT64_MAX)
+        return 0;
+    return b ? (u64)((s64)a % (s64)b) : a;
+}
+
+static bool evaluate_division(enum ir_opcode opcode, u64 a, u64 b, u64 *r)
+{
+    switch (opcode) {
+    case IR_DIVS:
+        *r = quotient_signed(a, b);
+        return true;
+    case IR_DIVU:
+        *r = quotient(a, b);
+        return true;
+    case IR_REMS:
+        *r = rest_signed(a, b);
+        return true;
+    case IR_REMU:
+        *r = rest(a, b);
+        return true;
+    case IR_DIVS32:
+        *r = (u32)quotient_signed(sext(a, 32), sext(b, 32));
+        return true;
+    case IR_DIVU32:
+        *r = (u32)quotient((u32)a, (u32)b);
+        return true;
+    case IR_REMS32:
+        *r = (u32)rest_signed(sext(a, 32), sext(b, 32));
+        return true;
+    case IR_REMU32:
+        *r = (u32)rest((u32)a, (u32)b);
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
 {
     switch (opcode) {
@@ -186,7 +243,8 @@ bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
         *r = a ? b : c;
         return true;
     default:
-        return evaluate_compare(opcode, a, b, r) || evaluate_unary(opcode, a, r);
+        return evaluate_compare(opcode, a, b, r) || evaluate_unary(opcode, a, r) ||
+               evaluate_division(opcode, a, b, r);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The lifter: the words of spec/riscv.def as IR construction. What has no IR form yet (floating
- * point, atomics, division, system) becomes a CALL of run_insn with the record.
+ * point, atomics, system) becomes a CALL of run_insn with the record.
  *
  * Constants are followed through registers within a block. Page-relative values (AUIPC, link
  * addresses) are not constants: one physical page may be mapped at several addresses.
@@ -75,11 +75,23 @@
         ir_value y_ = (b);             \
         ir_select(&l->ir, c_, x_, y_); \
     })
-#define MULHSU(a, b)       WHOLE
-#define DIV(a, b)          WHOLE
-#define DIVU(a, b)         WHOLE
-#define REM(a, b)          WHOLE
-#define REMU(a, b)         WHOLE
+/* As if unsigned, less b if a is negative. */
+#define MULHSU(a, b)                                     \
+    ({                                                   \
+        ir_value m_ = (a);                               \
+        ir_value n_ = (b);                               \
+        SUB(MULHU(m_, n_), AND(SRA(m_, CONST(63)), n_)); \
+    })
+#define DIVIDE(op, extension, a, b)                              \
+    ({                                                           \
+        ir_value a_ = (a);                                       \
+        ir_value b_ = (b);                                       \
+        lift_divide(l, IR_##op, IR_##op##32, extension, a_, b_); \
+    })
+#define DIV(a, b)          DIVIDE(DIVS, IR_SX32, a, b)
+#define DIVU(a, b)         DIVIDE(DIVU, IR_ZX32, a, b)
+#define REM(a, b)          DIVIDE(REMS, IR_SX32, a, b)
+#define REMU(a, b)         DIVIDE(REMU, IR_ZX32, a, b)
 #define CALL1(fn, a)       WHOLE
 #define CALL2(fn, a, b)    WHOLE
 #define CALL3(fn, a, b, c) WHOLE
@@ -251,6 +263,31 @@ static ir_value lift_pc(struct lift *l, u32 ahead)
 static ir_value lift_load(struct lift *l, ir_value address, u32 size, bool extends)
 {
     return ir_load(&l->ir, address, size, extends && size < 8);
+}
+
+/* Is *v extended from 32 bits? Then it becomes what the extension was of. */
+static bool is_extended(const struct lift *l, enum ir_opcode extension, ir_value *v)
+{
+    const struct ir_op *op = &l->ir.op[*v];
+    u64 constant, extended;
+
+    if (ir_is_const(&l->ir, *v, &constant))
+        return ir_evaluate(extension, constant, 0, 0, &extended) && constant == extended;
+    if (op->opcode != extension)
+        return false;
+    *v = op->arg[0];
+    return true;
+}
+
+/* A division of extended words is one of 32 bits; constants alone fold as they are. */
+static ir_value lift_divide(struct lift *l, enum ir_opcode wide, enum ir_opcode narrow,
+                            enum ir_opcode extension, ir_value a, ir_value b)
+{
+    ir_value c = a, d = b;
+
+    if (is_extended(l, extension, &c) && is_extended(l, extension, &d) && (a != c || b != d))
+        return ir_binary(&l->ir, narrow, c, d);
+    return ir_binary(&l->ir, wide, a, b);
 }
 
 static void lift_call(struct lift *l, u64 insn)

@@ -29,7 +29,7 @@ enum reg {
 };
 
 /* Condition codes as in Jcc, SETcc and CMOVcc. */
-enum cond { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_A = 7, CC_L = 12, CC_GE = 13 };
+enum cond { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_BE = 6, CC_A = 7, CC_L = 12, CC_GE = 13 };
 
 /* Opcodes of the ALU group: reg op= r/m is op | 3; the immediate forms take op >> 3. */
 enum alu {
@@ -180,6 +180,11 @@ static inline void emit_alu(struct code *c, enum alu op, enum reg to, struct rm 
     emit_op(c, true, (u32)op | 3, to, from);
 }
 
+static inline void emit_alu32(struct code *c, enum alu op, enum reg to, struct rm from)
+{
+    emit_op(c, false, (u32)op | 3, to, from);
+}
+
 static inline void emit_alu_imm(struct code *c, bool wide, enum alu op, struct rm to, s32 v)
 {
     if (v >= -128 && v < 128) {
@@ -194,6 +199,11 @@ static inline void emit_alu_imm(struct code *c, bool wide, enum alu op, struct r
 static inline void emit_test(struct code *c, enum reg a, enum reg b)
 {
     emit_op(c, true, 0x85, a, rm_reg(b));
+}
+
+static inline void emit_test32(struct code *c, enum reg a, enum reg b)
+{
+    emit_op(c, false, 0x85, a, rm_reg(b));
 }
 
 static inline void emit_shift_imm(struct code *c, bool wide, enum shift op, enum reg reg, u32 n)
@@ -244,6 +254,12 @@ static inline void emit_lea(struct code *c, enum reg to, enum reg base, enum reg
     emit8(c, 0x44 | (to & 7) << 3);
     emit8(c, (index & 7) << 3 | (base & 7));
     emit8(c, (u8)disp);
+}
+
+/* to = base + disp, 32 bits of it. */
+static inline void emit_lea32(struct code *c, enum reg to, enum reg base, s32 disp)
+{
+    emit_op(c, false, 0x8d, to, rm_mem(base, disp));
 }
 
 /* MOV, MOVZX or MOVSX of size bytes at [base + index]. */

@@ -7,6 +7,11 @@ static bool is_compare(u8 opcode)
     return opcode >= IR_EQ && opcode <= IR_GEU;
 }
 
+static bool is_division(u8 opcode)
+{
+    return opcode >= IR_DIVS && opcode <= IR_REMU32;
+}
+
 static bool is_pure(u8 opcode)
 {
     return ir_has_result(opcode) && opcode != IR_LOAD;
@@ -42,6 +47,8 @@ static void compile_op(struct compile *x, u32 at)
         enum reg to = op_result(x, at);
         if (ir_operands(op->opcode) == 1)
             compile_unary(x, op->opcode, to, op->arg[0]);
+        else if (is_division(op->opcode))
+            compile_divide(x, at, to, op->arg[0], op->arg[1]);
         else
             compile_binary(x, op->opcode, to, op->arg[0], op->arg[1]);
         op_release(x, at);
@@ -67,7 +74,7 @@ static void count_uses(struct compile *x)
 static u32 op_bound(u8 opcode)
 {
     if (ir_has_result(opcode))
-        return opcode == IR_LOAD ? 160 : 64;
+        return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;
     return opcode == IR_STORE ? 160 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 

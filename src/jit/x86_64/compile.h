@@ -30,22 +30,23 @@ enum stub_kind {
     STUB_CHAIN,
     STUB_LEAVE,
     STUB_LEAVE_NEAR,
-    STUB_LEAVE_IF
+    STUB_LEAVE_IF,
+    STUB_DIVIDE
 };
 
 /* Code to be placed behind the block. */
 struct stub {
     enum stub_kind kind;
     u8 *from;         /* end of the jump that leads here */
-    u8 *back;         /* where LOAD and STORE return */
-    u8 address, data; /* registers; STORE's data by rm */
+    u8 *back;         /* where LOAD, STORE and DIVIDE return */
+    u8 address, data; /* registers; STORE's data by rm; DIVIDE's divisor by address */
     struct rm value;
     bool value_is_const;
     u64 constant;
     u32 how, where;
     s64 target; /* offset in the page */
     s32 done;   /* guest instructions at the exit */
-    u32 at;     /* TAKEN: the operation */
+    u32 at;     /* TAKEN, DIVIDE: the operation */
 };
 
 #define STUBS_MAX  4096
@@ -153,6 +154,10 @@ void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a);
 void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b);
 void compile_compare(struct compile *x, u32 at);
 void compile_select(struct compile *x, u32 at);
+
+/* divide.c: DIVS to REMU32; operands as for compile_binary. */
+void compile_divide(struct compile *x, u32 at, enum reg to, ir_value a, ir_value b);
+void stub_divide(struct compile *x, const struct stub *s);
 
 /* access.c */
 

@@ -307,6 +307,9 @@ void compile_stub(struct compile *x, u32 index)
     case STUB_CHAIN:
         stub_chain(x, &s);
         break;
+    case STUB_DIVIDE:
+        stub_divide(x, &s);
+        break;
     case STUB_LEAVE_IF:
         stub_leave_if(x, &s);
         break;
