@@ -17,8 +17,10 @@
 
 #include "base/assert.h"
 #include "rv/code_cache.h"
+#include "rv/csr.h"
 #include "rv/interp.h"
 #include "rv/mmu.h"
+#include "rv/softfp.h"
 #include "rv/system.h"
 #include "rv/trap.h"
 
@@ -197,6 +199,16 @@ static bool attend(struct jit_hart *h)
     return !(atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE);
 }
 
+/* What blocks may take for granted until a CSR instruction is executed. */
+static u32 fp_level(const struct hart *hart)
+{
+    u64 fs = hart->csr.mstatus & MSTATUS_FS;
+
+    if (fs != MSTATUS_FS)
+        return fs ? LIFT_FP_ON : LIFT_FP_OFF;
+    return hart->csr.frm == FP_RNE ? LIFT_FP_NEAREST : LIFT_FP_DIRTY;
+}
+
 static enum hart_exit run(struct jit_hart *h)
 {
     struct hart *hart = h->hart;
@@ -230,8 +242,10 @@ static enum hart_exit run(struct jit_hart *h)
             jit_jump(h, code);
         hart->jit.page = hart->pc & PAGE_MASK;
         hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
+        hart->jit.fp_level = fp_level(hart);
         hart->jit.jumps = &h->jumps[hart->priv * JUMPS];
         why = jit_backend_run(h->jit->backend, hart, code);
+        jit_take_fp_flags(hart);
         if (why == JIT_EXIT_FAULT)
             act_on_refusal(hart);
         else if (why == LIFT_LEAVE_WFI)

@@ -13,6 +13,11 @@
 /* x registers in host registers: stack, arguments, and the first saved ones. */
 static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
 
+/* f registers by slot, f0 is 33: what compilers take first. */
+#define F(n) (33 + (n))
+static const u8 pinned_fp[] = {F(15), F(14), F(13), F(12), F(11), F(10), F(8),
+                               F(9),  F(0),  F(1),  F(18), F(19), F(2)};
+
 static const struct jit_layout layout = {
     .slot = offsetof(struct hart, x),
     .pc = offsetof(struct hart, pc),
@@ -30,7 +35,14 @@ static const struct jit_layout layout = {
     .int_slots = 32,
     .pinned = pinned,
     .pinned_count = sizeof(pinned),
+    .pinned_fp = pinned_fp,
+    .pinned_fp_count = sizeof(pinned_fp),
+    .fp_level = offsetof(struct hart, jit.fp_level),
+    .fp_live = offsetof(struct hart, jit.fp_live),
+    .fp_flags = offsetof(struct hart, jit.fp_flags),
 };
+
+_Static_assert(offsetof(struct hart, f) == offsetof(struct hart, x) + 33 * 8, "as F says");
 
 _Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, tag) == 0 &&
                    offsetof(struct tlb_entry, addend) == 8,

@@ -4,6 +4,7 @@
 
 #include "rv/mem.h"
 #include "rv/run_insn.h"
+#include "rv/softfp.h"
 
 /* What engine functions are told of the guest instruction, where devices and helpers look for it.
  */
@@ -43,11 +44,25 @@ static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
     return 1;
 }
 
+void jit_take_fp_flags(struct hart *hart)
+{
+    u32 flags = hart->jit.fp_flags;
+
+    if (!flags)
+        return;
+    hart->csr.fflags |= (flags & JIT_FP_INVALID ? FP_NV : 0) | (flags & JIT_FP_DIVIDE ? FP_DZ : 0) |
+                        (flags & JIT_FP_OVERFLOW ? FP_OF : 0) |
+                        (flags & JIT_FP_UNDERFLOW ? FP_UF : 0) |
+                        (flags & JIT_FP_INEXACT ? FP_NX : 0);
+    hart->jit.fp_flags = 0;
+}
+
 static u64 engine_call(void *state, u64 insn, u32 where)
 {
     struct hart *hart = state;
     u64 before = arrive_at(hart, where);
 
+    jit_take_fp_flags(hart);
     if (!run_insn(hart, insn))
         return 0;
     hart->insns = before;
@@ -75,14 +90,16 @@ u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset)
  * Lifts from offset on, to a jump, the page's end or as far as there is room; returns where it
  * ends, 0: there is nothing to be had. An instruction that goes on in the next page stands alone.
  */
-static u32 lift_block(struct lift *lift, const struct isa *isa, const struct jit_page *page,
+static u32 lift_block(struct lift *lift, const struct hart *hart, const struct jit_page *page,
                       u32 key)
 {
+    const struct isa *isa = &hart->isa;
     const u32 tail = key >> 16;
     u32 offset = key & 0xffff;
     enum lift_end end = LIFT_GOES_ON;
 
     lift_begin(lift, isa);
+    lift->nearest = hart->csr.frm == FP_RNE;
     while (end == LIFT_GOES_ON && offset < PAGE_SIZE && !lift_is_full(lift)) {
         u32 raw = half(page, offset);
         u64 insn;
@@ -133,7 +150,7 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
     if (code)
         return code;
     jit_collect(jit);
-    end = lift_block(&jit->lift, &h->hart->isa, page, key);
+    end = lift_block(&jit->lift, h->hart, page, key);
     if (!end)
         return 0;
     code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);

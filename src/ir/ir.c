@@ -341,6 +341,24 @@ void ir_store(struct ir_block *block, ir_value address, ir_value value, u32 size
                               .arg = {address, value}});
 }
 
+ir_value ir_fp(struct ir_block *block, enum ir_opcode opcode, u32 size, ir_value a, ir_value b,
+               ir_value c)
+{
+    return add(block, (struct ir_op){.opcode = (u8)opcode, .size = (u8)size, .arg = {a, b, c}});
+}
+
+ir_value ir_fp_round(struct ir_block *block, enum ir_opcode opcode, u32 size, ir_value a,
+                     enum ir_round round)
+{
+    return add(block, (struct ir_op){
+                          .opcode = (u8)opcode, .size = (u8)size, .arg = {a}, .imm = (s64)round});
+}
+
+void ir_fp_guard(struct ir_block *block, u32 level, s64 leave)
+{
+    add(block, (struct ir_op){.opcode = IR_FGUARD, .size = (u8)level, .imm = leave});
+}
+
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm)
 {
     add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a}, .imm = imm});
@@ -349,6 +367,11 @@ void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 i
 static bool ends_block(u8 opcode)
 {
     return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE;
+}
+
+static bool rounds(u8 opcode)
+{
+    return opcode == IR_FTOS32 || opcode == IR_FTOS64;
 }
 
 static const char *verify_op(const struct ir_block *block, u32 at)
@@ -365,6 +388,10 @@ static const char *verify_op(const struct ir_block *block, u32 at)
     }
     if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && (!is_pow2(op->size) || op->size > 8))
         return "an access is not of 1, 2, 4 or 8 bytes";
+    if (ir_is_fp(op->opcode) && op->size != 4 && op->size != 8)
+        return "a floating-point operation is not of 4 or 8 bytes";
+    if (rounds(op->opcode) && (op->imm < IR_ROUND_NEAREST || op->imm > IR_ROUND_UP))
+        return "an unknown rounding mode";
     return NULL;
 }
 
@@ -395,6 +422,9 @@ static bool prints_imm(u8 opcode)
     case IR_LEAVE_IF:
     case IR_JUMP:
     case IR_LEAVE:
+    case IR_FGUARD:
+    case IR_FTOS32:
+    case IR_FTOS64:
         return true;
     default:
         return false;
@@ -412,6 +442,8 @@ static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
     PUT_TEXT("%s", info[op->opcode].name);
     if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
         PUT_TEXT(".%s%u", op->extends ? "s" : "u", op->size * 8u);
+    if (ir_is_fp(op->opcode) || op->opcode == IR_FGUARD)
+        PUT_TEXT(".%u", op->opcode == IR_FGUARD ? op->size : op->size * 8u);
     for (u32 i = 0; i < info[op->opcode].operands; i++)
         PUT_TEXT("%s v%u", i ? "," : "", op->arg[i]);
     if (prints_imm(op->opcode))

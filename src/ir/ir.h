@@ -28,6 +28,9 @@ enum ir_access {
     IR_ACCESS_TLB, /* through the software TLB */
 };
 
+/* FTOS32, FTOS64. */
+enum ir_round { IR_ROUND_NEAREST, IR_ROUND_ZERO, IR_ROUND_DOWN, IR_ROUND_UP };
+
 typedef u16 ir_value;
 
 /* A GET of this slot gives the guest-virtual address of the page that runs. */
@@ -37,7 +40,7 @@ typedef u16 ir_value;
 
 struct ir_op {
     u8 opcode;
-    u8 size;      /* LOAD, STORE: bytes */
+    u8 size;      /* LOAD, STORE, floating point: bytes; FGUARD: a level */
     bool extends; /* LOAD: sign-extend */
     u8 access;    /* enum ir_access */
     ir_value arg[3];
@@ -66,6 +69,12 @@ ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir
 ir_value ir_select(struct ir_block *block, ir_value condition, ir_value a, ir_value b);
 ir_value ir_load(struct ir_block *block, ir_value address, u32 size, bool extends);
 void ir_store(struct ir_block *block, ir_value address, ir_value value, u32 size);
+/* Floating point, of size 4 or 8; operands that it does not take are 0. */
+ir_value ir_fp(struct ir_block *block, enum ir_opcode opcode, u32 size, ir_value a, ir_value b,
+               ir_value c);
+ir_value ir_fp_round(struct ir_block *block, enum ir_opcode opcode, u32 size, ir_value a,
+                     enum ir_round round);
+void ir_fp_guard(struct ir_block *block, u32 level, s64 leave);
 /* CALL, CALL_APART, FENCE, JUMP, LEAVE, LABEL (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 
@@ -73,6 +82,23 @@ bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant);
 
 /* What a pure operation gives for constants. False: not pure. */
 bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *result);
+
+static inline bool ir_is_fp(u8 opcode)
+{
+    return opcode >= IR_FADD && opcode <= IR_FTOU64;
+}
+
+/* Is its result floating-point bits, rather than an integer? */
+static inline bool ir_makes_fp(u8 opcode)
+{
+    return opcode >= IR_FADD && opcode <= IR_FFROMU;
+}
+
+/* May it raise an exception? Then it is no pure operation. */
+static inline bool ir_may_raise(u8 opcode)
+{
+    return ir_is_fp(opcode) && !(opcode >= IR_FSIGN && opcode <= IR_FSIGNX) && opcode != IR_FBOX;
+}
 
 u32 ir_operands(enum ir_opcode opcode);
 bool ir_has_result(enum ir_opcode opcode);

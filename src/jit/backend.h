@@ -56,6 +56,22 @@ struct jit_layout {
     u32 int_slots;           /* slots 0 to here may be held in integer registers */
     const u8 *pinned;        /* slots to keep in host registers, most wanted first */
     u32 pinned_count;
+    /* The same for floating-point registers. They are used between an FGUARD that lets pass and
+     * the next exit; fp_live is the level that was found then, else 0. */
+    const u8 *pinned_fp;
+    u32 pinned_fp_count;
+    s32 fp_level; /* u32: what the engine allows; read by FGUARD once after an entry */
+    s32 fp_live;  /* u32: the back end's own */
+    s32 fp_flags; /* u32: enum jit_fp_flag, added to; the engine takes and clears them */
+};
+
+/* Exceptions that occurred; other bits mean nothing. */
+enum jit_fp_flag {
+    JIT_FP_INVALID = 1,
+    JIT_FP_DIVIDE = 4, /* by zero */
+    JIT_FP_OVERFLOW = 8,
+    JIT_FP_UNDERFLOW = 16,
+    JIT_FP_INEXACT = 32,
 };
 
 #define JIT_PAGE_BITS 12

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lifter: the words of spec/riscv.def as IR construction. What has no IR form yet (floating
- * point, atomics, system) becomes a CALL of run_insn with the record.
+ * The lifter: the words of spec/riscv.def as IR construction. What has no IR form yet (atomics,
+ * system) becomes a CALL of run_insn with the record.
  *
  * Constants are followed through registers within a block. Page-relative values (AUIPC, link
  * addresses) are not constants: one physical page may be mapped at several addresses.
@@ -33,8 +33,7 @@
         ir_value b_ = (b);                  \
         ir_binary(&l->ir, IR_##op, a_, b_); \
     })
-#define WHOLE    (l->whole = true, ir_const(&l->ir, 0))
-#define WHOLE_FP (l->whole = l->apart = true)
+#define WHOLE (l->whole = true, ir_const(&l->ir, 0))
 
 #define ADD(a, b)   BINARY(ADD, a, b)
 #define SUB(a, b)   BINARY(SUB, a, b)
@@ -120,65 +119,14 @@
 #define SYSTEM_SPIN(fn) return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 #define SPIN_HINT       return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 
-/* Floating point: what moves bits is lifted, arithmetic is run_insn's. */
-#define FP_LOAD(w, addr)                       \
-    do {                                       \
-        lift_fp_check(l);                      \
-        lift_fd(l, insn, w, LOAD(u##w, addr)); \
-    } while (0)
-#define FP_STORE(w, addr)                        \
-    do {                                         \
-        lift_fp_check(l);                        \
-        STORE(u##w, addr, FREG(insn_rs2(insn))); \
-    } while (0)
-#define FP_MOVE_TO_INT(w)                     \
-    do {                                      \
-        lift_fp_check(l);                     \
-        RD(NARROW_##w(FREG(insn_rs1(insn)))); \
-    } while (0)
-#define FP_MOVE_FROM_INT(w)                  \
-    do {                                     \
-        lift_fp_check(l);                    \
-        lift_fd(l, insn, w, WIDEN_##w(RS1)); \
-    } while (0)
-#define NARROW_16(v)    SX16(v)
-#define NARROW_32(v)    SX32(v)
-#define NARROW_64(v)    (v)
-#define WIDEN_16(v)     ZX16(v)
-#define WIDEN_32(v)     ZX32(v)
-#define WIDEN_64(v)     (v)
-#define FREG(n)         ir_get(&l->ir, SLOT(f) + (n))
-#define FP_SIGN(w, how) FP_SIGN_##w(how)
-#define FP_SIGN_16(how) WHOLE_FP
-#define FP_SIGN_32(how) WHOLE_FP
-#define FP_SIGN_64(how)                                                                  \
-    do {                                                                                 \
-        lift_fp_check(l);                                                                \
-        lift_fd(l, insn, 64, how(FREG(insn_rs1(insn)), FREG(insn_rs2(insn)), SIGN_BIT)); \
-    } while (0)
-#define SIGN_BIT                 CONST(BIT(63))
-#define SIGN_COPY(a, b, sign)    OR(AND(a, NOT(sign)), AND(b, sign))
-#define SIGN_NEGATE(a, b, sign)  OR(AND(a, NOT(sign)), AND(NOT(b), sign))
-#define SIGN_XOR(a, b, sign)     XOR(a, AND(b, sign))
-#define FP1_RM(w, fn)            WHOLE_FP
-#define FP2_RM(w, fn)            WHOLE_FP
-#define FP2(w, fn)               WHOLE_FP
-#define FP_FMA(w, np, na)        WHOLE_FP
-#define FP_CONVERT(from, to, fn) WHOLE_FP
-#define FP_CONSTANT(w, fn)       WHOLE_FP
-#define FP_COMPARE(w, fn)        (void)WHOLE
-#define FP_CLASS(w, fn)          (void)WHOLE
-#define FP_TO_INT(w, fn)         (void)WHOLE
-#define FP_TO_INT_MOD            (void)WHOLE
-#define FP_FROM_INT(w, fn, type) (void)WHOLE
-
 /* State beyond the x registers, by its distance from them. */
 #define SLOT(member) ((u32)((offsetof(struct hart, member) - offsetof(struct hart, x)) / 8))
 
 /* Nothing is known of what ran before. */
 static void forget(struct lift *l)
 {
-    l->fp_on = l->fp_dirty = false;
+    l->fp_level = 0;
+    l->fp_boxed = 0;
     l->known = 1; /* x0 */
 }
 
@@ -188,6 +136,7 @@ void lift_begin(struct lift *l, const struct isa *isa)
     l->count = 0;
     l->max = LIFT_BLOCK_MAX;
     l->compressed = isa_has(isa, ISA_C);
+    l->nearest = true;
     l->value[0] = 0;
     forget(l);
 }
@@ -218,33 +167,6 @@ static void lift_rd(struct lift *l, u64 insn, ir_value v)
         l->known &= ~(1u << r);
     }
     ir_put(&l->ir, r, v);
-}
-
-/* Without FS the instruction is illegal, which the interpreter finds. FS changes only by CSR
- * instructions, and these end a block. */
-static void lift_fp_check(struct lift *l)
-{
-    ir_value fs;
-
-    if (l->fp_on)
-        return;
-    fs = ir_binary(&l->ir, IR_AND, ir_get(&l->ir, SLOT(csr.mstatus)), ir_const(&l->ir, MSTATUS_FS));
-    ir_control(&l->ir, IR_LEAVE_IF, ir_binary(&l->ir, IR_EQ, fs, ir_const(&l->ir, 0)),
-               LIFT_LEAVE_INTERPRET);
-    l->fp_on = true;
-}
-
-static void lift_fd(struct lift *l, u64 insn, u32 width, ir_value v)
-{
-    if (width < 64)
-        v = ir_binary(&l->ir, IR_OR, v, ir_const(&l->ir, ~UINT64_C(0) << width));
-    ir_put(&l->ir, SLOT(f) + insn_rd(insn), v);
-    if (l->fp_dirty)
-        return;
-    ir_put(
-        &l->ir, SLOT(csr.mstatus),
-        ir_binary(&l->ir, IR_OR, ir_get(&l->ir, SLOT(csr.mstatus)), ir_const(&l->ir, MSTATUS_FS)));
-    l->fp_dirty = true;
 }
 
 static u32 offset_of(const struct lift *l)
@@ -354,6 +276,8 @@ static enum lift_end lift_leave(struct lift *l, u64 insn, u32 how)
     ir_control(&l->ir, IR_LEAVE, 0, how);
     return LIFT_ENDS;
 }
+
+#include "rv/lift_fp.h"
 
 #define INSN(id, name, ext, fmt, match, ...)                 \
     static enum lift_end insn_##id(struct lift *l, u64 insn) \

@@ -17,6 +17,15 @@ enum lift_leave {
     LIFT_LEAVE_INTERPRET, /* hart->pc is for the interpreter to do */
 };
 
+/* What a block with floating point asks of csrs before it goes on, by FGUARD; one includes those
+ * before it. They change only by CSR instructions, and these end a block. */
+enum lift_fp {
+    LIFT_FP_OFF, /* FS is off: such instructions are illegal, as the interpreter finds */
+    LIFT_FP_ON,
+    LIFT_FP_DIRTY,   /* FS is dirty already */
+    LIFT_FP_NEAREST, /* frm is to nearest, ties to even */
+};
+
 enum lift_end {
     LIFT_GOES_ON,
     LIFT_ENDS,    /* the block is complete */
@@ -30,8 +39,9 @@ struct lift {
     bool compressed; /* C is present: jumps need no alignment check */
     bool whole;      /* the instruction at hand is left to run_insn, */
     bool apart;      /* which will touch no x register */
-    bool fp_on;      /* FS was looked at in this block; */
-    bool fp_dirty;   /* it was set to dirty */
+    bool nearest;    /* dynamic rounding is taken to be to nearest; else such code is run_insn's */
+    u8 fp_level;     /* enum lift_fp that was seen in this block */
+    u32 fp_boxed;    /* bit r: f[r] is known to be boxed */
     u32 known;       /* bit r: x[r] is the constant value[r] */
     u64 value[32];
 };

@@ -36,6 +36,7 @@ struct state {
     u64 slot[SLOTS];
     u64 pc, count, page;
     u32 attn, patch, source;
+    u32 fp_level, fp_live, fp_flags;
     struct tlb *tlb;
     struct jump *jumps;
     u8 memory[PAGES * 4096];
@@ -61,6 +62,9 @@ static const struct jit_layout layout = {
     .jumps_bits = 6,
     .pinned = pinned,
     .pinned_count = sizeof(pinned),
+    .fp_level = offsetof(struct state, fp_level),
+    .fp_live = offsetof(struct state, fp_live),
+    .fp_flags = offsetof(struct state, fp_flags),
 };
 
 static struct tlb tlb;

@@ -66,12 +66,17 @@ void compile_store(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
     const struct probe p = {.size = op->size, .write = true};
-    enum reg address = val_reg(x, op->arg[0]), e = probe_emit(x, address, &p), data;
-    struct stub *stub = access_stub(x, op, address);
+    enum reg address = val_reg(x, op->arg[0]), e, data;
+    struct stub *stub;
+    u64 unused;
 
+    if (op->size < 4 && !val_is_const(x, op->arg[1], &unused))
+        (void)val_rm(x, op->arg[1]); /* out of XMM registers */
+    e = probe_emit(x, address, &p);
+    stub = access_stub(x, op, address);
     stub->value_is_const = val_is_const(x, op->arg[1], &stub->constant);
     if (!stub->value_is_const)
-        stub->value = val_rm(x, op->arg[1]);
+        stub->value = val_lies(x, op->arg[1]);
     probe_addend(x, e, &p);
     if (stub->value_is_const || stub->value.memory) {
         data = reg_take(x, SCRATCH);

@@ -25,11 +25,34 @@ enum reg {
     R13,
     R14,
     R15,
+    XMM0, /* in VEX-encoded instructions of SSE kind; emit_mov and its kin take both kinds */
+    XMM1,
+    XMM2,
+    XMM3,
+    XMM15 = XMM0 + 15,
     NO_REG = 0xff,
 };
 
+static inline bool is_xmm(u32 reg)
+{
+    return reg >= XMM0 && reg <= XMM15;
+}
+
 /* Condition codes as in Jcc, SETcc and CMOVcc. */
-enum cond { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_BE = 6, CC_A = 7, CC_L = 12, CC_GE = 13 };
+enum cond {
+    CC_O = 0,
+    CC_B = 2,
+    CC_AE = 3,
+    CC_E = 4,
+    CC_NE = 5,
+    CC_BE = 6,
+    CC_A = 7,
+    CC_S = 8,
+    CC_P = 10,
+    CC_NP = 11,
+    CC_L = 12,
+    CC_GE = 13
+};
 
 /* Opcodes of the ALU group: reg op= r/m is op | 3; the immediate forms take op >> 3. */
 enum alu {
@@ -129,11 +152,72 @@ static inline void emit_op_prefix(struct code *c, u32 prefix, u32 opcode, u32 re
     emit_op(c, true, opcode, reg, rm);
 }
 
+/* What stands before a VEX-encoded opcode: implied prefix, opcode map, W. */
+enum vex {
+    VEX_NONE = 0,
+    VEX_66 = 1,
+    VEX_F3 = 2,
+    VEX_F2 = 3,
+    VEX_PP = 3,
+    VEX_0F38 = 1 << 2, /* else 0F */
+    VEX_0F3A = 2 << 2,
+    VEX_W = 1 << 4,
+};
+
+static inline void emit_vex_prefix(struct code *c, u32 vex, u32 reg, u32 second, u32 index,
+                                   u32 base)
+{
+    u32 r = ~reg >> 3 & 1, x = ~index >> 3 & 1, b = ~base >> 3 & 1, vvvv = ~second & 15;
+
+    if (x && b && !(vex & ~(u32)VEX_PP)) {
+        emit8(c, 0xc5);
+        emit8(c, r << 7 | vvvv << 3 | vex);
+        return;
+    }
+    emit8(c, 0xc4);
+    emit8(c, r << 7 | x << 6 | b << 5 | ((vex >> 2 & 3) + 1));
+    emit8(c, (vex & VEX_W ? 0x80 : 0) | vvvv << 3 | (vex & VEX_PP));
+}
+
+/* reg = second op r/m; no second operand: 0. */
+static inline void emit_vex(struct code *c, u32 vex, u32 opcode, u32 reg, u32 second, struct rm rm)
+{
+    emit_vex_prefix(c, vex, reg, second, 0, rm.reg);
+    emit8(c, opcode);
+    emit_modrm(c, reg, rm);
+}
+
+/* The same with an operand in memory at `from`, in the buffer. */
+static inline void emit_vex_near(struct code *c, u32 vex, u32 opcode, u32 reg, u32 second,
+                                 const u8 *from)
+{
+    emit_vex_prefix(c, vex, reg, second, 0, 0);
+    emit8(c, opcode);
+    emit8(c, (reg & 7) << 3 | 5);
+    emit32(c, (u32)(from - (c->at + 4)));
+}
+
+/* 64 bits from or to an XMM register. */
+static inline void emit_mov_xmm(struct code *c, enum reg to, struct rm from)
+{
+    if (!is_xmm(to))
+        emit_vex(c, VEX_66 | VEX_W, 0x7e, from.reg, 0, rm_reg(to)); /* VMOVQ */
+    else if (from.memory)
+        emit_vex(c, VEX_F2, 0x10, to, 0, from); /* VMOVSD */
+    else if (is_xmm(from.reg))
+        emit_vex(c, VEX_NONE, 0x28, to, 0, from); /* VMOVAPS */
+    else
+        emit_vex(c, VEX_66 | VEX_W, 0x6e, to, 0, from);
+}
+
 static inline void emit_mov(struct code *c, enum reg to, struct rm from)
 {
     if (!from.memory && from.reg == to)
         return;
-    emit_op(c, true, 0x8b, to, from);
+    if (is_xmm(to) || (!from.memory && is_xmm(from.reg)))
+        emit_mov_xmm(c, to, from);
+    else
+        emit_op(c, true, 0x8b, to, from);
 }
 
 static inline void emit_mov32(struct code *c, enum reg to, struct rm from)
@@ -143,7 +227,10 @@ static inline void emit_mov32(struct code *c, enum reg to, struct rm from)
 
 static inline void emit_store(struct code *c, struct rm to, enum reg from)
 {
-    emit_op(c, true, 0x89, from, to);
+    if (is_xmm(from))
+        emit_vex(c, VEX_F2, 0x11, from, 0, to); /* VMOVSD */
+    else
+        emit_op(c, true, 0x89, from, to);
 }
 
 static inline bool fits_s32(u64 v)
@@ -206,6 +293,13 @@ static inline void emit_test32(struct code *c, enum reg a, enum reg b)
     emit_op(c, false, 0x85, a, rm_reg(b));
 }
 
+/* TEST byte of memory, constant */
+static inline void emit_test_byte(struct code *c, struct rm rm, u32 v)
+{
+    emit_op(c, false, 0xf6, 0, rm);
+    emit8(c, v);
+}
+
 static inline void emit_shift_imm(struct code *c, bool wide, enum shift op, enum reg reg, u32 n)
 {
     emit_op(c, wide, 0xc1, (u32)op, rm_reg(reg));
@@ -216,6 +310,13 @@ static inline void emit_shift_imm(struct code *c, bool wide, enum shift op, enum
 static inline void emit_shift_cl(struct code *c, bool wide, enum shift op, enum reg reg)
 {
     emit_op(c, wide, 0xd3, (u32)op, rm_reg(reg));
+}
+
+/* BTC */
+static inline void emit_complement_bit(struct code *c, enum reg reg, u32 bit)
+{
+    emit_op(c, true, 0x0fba, 7, rm_reg(reg));
+    emit8(c, bit);
 }
 
 /* BMI2: SHLX, SHRX, SARX to, from, amount. */
@@ -262,12 +363,27 @@ static inline void emit_lea32(struct code *c, enum reg to, enum reg base, s32 di
     emit_op(c, false, 0x8d, to, rm_mem(base, disp));
 }
 
-/* MOV, MOVZX or MOVSX of size bytes at [base + index]. */
+/* VMOVSS or VMOVSD at [base + index]; a load clears the rest of the register. */
+static inline void emit_xmm_indexed(struct code *c, u32 opcode, enum reg reg, enum reg base,
+                                    enum reg index, u32 size)
+{
+    emit_vex_prefix(c, size == 8 ? VEX_F2 : VEX_F3, reg, 0, index, base);
+    emit8(c, opcode);
+    emit8(c, 0x44 | (reg & 7) << 3);
+    emit8(c, (index & 7) << 3 | (base & 7));
+    emit8(c, 0);
+}
+
+/* MOV, MOVZX or MOVSX of size bytes at [base + index]; an XMM register takes 4 or 8. */
 static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base, enum reg index,
                                      u32 size, bool extends)
 {
     bool wide = size == 8 || extends;
 
+    if (is_xmm(to)) {
+        emit_xmm_indexed(c, 0x10, to, base, index, size);
+        return;
+    }
     emit_rex(c, wide, to, index, base, false);
     if (size <= 2)
         emit8(c, 0x0f);
@@ -285,6 +401,10 @@ static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base,
 static inline void emit_store_indexed(struct code *c, enum reg from, enum reg base, enum reg index,
                                       u32 size)
 {
+    if (is_xmm(from)) {
+        emit_xmm_indexed(c, 0x11, from, base, index, size);
+        return;
+    }
     if (size == 2)
         emit8(c, 0x66);
     emit_rex(c, size == 8, from, index, base, size == 1);
@@ -379,6 +499,41 @@ static inline void emit_jmp_rm(struct code *c, struct rm rm)
 static inline void emit_call_rm(struct code *c, struct rm rm)
 {
     emit_op(c, false, 0xff, 2, rm);
+}
+
+/* Conditional jumps forward by less than 128 bytes: short_end makes the jump lead to here. */
+static inline u8 *emit_jcc_short(struct code *c, enum cond cc)
+{
+    emit8(c, 0x70 | cc);
+    emit8(c, 0);
+    return c->at;
+}
+
+static inline u8 *emit_jmp_short(struct code *c)
+{
+    emit8(c, 0xeb);
+    emit8(c, 0);
+    return c->at;
+}
+
+/* False: it is too far. */
+static inline bool short_end(const struct code *c, u8 *after)
+{
+    after[-1] = (u8)(c->at - after);
+    return c->at - after < 128;
+}
+
+static inline void emit_stmxcsr(struct code *c, struct rm to)
+{
+    emit_op(c, false, 0x0fae, 3, to);
+}
+
+static inline void emit_ldmxcsr_near(struct code *c, const u8 *from)
+{
+    emit8(c, 0x0f);
+    emit8(c, 0xae);
+    emit8(c, 2 << 3 | 5);
+    emit_rel(c, from);
 }
 
 #endif

@@ -20,7 +20,8 @@ static bool has_lzcnt(void)
 bool jit_backend_is_supported(void)
 {
     return __builtin_cpu_supports("bmi2") && has_lzcnt() && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("popcnt");
+           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("avx") &&
+           __builtin_cpu_supports("fma");
 }
 
 static void pin_slots(struct jit_backend *b)
@@ -30,6 +31,12 @@ static void pin_slots(struct jit_backend *b)
     for (u32 i = 0; i < b->pinned_count; i++) {
         b->pinned[i] = b->layout.pinned[i];
         b->slot_reg[b->pinned[i]] = pinned_regs[i];
+    }
+    b->pinned_fp_count =
+        b->layout.pinned_fp_count < PINNED_FP_MAX ? b->layout.pinned_fp_count : PINNED_FP_MAX;
+    for (u32 i = 0; i < b->pinned_fp_count; i++) {
+        b->pinned_fp[i] = b->layout.pinned_fp[i];
+        b->slot_reg[b->pinned_fp[i]] = (u8)(PINNED_FP_FIRST + i);
     }
 }
 

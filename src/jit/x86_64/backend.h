@@ -11,13 +11,38 @@
  *   rbp  the engine's state          r10  guest instructions done
  *   rax rcx rdx r11  scratch         rsp  16-byte aligned, nothing of ours on it
  *   the rest pinned slots, callee-saved ones first
+ *   xmm0 .. xmm2  scratch          xmm3 .. xmm15  pinned slots while layout.fp_live is not 0
+ * MXCSR is the default but for exception flags, which are the guest's while fp_live is not 0.
  */
 #define STATE RBP
 #define COUNT R10
 
-#define PINNED_MAX   9
-#define PINNED_SAVED 5 /* the first of them survive C calls */
-#define SLOTS_MAX    64
+#define PINNED_MAX      9
+#define PINNED_SAVED    5 /* the first of them survive C calls */
+#define PINNED_FP_MAX   13
+#define PINNED_FP_FIRST XMM3
+#define SLOTS_MAX       64
+
+/* 16 bytes each, in the buffer. */
+enum fp_constant {
+    FP_NAN64, /* canonical ones */
+    FP_NAN32, /* boxed */
+    FP_SIGN64,
+    FP_SIGN32,
+    FP_OTHER64, /* all but the sign */
+    FP_OTHER32,
+    FP_BOX,
+    FP_MINUS_ONE64,
+    FP_MINUS_ONE32,
+    FP_TWO_32_64, /* 2^32, of 64 bits */
+    FP_TWO_32_32,
+    FP_TWO_63_64,
+    FP_TWO_63_32,
+    FP_TWO_64_64,
+    FP_TWO_64_32,
+    FP_MXCSR,
+    FP_CONSTANTS,
+};
 
 struct compile;
 
@@ -27,6 +52,8 @@ struct jit_backend {
     struct code_buffer buffer;
     u8 pinned[PINNED_MAX]; /* slot in pinned register n */
     u32 pinned_count;
+    u8 pinned_fp[PINNED_FP_MAX];
+    u32 pinned_fp_count;
     u8 slot_reg[SLOTS_MAX]; /* enum reg or NO_REG */
     u32 code_start;         /* offset where code may go: thunks lie before */
     /* Thunks, in the writing mapping: displacements are the same in both. */
@@ -44,6 +71,10 @@ struct jit_backend {
     /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
     const u8 *load_kept, *store_kept, *call_kept;
     const u8 *call_bare; /* slots are in the state, before and after; leaves if it failed */
+    const u8 *fp_open;   /* slots into XMM registers and fp_live set, if the engine allows */
+    const u8 *fma_nan64; /* rax * rcx + something is a NaN: is infinity times zero the cause? */
+    const u8 *fma_nan32;
+    const u8 *fp_constants;
 };
 
 struct jit_compiler {
@@ -61,6 +92,19 @@ size_t compile_size(void);
 void thunks_emit(struct jit_backend *backend, struct code *c);
 /* Goes on at the guest pc in rax: by the jump table, else by the engine. */
 void emit_indirect_jump(const struct jit_backend *backend, struct code *c);
+
+/* Around C functions, in a thunk: XMM registers and exception flags to the state if they are live,
+ * by way of an integer register; and back. The flags of the CPU change. */
+void emit_fp_out(const struct jit_backend *backend, struct code *c, enum reg scratch);
+void emit_fp_in(const struct jit_backend *backend, struct code *c);
+
+/* fp_thunks.c */
+void fp_thunks_emit(struct jit_backend *backend, struct code *c);
+
+static inline const u8 *fp_constant(const struct jit_backend *backend, u32 which)
+{
+    return backend->fp_constants + 16 * which;
+}
 
 static inline struct rm state_rm(s32 offset)
 {

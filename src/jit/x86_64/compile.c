@@ -14,7 +14,7 @@ static bool is_division(u8 opcode)
 
 static bool is_pure(u8 opcode)
 {
-    return ir_has_result(opcode) && opcode != IR_LOAD;
+    return ir_has_result(opcode) && opcode != IR_LOAD && !ir_may_raise(opcode);
 }
 
 static void compile_op(struct compile *x, u32 at)
@@ -43,6 +43,8 @@ static void compile_op(struct compile *x, u32 at)
         compile_compare(x, at);
     } else if (op->opcode == IR_SELECT) {
         compile_select(x, at);
+    } else if (ir_is_fp(op->opcode)) {
+        compile_fp(x, at);
     } else if (is_pure(op->opcode)) {
         enum reg to = op_result(x, at);
         if (ir_operands(op->opcode) == 1)
@@ -73,6 +75,8 @@ static void count_uses(struct compile *x)
 /* Room that an operation may need at most, its stubs included: exits exchange all registers. */
 static u32 op_bound(u8 opcode)
 {
+    if (ir_is_fp(opcode))
+        return 224;
     if (ir_has_result(opcode))
         return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;
     return opcode == IR_STORE ? 160 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
@@ -104,7 +108,7 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->base = 0;
     x->slot_reg = b->slot_reg;
     x->c.at = b->buffer.write + start;
-    x->free = SCRATCH;
+    x->free = SCRATCH | SCRATCH_XMM;
     x->stub_count = 0;
     count_uses(x);
     return true;

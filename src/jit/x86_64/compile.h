@@ -31,7 +31,16 @@ enum stub_kind {
     STUB_LEAVE,
     STUB_LEAVE_NEAR,
     STUB_LEAVE_IF,
-    STUB_DIVIDE
+    STUB_DIVIDE,
+    STUB_FGUARD,
+    /* Floating point, fp.c. */
+    STUB_NAN,      /* data is a NaN: the canonical one */
+    STUB_FMA_NAN,  /* the same; the factors are in address and value */
+    STUB_CHOOSE,   /* FMIN, FMAX of address and value with a NaN, into data */
+    STUB_EQUAL,    /* the same, of equal operands */
+    STUB_SATURATE, /* from address, into data */
+    STUB_TO_U64,   /* the same, not between -1 and 2^63 */
+    STUB_FROM_U64, /* from address, a negative integer */
 };
 
 /* Code to be placed behind the block. */
@@ -93,7 +102,8 @@ struct compile {
     struct region_code region;
 };
 
-#define SCRATCH (1u << RAX | 1u << RCX | 1u << RDX | 1u << R11)
+#define SCRATCH     (1u << RAX | 1u << RCX | 1u << RDX | 1u << R11)
+#define SCRATCH_XMM (1u << XMM0 | 1u << XMM1 | 1u << XMM2)
 
 static inline struct value *val(struct compile *x, ir_value v)
 {
@@ -126,7 +136,9 @@ static inline struct rm slot_rm(const struct compile *x, u32 slot)
 enum reg reg_take(struct compile *x, u32 from);
 void reg_give(struct compile *x, enum reg reg);
 
-/* Where a value can be read; not for constants and flags. */
+/* Where a value can be read, a register of either kind or memory; not for constants and flags. */
+struct rm val_lies(struct compile *x, ir_value v);
+/* The same for integer instructions: moves it if it is in an XMM register. */
 struct rm val_rm(struct compile *x, ir_value v);
 /* Is v readable in this register? */
 bool val_lies_in(struct compile *x, ir_value v, enum reg reg);
@@ -136,6 +148,9 @@ void val_load(struct compile *x, enum reg to, ir_value v);
 enum reg val_settle(struct compile *x, ir_value v);
 /* A register that holds v: where it is, or a scratch one. */
 enum reg val_reg(struct compile *x, ir_value v);
+/* The same for XMM registers. */
+enum reg val_xmm(struct compile *x, ir_value v);
+struct rm val_xmm_rm(struct compile *x, ir_value v);
 /* One use of it, or of all operands of operation `at`, is over. */
 void val_release(struct compile *x, ir_value v);
 void op_release(struct compile *x, u32 at);
@@ -158,6 +173,10 @@ void compile_select(struct compile *x, u32 at);
 /* divide.c: DIVS to REMU32; operands as for compile_binary. */
 void compile_divide(struct compile *x, u32 at, enum reg to, ir_value a, ir_value b);
 void stub_divide(struct compile *x, const struct stub *s);
+
+/* fp.c */
+void compile_fp(struct compile *x, u32 at);
+void stub_fp(struct compile *x, const struct stub *s);
 
 /* access.c */
 

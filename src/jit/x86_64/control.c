@@ -144,6 +144,19 @@ static void compile_leave_if(struct compile *x, u32 at)
     stub_add(x, STUB_LEAVE_IF, op)->target = op->imm;
 }
 
+static void compile_fguard(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    struct stub *stub;
+
+    emit_alu_imm(&x->c, false, ALU_CMP, state_rm(x->b->layout.fp_live), op->size);
+    emit_jcc(&x->c, CC_B, NULL);
+    stub = stub_add(x, STUB_FGUARD, op);
+    stub->back = x->c.at;
+    stub->target = op->imm;
+    stub->how = op->size;
+}
+
 static void compile_branch(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
@@ -192,6 +205,8 @@ void compile_put(struct compile *x, u32 at)
     slot_protect(x, (u32)op->imm, at);
     if (!slot.memory)
         val_load(x, slot.reg, op->arg[0]);
+    else if (val(x, op->arg[0])->where != IN_CONST && !val_lies(x, op->arg[0]).memory)
+        emit_store(&x->c, slot, val_lies(x, op->arg[0]).reg);
     else if (val_is_const(x, op->arg[0], &constant) && fits_s32(constant))
         emit_store_imm(&x->c, slot, (s32)constant);
     else
@@ -248,6 +263,9 @@ void compile_control(struct compile *x, u32 at)
     case IR_CALL_APART:
         compile_call(x, op);
         break;
+    case IR_FGUARD:
+        compile_fguard(x, at);
+        break;
     case IR_LEAVE_IF:
         compile_leave_if(x, at);
         break;
@@ -291,6 +309,14 @@ static void stub_leave_if(struct compile *x, const struct stub *s)
     emit_jmp(c, x->b->leave);
 }
 
+static void stub_fguard(struct compile *x, const struct stub *s)
+{
+    emit_call(&x->c, x->b->fp_open);
+    emit_alu_imm(&x->c, false, ALU_CMP, state_rm(x->b->layout.fp_live), (s32)s->how);
+    emit_jcc(&x->c, CC_AE, s->back);
+    stub_leave_if(x, s);
+}
+
 void compile_stub(struct compile *x, u32 index)
 {
     struct stub s = x->stub[index]; /* compile_exit adds more */
@@ -313,6 +339,9 @@ void compile_stub(struct compile *x, u32 index)
     case STUB_LEAVE_IF:
         stub_leave_if(x, &s);
         break;
+    case STUB_FGUARD:
+        stub_fguard(x, &s);
+        break;
     case STUB_LEAVE_NEAR:
         way_out(x, s.done);
         __attribute__((fallthrough));
@@ -320,5 +349,7 @@ void compile_stub(struct compile *x, u32 index)
         emit_mov_imm(&x->c, RAX, (u64)s.target);
         emit_jmp(&x->c, x->b->leave_page);
         break;
+    default:
+        stub_fp(x, &s);
     }
 }

@@ -26,6 +26,8 @@ static void emit_enter(struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     emit_mov(c, STATE, rm_reg(RDI));
     emit_mov(c, RAX, rm_reg(RSI));
+    emit_op(c, false, 0xc7, 0, state_rm(b->layout.fp_live));
+    emit32(c, 0);
     sync(b, c, 0, false);
     emit_mov(c, COUNT, state_rm(b->layout.count));
     emit_jmp_rm(c, rm_reg(RAX));
@@ -43,6 +45,7 @@ static void emit_leave(struct jit_backend *b, struct code *c)
     b->leave = c->at;
     sync(b, c, 0, true);
     emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_fp_out(b, c, COUNT);
     synced = c->at;
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     for (u32 i = sizeof(callee_saved); i-- > 0;)
@@ -77,6 +80,7 @@ static void emit_before_access(const struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, PINNED_SAVED, true);
     emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_fp_out(b, c, COUNT);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RAX));
 }
@@ -89,6 +93,7 @@ static void emit_after_access(const struct jit_backend *b, struct code *c, enum 
     emit_jcc(c, CC_E, NULL);
     fault = c->at;
     sync(b, c, PINNED_SAVED, false);
+    emit_fp_in(b, c);
     emit_mov(c, COUNT, state_rm(b->layout.count));
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
@@ -126,6 +131,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, 0, true);
     emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_fp_out(b, c, COUNT);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
@@ -134,6 +140,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_jcc(c, CC_E, NULL);
     fault = c->at;
     sync(b, c, 0, false);
+    emit_fp_in(b, c);
     emit_mov(c, COUNT, state_rm(b->layout.count));
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
@@ -141,7 +148,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_fault(b, c, true);
 }
 
-/* For what touches no pinned slot: those in callee-saved registers stay there. */
+/* For what touches no slot in an integer register: those in callee-saved ones stay there. */
 static void emit_engine_call_apart(struct jit_backend *b, struct code *c)
 {
     b->call_apart = c->at;
@@ -156,16 +163,18 @@ static const u8 kept[] = {RSI, RDI, R8, R9, R10}; /* C may change them */
 
 _Static_assert(sizeof(kept) % 2 == 1, "with the return address, the stack stays aligned");
 
-static void emit_kept_before(struct code *c)
+static void emit_kept_before(const struct jit_backend *b, struct code *c)
 {
     for (u32 i = 0; i < sizeof(kept); i++)
         emit_push(c, kept[i]);
+    emit_fp_out(b, c, R10);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RAX));
 }
 
-static void emit_kept_after(struct code *c, enum reg ok)
+static void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok)
 {
+    emit_fp_in(b, c);
     for (u32 i = sizeof(kept); i-- > 0;)
         emit_pop(c, kept[i]);
     emit_test(c, ok, ok);
@@ -175,24 +184,24 @@ static void emit_kept_after(struct code *c, enum reg ok)
 static void emit_kept(struct jit_backend *b, struct code *c)
 {
     b->load_kept = c->at;
-    emit_kept_before(c);
+    emit_kept_before(b, c);
     emit_mov32(c, RDX, rm_reg(RCX));
     emit_mov32(c, RCX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.load);
-    emit_kept_after(c, RDX);
+    emit_kept_after(b, c, RDX);
 
     b->store_kept = c->at;
-    emit_kept_before(c);
+    emit_kept_before(b, c);
     emit_mov32(c, R8, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.store);
-    emit_kept_after(c, RAX);
+    emit_kept_after(b, c, RAX);
 
     b->call_kept = c->at;
-    emit_kept_before(c);
+    emit_kept_before(b, c);
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.call);
-    emit_kept_after(c, RAX);
+    emit_kept_after(b, c, RAX);
 }
 
 static void emit_call_bare(struct jit_backend *b, struct code *c)
@@ -201,6 +210,7 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
 
     b->call_bare = c->at;
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    emit_fp_out(b, c, COUNT);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
@@ -208,6 +218,7 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
     emit_test(c, RAX, RAX);
     emit_jcc(c, CC_E, NULL);
     fault = c->at;
+    emit_fp_in(b, c);
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
     patch_rel(fault, c->at);
@@ -238,6 +249,7 @@ void emit_indirect_jump(const struct jit_backend *b, struct code *c)
 
 void thunks_emit(struct jit_backend *b, struct code *c)
 {
+    fp_thunks_emit(b, c);
     emit_enter(b, c);
     emit_leave(b, c);
     emit_accesses(b, c);
