@@ -103,6 +103,40 @@ static void store_bytes(u8 *p, unsigned size, u64 value)
         host_store(p + i, 1, value >> (8 * i));
 }
 
+static u8 *host_of(const struct tlb_entry *e, gva_t va)
+{
+    return (u8 *)(uintptr_t)(va + e->addend);
+}
+
+/* A misaligned access, within a page or across two, if the TLB has all there is to know. */
+static bool load_misaligned(struct hart *hart, gva_t va, unsigned size, u64 *value)
+{
+    unsigned room = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK)), first = room < size ? room : size;
+    const struct tlb_entry *a = &hart->data_tlb->read[tlb_index(va)];
+    const struct tlb_entry *b = &hart->data_tlb->read[tlb_index(va + size - 1)];
+
+    if (!tlb_serves(a, va, first) || !tlb_serves(b, va + size - 1, 1))
+        return false;
+    *value = load_bytes(host_of(a, va), first);
+    if (first < size)
+        *value |= load_bytes(host_of(b, va + first), size - first) << (8 * first);
+    return true;
+}
+
+static bool store_misaligned(struct hart *hart, gva_t va, unsigned size, u64 value)
+{
+    unsigned room = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK)), first = room < size ? room : size;
+    const struct tlb_entry *a = &hart->data_tlb->write[tlb_index(va)];
+    const struct tlb_entry *b = &hart->data_tlb->write[tlb_index(va + size - 1)];
+
+    if (!tlb_serves(a, va, first) || !tlb_serves(b, va + size - 1, 1))
+        return false;
+    store_bytes(host_of(a, va), first, value);
+    if (first < size)
+        store_bytes(host_of(b, va + first), size - first, value >> (8 * first));
+    return true;
+}
+
 static bool load_in_page(struct hart *hart, gva_t va, unsigned size, u64 *value)
 {
     struct mmu_page to;
@@ -146,6 +180,8 @@ bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value)
     u64 v = 0, byte;
 
     hart->stats.slow_accesses++;
+    if (va % size && load_misaligned(hart, va, size, value))
+        return true;
     if (is_watched(hart, va, size, ACCESS_READ))
         return false;
     if (size <= first)
@@ -185,6 +221,8 @@ bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 value)
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
 
     hart->stats.slow_accesses++;
+    if (va % size && store_misaligned(hart, va, size, value))
+        return true;
     if (is_watched(hart, va, size, ACCESS_WRITE))
         return false;
     if (size <= first)
@@ -251,13 +289,26 @@ void mem_wrote(struct hart *hart, const void *pointer, unsigned size)
         code_map_written(hart->env->code_map, gpa, size);
 }
 
-bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc, gpa_t *gpa)
+bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc)
 {
+    u32 index = tlb_index(va);
     struct mmu_page to;
 
-    if (!translate_data(hart, va, size, acc, &to))
+    if (tlb_serves(acc == ACCESS_WRITE ? &hart->data_tlb->write[index]
+                                       : &hart->data_tlb->read[index],
+                   va, size))
+        return true;
+    return translate_data(hart, va, size, acc, &to);
+}
+
+bool mem_zero_fast(struct hart *hart, gva_t va, unsigned size)
+{
+    const struct tlb_entry *e = &hart->data_tlb->write[tlb_index(va)];
+
+    if (!tlb_serves(e, va, size))
         return false;
-    *gpa = to.gpa;
+    for (unsigned i = 0; i < size; i += 8)
+        host_store(host_of(e, va + i), 8, 0);
     return true;
 }
 

@@ -26,7 +26,11 @@ void *mem_pointer(struct hart *hart, gva_t va, unsigned size, enum access acc, b
 void mem_wrote(struct hart *hart, const void *pointer, unsigned size);
 
 /* Checks that size bytes at va, within a page, may be accessed; for cache-block operations. */
-MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc, gpa_t *gpa);
+MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc);
+
+/* Stores zeros to size bytes, a multiple of 8, at va, a multiple of 8, within a page. False: not
+ * through the TLB, nothing stored. */
+MUST_CHECK bool mem_zero_fast(struct hart *hart, gva_t va, unsigned size);
 
 /* Drops own write entries of gpa's page, which is to hold code. */
 void mem_protect(struct hart *hart, gpa_t gpa);

@@ -162,13 +162,12 @@ static bool envcfg_allows(struct hart *hart, u64 bits)
 static bool cbo_manage(struct hart *hart, u64 insn, u64 enable)
 {
     gva_t va = hart->x[insn_rs1(insn)];
-    gpa_t gpa;
 
     if (!envcfg_allows(hart, enable))
         return system_illegal(hart);
-    if (mem_probe(hart, align_down(va, CACHE_BLOCK), 8, ACCESS_READ, &gpa))
+    if (mem_probe(hart, align_down(va, CACHE_BLOCK), 8, ACCESS_READ))
         return true;
-    if (mem_probe(hart, align_down(va, CACHE_BLOCK), 8, ACCESS_WRITE, &gpa))
+    if (mem_probe(hart, align_down(va, CACHE_BLOCK), 8, ACCESS_WRITE))
         return true;
     hart->trap.tval = va;
     return false;
@@ -196,6 +195,8 @@ bool system_cbo_zero(struct hart *hart, u64 insn)
 
     if (!envcfg_allows(hart, ENVCFG_CBZE))
         return system_illegal(hart);
+    if (mem_zero_fast(hart, block, CACHE_BLOCK))
+        return true;
     for (gva_t at = block; at < block + CACHE_BLOCK; at += 8) {
         if (mem_store(hart, at, 8, 0))
             continue;
