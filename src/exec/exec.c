@@ -302,14 +302,14 @@ static int create_harts(struct exec *exec, struct err *err)
     return 0;
 }
 
-/* The map costs 8 bytes a page, but only where code is: pages of it appear as they are touched. */
+/* The map costs 16 bytes a page, but only where code is: pages of it appear as they are touched. */
 static int create_code_map(struct exec *exec, struct err *err)
 {
     struct code_map *map = &exec->code_map;
 
     map->base = exec->config.ram_base;
     map->pages = exec->config.ram_size >> PAGE_SHIFT;
-    map->state = zeroed_map(map->pages * sizeof(u64));
+    map->state = zeroed_map(map->pages * sizeof(*map->state));
     if (!map->state)
         return err_set(err, ENOMEM, "no host memory to track guest code; use a smaller -m");
     return 0;
@@ -375,7 +375,7 @@ void exec_destroy(struct exec *exec)
     }
     jit_destroy(exec->jit);
     if (exec->code_map.state)
-        munmap((void *)exec->code_map.state, exec->code_map.pages * sizeof(u64));
+        munmap(exec->code_map.state, exec->code_map.pages * sizeof(*exec->code_map.state));
     free(exec->harts);
     free(exec->vcpus);
     pthread_cond_destroy(&exec->changed);

@@ -197,32 +197,39 @@ static bool is_any(struct jit *jit, struct jit_page *page, const void *arg)
     return true;
 }
 
-/* Drops the pages that `is` says; returns how many. */
-static u32 drop_pages(struct jit *jit, page_fn is, const void *arg)
+/* Drops the pages of a chain that `is` says; returns how many. */
+static u32 drop_chain(struct jit *jit, _Atomic(struct jit_page *) *at, page_fn is, const void *arg)
 {
     u32 before = jit->page_count;
+    struct jit_page *page;
 
-    for (u32 i = 0; i < PAGE_HASH; i++) {
-        _Atomic(struct jit_page *) *at = &jit->hash[i];
-        struct jit_page *page;
-        while ((page = atomic_load_explicit(at, memory_order_relaxed))) {
-            if (!is(jit, page, arg)) {
-                at = &page->next;
-                continue;
-            }
-            atomic_store_explicit(at, atomic_load_explicit(&page->next, memory_order_relaxed),
-                                  memory_order_seq_cst);
-            page->dropped = true;
-            jit->untrusted -= !!page->copy;
-            jit->page_count--;
-            jit_retire(jit, &page->retired);
-            if (observer(jit) && is != is_any)
-                observer(jit)->dropped(observer(jit)->ctx, page->gpa);
+    while ((page = atomic_load_explicit(at, memory_order_relaxed))) {
+        if (!is(jit, page, arg)) {
+            at = &page->next;
+            continue;
         }
+        atomic_store_explicit(at, atomic_load_explicit(&page->next, memory_order_relaxed),
+                              memory_order_seq_cst);
+        page->dropped = true;
+        jit->untrusted -= !!page->copy;
+        jit->page_count--;
+        jit_retire(jit, &page->retired);
+        if (observer(jit) && is != is_any)
+            observer(jit)->dropped(observer(jit)->ctx, page->gpa);
     }
     if (before != jit->page_count)
         jit_advance(jit);
     return before - jit->page_count;
+}
+
+/* The same of all pages. */
+static u32 drop_pages(struct jit *jit, page_fn is, const void *arg)
+{
+    u32 dropped = 0;
+
+    for (u32 i = 0; i < PAGE_HASH; i++)
+        dropped += drop_chain(jit, &jit->hash[i], is, arg);
+    return dropped;
 }
 
 static bool is_in_segments(struct jit *jit, struct jit_page *page, const void *arg)
@@ -263,6 +270,22 @@ static bool has_changed(struct jit *jit, struct jit_page *page, const void *arg)
     return false;
 }
 
+/* Drops what changed since the last look, if that is known and all pages are trusted. */
+static bool drop_listed(struct jit_hart *h, u64 writes)
+{
+    struct jit *jit = h->jit;
+    gpa_t gpa;
+
+    if (jit->untrusted || writes - jit->writes > CODE_MAP_RECENT)
+        return false;
+    for (u64 n = jit->writes + 1; n <= writes; n++) {
+        if (!code_map_changed_at(h->hart->env->code_map, n, &gpa))
+            return false;
+        h->hart->stats.code_drops += drop_chain(jit, bucket(jit, gpa), has_changed, h->hart);
+    }
+    return true;
+}
+
 void jit_drop_changed(struct jit_hart *h)
 {
     struct jit *jit = h->jit;
@@ -270,9 +293,10 @@ void jit_drop_changed(struct jit_hart *h)
 
     if (writes == jit->writes && !jit->untrusted)
         return;
-    jit->writes = writes;
     if (jit->untrusted)
         mem_attend_protect(h->hart);
-    h->hart->stats.code_drops += drop_pages(jit, has_changed, h->hart);
+    if (!drop_listed(h, writes))
+        h->hart->stats.code_drops += drop_pages(jit, has_changed, h->hart);
+    jit->writes = writes;
     jit_collect(jit);
 }

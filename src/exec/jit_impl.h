@@ -43,7 +43,7 @@ struct jit_page {
     bool dropped;
     u32 segments;     /* bit n: there is code of it in segment n */
     const u8 *memory; /* the page */
-    const u8 *bytes;  /* what is translated: memory, or copy */
+    const u8 *bytes;  /* what is translated: memory, or copy; jit_page_mark comes first */
     u8 *copy;         /* not NULL: not trusted yet, see jit_cache.c */
     u64 word;         /* of the code map */
 };
@@ -174,6 +174,12 @@ void jit_take_fp_flags(struct hart *hart);
 /* Makes the code of an entry; 0: there is none, or no room now, and if *dropped the page is to be
  * looked for anew. */
 u32 jit_translate(struct jit_hart *h, struct jit_page *page, u32 key, bool *dropped);
+
+/*
+ * Stores to these bytes of a page count from now on: whoever translates from page->bytes says so
+ * before it reads them, or a change of them goes unnoticed at the next FENCE.I. Under the lock.
+ */
+void jit_page_mark(const struct jit *jit, const struct jit_page *page, u32 offset, u32 len);
 
 /* What is translated at an offset. Takes the lock. */
 u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);

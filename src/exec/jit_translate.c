@@ -2,9 +2,12 @@
 /* From the bytes of a page to host code: blocks of the first tier, and what they call. */
 #include "exec/jit_impl.h"
 
+#include "rv/code_map.h"
 #include "rv/mem.h"
 #include "rv/run_insn.h"
 #include "rv/softfp.h"
+
+#define MARK_STEP 64 /* bytes that are marked at once, so that it costs little */
 
 /* What engine functions are told of the guest instruction, where devices and helpers look for it.
  */
@@ -76,11 +79,17 @@ static u32 half(const struct jit_page *page, u32 offset)
     return __atomic_load_n((const u16 *)(const void *)(page->bytes + offset), __ATOMIC_RELAXED);
 }
 
+void jit_page_mark(const struct jit *jit, const struct jit_page *page, u32 offset, u32 len)
+{
+    code_map_mark(jit->harts->hart->env->code_map, page->gpa + offset, len, page->word);
+}
+
 u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset)
 {
     u32 v;
 
     pthread_mutex_lock(&jit->lock);
+    jit_page_mark(jit, page, offset, 2);
     v = half(page, offset);
     pthread_mutex_unlock(&jit->lock);
     return v;
@@ -90,19 +99,23 @@ u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset)
  * Lifts from offset on, to a jump, the page's end or as far as there is room; returns where it
  * ends, 0: there is nothing to be had. An instruction that goes on in the next page stands alone.
  */
-static u32 lift_block(struct lift *lift, const struct hart *hart, const struct jit_page *page,
+static u32 lift_block(struct jit *jit, const struct hart *hart, const struct jit_page *page,
                       u32 key)
 {
     const struct isa *isa = &hart->isa;
     const u32 tail = key >> 16;
-    u32 offset = key & 0xffff;
+    u32 offset = key & 0xffff, marked = offset;
     enum lift_end end = LIFT_GOES_ON;
+    struct lift *lift = &jit->lift;
 
     lift_begin(lift, isa);
     lift->nearest = hart->csr.frm == FP_RNE;
     while (end == LIFT_GOES_ON && offset < PAGE_SIZE && !lift_is_full(lift)) {
-        u32 raw = half(page, offset);
         u64 insn;
+        u32 raw;
+        for (; marked < PAGE_SIZE && marked < offset + 4; marked += MARK_STEP)
+            jit_page_mark(jit, page, marked, MARK_STEP);
+        raw = half(page, offset);
         if (insn_is_long(raw)) {
             if (offset == LAST_HALF && lift->count)
                 break;
@@ -150,7 +163,7 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
     if (code)
         return code;
     jit_collect(jit);
-    end = lift_block(&jit->lift, h->hart, page, key);
+    end = lift_block(jit, h->hart, page, key);
     if (!end)
         return 0;
     code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);

@@ -203,10 +203,15 @@ u64 code_cache_fetch(struct hart *hart, struct code_page *page, gva_t pc)
     u64 insn;
     u32 raw;
 
-    if (cacheable && offset + 2 < PAGE_SIZE)
+    if (cacheable && offset + 2 < PAGE_SIZE) {
+        code_map_mark(hart->env->code_map, page->gpa + offset, 4, page->word);
         raw = page_word(page, offset);
-    else if (!fetch_raw(hart, pc, &raw))
-        return 0;
+    } else {
+        if (cacheable)
+            code_map_mark(hart->env->code_map, page->gpa + offset, 2, page->word);
+        if (!fetch_raw(hart, pc, &raw))
+            return 0;
+    }
     insn = decode(&hart->isa, raw);
     if (!cacheable)
         return insn;
@@ -230,33 +235,61 @@ u32 code_cache_raw(struct hart *hart, gva_t pc)
     return insn_is_long(raw) ? raw : raw & 0xffff;
 }
 
+static void flush_links(struct code_cache *cache)
+{
+    memset(cache->link, 0, sizeof(cache->link));
+}
+
+static void retire_if_changed(struct hart *hart, struct code_page *page)
+{
+    if (page->trusted && !code_map_changed(hart->env->code_map, page->gpa, page->word))
+        return;
+    retire(hart->code, page);
+    flush_links(hart->code);
+    hart->stats.code_drops++;
+}
+
+/* Looks at the pages that changed since the last look. False: it is not known which. */
+static bool retire_listed(struct hart *hart, u64 writes)
+{
+    struct code_cache *cache = hart->code;
+    gpa_t gpa;
+
+    if (cache->untrusted || writes - cache->writes > CODE_MAP_RECENT)
+        return false;
+    for (u64 n = cache->writes + 1; n <= writes; n++) {
+        struct code_page *page;
+        if (!code_map_changed_at(hart->env->code_map, n, &gpa))
+            return false;
+        page = find(cache, gpa);
+        if (page)
+            retire_if_changed(hart, page);
+    }
+    return true;
+}
+
 void code_cache_fence(struct hart *hart)
 {
     struct code_cache *cache = hart->code;
-    struct code_map *map = hart->env->code_map;
-    u64 writes = code_map_writes(map);
+    u64 writes = code_map_writes(hart->env->code_map);
 
     hart->code_changes++;
     if (writes == cache->writes && !cache->untrusted)
         return;
-    cache->writes = writes;
-    for (u32 i = 0; i < cache->count; i++) {
-        struct code_page *page = cache->page[i];
-        if (!page->used)
-            continue;
-        if (page->trusted && !code_map_changed(map, page->gpa, page->word))
-            continue;
-        retire(cache, page);
-        hart->stats.code_drops++;
+    if (!retire_listed(hart, writes)) {
+        for (u32 i = 0; i < cache->count; i++) {
+            if (cache->page[i]->used)
+                retire_if_changed(hart, cache->page[i]);
+        }
     }
-    code_cache_flush_map(hart);
+    cache->writes = writes;
 }
 
 void code_cache_flush_map(struct hart *hart)
 {
     hart->map_changes++;
     if (hart->code)
-        memset(hart->code->link, 0, sizeof(hart->code->link));
+        flush_links(hart->code);
 }
 
 void code_cache_flush_map_page(struct hart *hart, gva_t va)

@@ -2,11 +2,17 @@
 /*
  * Which guest pages hold decoded code, shared by the harts of a VM; how a store to code is noticed.
  *
- * Theory of operation. Each RAM page has a word: a CODE flag, a generation that a store bumps, and
- * the epoch at which the flag was last set. A hart that decodes from a page sets the flag first
- * (code_map_protect); from then on no hart may keep a TLB write entry for it, so stores take the
- * slow path, which clears the flag and bumps the generation *after* storing (code_map_written). At
- * FENCE.I a hart drops every decoded page whose generation has moved.
+ * Theory of operation. Each RAM page has a word: a CODE flag, a generation that a store to code
+ * bumps, and the epoch at which the flag was last set. A hart that decodes from a page sets the
+ * flag first (code_map_protect); from then on no hart may keep a TLB write entry for it, so stores
+ * take the slow path, which tells code_map_written *after* storing. At FENCE.I a hart drops every
+ * decoded page whose generation has moved.
+ *
+ * Before it decodes a part of the page a hart marks it (code_map_mark), a bit a granule. A store
+ * that hits no marked granule changes nothing: either it sees the mark, or who marks will see what
+ * was stored. One that hits clears the flag and bumps the generation. Marks carry the generation
+ * that they are for, so those of earlier ones mean nothing. Many stores beside code are taken for a
+ * hit, too, so that data on a page with code that no FENCE.I minds is not slow to write for ever.
  *
  * Other harts lose their write entries only when they next attend (ATTN_PROTECT), and publish in
  * code_ack the epoch that they do it for. Until all have, a store may go unnoticed: a page decoded
@@ -25,13 +31,20 @@
 
 #define CODE_MAP_RECENT 256
 
+/* See code_map.c. */
+struct code_map_page {
+    _Atomic u64 word, marks;
+};
+
 struct code_map {
-    gpa_t base;         /* RAM that is tracked */
-    u64 pages;          /* of PAGE_SIZE */
-    _Atomic u64 *state; /* one a page, see code_map.c; zeroed by the owner at creation */
-    _Atomic u64 epoch;  /* of the last protection */
+    gpa_t base;                  /* RAM that is tracked */
+    u64 pages;                   /* of PAGE_SIZE */
+    struct code_map_page *state; /* one a page; zeroed by the owner at creation */
+    _Atomic u64 epoch;           /* of the last protection */
     _Atomic u64 writes; /* generations moved, all pages together: if still, nothing changed */
     _Atomic u64 recent[CODE_MAP_RECENT]; /* what was protected in the last epochs, see code_map.c */
+    _Atomic u64 changed[CODE_MAP_RECENT]; /* which generations moved last */
+    _Atomic u64 beside;                   /* stores to pages with code that hit none of it */
 };
 
 /*
@@ -46,10 +59,19 @@ u64 code_map_protect(struct code_map *map, struct hart *self, gpa_t gpa, bool *t
  */
 MUST_CHECK bool code_map_protected_at(struct code_map *map, u64 epoch, gpa_t *gpa);
 
-/* Has gpa's page been written since protect returned word? */
+/*
+ * [gpa, gpa + len), on the page for which protect returned word, is about to be decoded: stores to
+ * it count from now on.
+ */
+void code_map_mark(struct code_map *map, gpa_t gpa, u64 len, u64 word);
+
+/* Has code on gpa's page been written since protect returned word? */
 bool code_map_changed(struct code_map *map, gpa_t gpa, u64 word);
 
-/* Moves when any page changes; read before looking at pages, it spares the next look. */
+/* The page whose generation the nth of all moves moved. False: not known (any more, or yet). */
+MUST_CHECK bool code_map_changed_at(struct code_map *map, u64 n, gpa_t *gpa);
+
+/* Counts moves of generations; read before looking at pages, it spares the next look. */
 static inline u64 code_map_writes(struct code_map *map)
 {
     return atomic_load_explicit(&map->writes, memory_order_seq_cst);

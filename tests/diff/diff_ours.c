@@ -55,7 +55,7 @@ bool diff_ours_init(const struct isa *isa, bool translate)
     le32_store(ours.trap, WFI);
     ours.code_map.base = CODE_BASE;
     ours.code_map.pages = CODE_SIZE / PAGE_SIZE;
-    ours.code_map.state = calloc(ours.code_map.pages, sizeof(u64));
+    ours.code_map.state = calloc(ours.code_map.pages, sizeof(*ours.code_map.state));
     ours.harts[0] = &ours.hart;
     ours.env.gmem = &ours.gmem;
     ours.env.time = no_time;
@@ -144,7 +144,8 @@ void diff_ours_run(const struct program *p, struct outcome *outcome)
     if (number) {
         outcome->died = true;
         snprintf(outcome->how, sizeof(outcome->how), "the engine: %s", strsignal(number));
-        if (hart->jit.engine && !jit_attach_alone(hart, NULL)) /* a fresh one: the other is no good now */
+        if (hart->jit.engine &&
+            !jit_attach_alone(hart, NULL)) /* a fresh one: the other is no good now */
             abort();
         catch_crashes(false);
         return;

@@ -117,7 +117,7 @@ static void world_init(struct world *w, bool jit, u32 code_size, u32 pages)
     w->hart = calloc(1, sizeof(*w->hart));
     w->ram = aligned_alloc(PAGE_SIZE, RAM_SIZE);
     w->map = (struct code_map){.base = RAM_BASE, .pages = RAM_PAGES};
-    w->map.state = calloc(RAM_PAGES, sizeof(u64));
+    w->map.state = calloc(RAM_PAGES, sizeof(*w->map.state));
     ASSERT(w->hart && w->ram && w->map.state);
     w->gmem = (struct gmem){.region = {{RAM_BASE, RAM_SIZE, w->ram, false}},
                             .count = 1,
@@ -140,7 +140,8 @@ static void world_init(struct world *w, bool jit, u32 code_size, u32 pages)
     w->hart->isa = isa;
     w->hart->code = code_cache_create(1);
     ASSERT(w->hart->code);
-    if (jit && !jit_attach_alone(w->hart, &(struct jit_config){code_size, 4, pages, w->env.limited}))
+    if (jit &&
+        !jit_attach_alone(w->hart, &(struct jit_config){code_size, 4, pages, w->env.limited}))
         abort();
 }
 

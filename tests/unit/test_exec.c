@@ -239,6 +239,7 @@ TEST(code_is_trusted_once_all_have_acknowledged)
     struct hart *one = exec_hart(w->exec, 0), *other = exec_hart(w->exec, 1);
     struct code_map *map = w->env.code_map;
     bool trusted;
+    gpa_t gpa;
     u64 word;
 
     /* The other sleeps, as it was never started. */
@@ -253,8 +254,15 @@ TEST(code_is_trusted_once_all_have_acknowledged)
     CHECK(trusted);
     CHECK(!code_map_changed(map, RAM + 0x2000, word));
     code_map_written(map, RAM + 0x2ffe, 4);
+    CHECK(!code_map_changed(map, RAM + 0x2000, word)); /* there is no code yet */
+    CHECK(code_map_is_code(map, RAM + 0x2000));
+    code_map_mark(map, RAM + 0x2ffe, 2, word);
+    code_map_written(map, RAM + 0x2800, 8);
+    CHECK(!code_map_changed(map, RAM + 0x2000, word));
+    code_map_written(map, RAM + 0x2ffe, 4);
     CHECK(code_map_changed(map, RAM + 0x2000, word));
     CHECK(!code_map_is_code(map, RAM + 0x2000));
+    CHECK(code_map_changed_at(map, code_map_writes(map), &gpa) && gpa == RAM + 0x2000);
     world_destroy(w);
 }
 
