@@ -242,77 +242,13 @@ bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
     case IR_SELECT:
         *r = a ? b : c;
         return true;
+    case IR_ADDSHL:
+        *r = a + (b << (c & 63));
+        return true;
     default:
         return evaluate_compare(opcode, a, b, r) || evaluate_unary(opcode, a, r) ||
                evaluate_division(opcode, a, b, r);
     }
-}
-
-ir_value ir_unary(struct ir_block *block, enum ir_opcode opcode, ir_value a)
-{
-    u64 x, r;
-
-    if (ir_is_const(block, a, &x) && ir_evaluate(opcode, x, 0, 0, &r))
-        return ir_const(block, r);
-    return add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a}});
-}
-
-static bool commutes(enum ir_opcode opcode)
-{
-    switch (opcode) {
-    case IR_ADD:
-    case IR_AND:
-    case IR_OR:
-    case IR_XOR:
-    case IR_MUL:
-    case IR_MULHU:
-    case IR_MULHS:
-    case IR_EQ:
-    case IR_NE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* x op 0 == x */
-static bool zero_is_neutral(enum ir_opcode opcode)
-{
-    switch (opcode) {
-    case IR_ADD:
-    case IR_SUB:
-    case IR_OR:
-    case IR_XOR:
-    case IR_SHL:
-    case IR_SHR:
-    case IR_SAR:
-    case IR_ROL:
-    case IR_ROR:
-        return true;
-    default:
-        return false;
-    }
-}
-
-ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir_value b)
-{
-    u64 x, y, r;
-    bool a_const = ir_is_const(block, a, &x), b_const = ir_is_const(block, b, &y);
-
-    if (a_const && b_const && ir_evaluate(opcode, x, y, 0, &r))
-        return ir_const(block, r);
-    if (a_const && !b_const && commutes(opcode)) {
-        ir_value swap = a;
-        a = b;
-        b = swap;
-        b_const = true;
-        y = x;
-    }
-    if (b_const && y == 0 && zero_is_neutral(opcode))
-        return a;
-    if (b_const && y == UINT64_MAX && opcode == IR_AND)
-        return a;
-    return add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a, b}});
 }
 
 ir_value ir_select(struct ir_block *block, ir_value condition, ir_value a, ir_value b)
@@ -392,6 +328,9 @@ static const char *verify_op(const struct ir_block *block, u32 at)
         return "a floating-point operation is not of 4 or 8 bytes";
     if (rounds(op->opcode) && (op->imm < IR_ROUND_NEAREST || op->imm > IR_ROUND_UP))
         return "an unknown rounding mode";
+    if (op->opcode == IR_ADDSHL &&
+        (block->op[op->arg[2]].opcode != IR_CONST || (u64)block->op[op->arg[2]].imm - 1 > 2))
+        return "a scale is not a constant from 1 to 3";
     return NULL;
 }
 

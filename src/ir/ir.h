@@ -78,6 +78,10 @@ void ir_fp_guard(struct ir_block *block, u32 level, s64 leave);
 /* CALL, CALL_APART, FENCE, JUMP, LEAVE, LABEL (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 
+/* Is the value known to be below 2^bits, or to be what its low bits give by sign extension? */
+bool ir_is_below(const struct ir_block *block, ir_value value, u32 bits);
+bool ir_is_signed(const struct ir_block *block, ir_value value, u32 bits);
+
 bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant);
 
 /* What a pure operation gives for constants. False: not pure. */

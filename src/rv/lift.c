@@ -59,7 +59,7 @@
 #define NOT(a)      UNARY(NOT, a)
 #define SX8(a)      UNARY(SX8, a)
 #define SX16(a)     UNARY(SX16, a)
-#define SX32(a)     UNARY(SX32, a)
+#define SX32(a)     lift_sx32(l, (a))
 #define ZX8(a)      UNARY(ZX8, a)
 #define ZX16(a)     UNARY(ZX16, a)
 #define ZX32(a)     UNARY(ZX32, a)
@@ -81,16 +81,16 @@
         ir_value n_ = (b);                               \
         SUB(MULHU(m_, n_), AND(SRA(m_, CONST(63)), n_)); \
     })
-#define DIVIDE(op, extension, a, b)                              \
-    ({                                                           \
-        ir_value a_ = (a);                                       \
-        ir_value b_ = (b);                                       \
-        lift_divide(l, IR_##op, IR_##op##32, extension, a_, b_); \
+#define DIVIDE(op, a, b)                                    \
+    ({                                                      \
+        ir_value a_ = (a);                                  \
+        ir_value b_ = (b);                                  \
+        lift_divide(l, insn, IR_##op, IR_##op##32, a_, b_); \
     })
-#define DIV(a, b)          DIVIDE(DIVS, IR_SX32, a, b)
-#define DIVU(a, b)         DIVIDE(DIVU, IR_ZX32, a, b)
-#define REM(a, b)          DIVIDE(REMS, IR_SX32, a, b)
-#define REMU(a, b)         DIVIDE(REMU, IR_ZX32, a, b)
+#define DIV(a, b)          DIVIDE(DIVS, a, b)
+#define DIVU(a, b)         DIVIDE(DIVU, a, b)
+#define REM(a, b)          DIVIDE(REMS, a, b)
+#define REMU(a, b)         DIVIDE(REMU, a, b)
 #define CALL1(fn, a)       WHOLE
 #define CALL2(fn, a, b)    WHOLE
 #define CALL3(fn, a, b, c) WHOLE
@@ -127,7 +127,8 @@ static void forget(struct lift *l)
 {
     l->fp_level = 0;
     l->fp_boxed = 0;
-    l->known = 1; /* x0 */
+    l->known = l->extended = 1; /* x0 */
+    l->last_rd = l->forward_rd = REG_SINK;
 }
 
 void lift_begin(struct lift *l, const struct isa *isa)
@@ -150,22 +151,41 @@ void lift_label(struct lift *l, u32 offset)
 
 static ir_value lift_rs(struct lift *l, unsigned r)
 {
-    return l->known >> r & 1 ? ir_const(&l->ir, l->value[r]) : ir_get(&l->ir, r);
+    if (l->known >> r & 1)
+        return ir_const(&l->ir, l->value[r]);
+    return r == l->forward_rd ? l->forward : ir_get(&l->ir, r);
+}
+
+/* A register's extension is known across instructions, beyond what the operations tell. */
+static bool is_signed_word(const struct lift *l, ir_value v)
+{
+    const struct ir_op *op = &l->ir.op[v];
+
+    return (op->opcode == IR_GET && op->imm < 32 && l->extended >> op->imm & 1) ||
+           ir_is_signed(&l->ir, v, 32);
+}
+
+static ir_value lift_sx32(struct lift *l, ir_value v)
+{
+    return is_signed_word(l, v) ? v : ir_unary(&l->ir, IR_SX32, v);
 }
 
 static void lift_rd(struct lift *l, u64 insn, ir_value v)
 {
     unsigned r = insn_rd(insn);
+    u32 extends;
     u64 constant;
 
     if (l->whole || r == REG_SINK)
         return;
+    extends = is_signed_word(l, v);
     if (ir_is_const(&l->ir, v, &constant)) {
         l->known |= 1u << r;
         l->value[r] = constant;
     } else {
         l->known &= ~(1u << r);
     }
+    l->extended = (l->extended & ~(1u << r)) | extends << r;
     ir_put(&l->ir, r, v);
 }
 
@@ -187,36 +207,32 @@ static ir_value lift_load(struct lift *l, ir_value address, u32 size, bool exten
     return ir_load(&l->ir, address, size, extends && size < 8);
 }
 
-/* Is *v extended from 32 bits? Then it becomes what the extension was of. */
-static bool is_extended(const struct lift *l, enum ir_opcode extension, ir_value *v)
+static ir_value without_extension(const struct lift *l, ir_value v)
 {
-    const struct ir_op *op = &l->ir.op[*v];
-    u64 constant, extended;
+    u8 opcode = l->ir.op[v].opcode;
 
-    if (ir_is_const(&l->ir, *v, &constant))
-        return ir_evaluate(extension, constant, 0, 0, &extended) && constant == extended;
-    if (op->opcode != extension)
-        return false;
-    *v = op->arg[0];
-    return true;
+    return opcode == IR_SX32 || opcode == IR_ZX32 ? l->ir.op[v].arg[0] : v;
 }
 
-/* A division of extended words is one of 32 bits; constants alone fold as they are. */
-static ir_value lift_divide(struct lift *l, enum ir_opcode wide, enum ir_opcode narrow,
-                            enum ir_opcode extension, ir_value a, ir_value b)
+static ir_value lift_divide(struct lift *l, u64 insn, enum ir_opcode wide, enum ir_opcode narrow,
+                            ir_value a, ir_value b)
 {
-    ir_value c = a, d = b;
-
-    if (is_extended(l, extension, &c) && is_extended(l, extension, &d) && (a != c || b != d))
-        return ir_binary(&l->ir, narrow, c, d);
-    return ir_binary(&l->ir, wide, a, b);
+    switch (insn_op(insn)) {
+    case OP_divw:
+    case OP_divuw:
+    case OP_remw:
+    case OP_remuw:
+        return ir_binary(&l->ir, narrow, without_extension(l, a), without_extension(l, b));
+    default:
+        return ir_binary(&l->ir, wide, a, b);
+    }
 }
 
 static void lift_call(struct lift *l, u64 insn)
 {
     ir_control(&l->ir, l->apart ? IR_CALL_APART : IR_CALL, 0, (s64)insn);
     if (!l->apart)
-        l->known = 1;
+        l->known = l->extended = 1;
 }
 
 static void lift_fence(struct lift *l, u64 insn)
@@ -297,6 +313,63 @@ static enum lift_end lift_illegal(struct lift *l, u64 insn)
     return lift_leave(l, insn, LIFT_LEAVE_NEXT);
 }
 
+/* Instructions that do no more than compute rd from rs1 and perhaps rs2 or an immediate. */
+static bool is_plain(u64 insn)
+{
+    switch (insn_op(insn)) {
+    case OP_addi:
+    case OP_addiw:
+    case OP_add:
+    case OP_addw:
+    case OP_sub:
+    case OP_subw:
+    case OP_slli:
+    case OP_slliw:
+    case OP_srli:
+    case OP_srliw:
+    case OP_srai:
+    case OP_sraiw:
+    case OP_and:
+    case OP_andi:
+    case OP_or:
+    case OP_ori:
+    case OP_xor:
+    case OP_xori:
+    case OP_lui:
+    case OP_auipc:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * If insn computes anew the register that the instruction before it computed, that one's value
+ * goes into the computation and not to the register: nothing can leave in between.
+ */
+static void forward_last(struct lift *l, u64 insn, bool plain)
+{
+    unsigned rd = insn_rd(insn);
+
+    l->forward_rd = REG_SINK;
+    if (!plain || rd == REG_SINK || l->last_rd != rd)
+        return;
+    l->ir.count--; /* its PUT */
+    l->forward_rd = rd;
+    l->forward = l->ir.op[l->ir.count].arg[0];
+    for (u32 i = l->last_start; i < l->ir.count; i++)
+        l->ir.op[i].guest = l->ir.guest;
+}
+
+static void note_last(struct lift *l, u64 insn, bool plain, u16 start)
+{
+    unsigned rd = insn_rd(insn);
+
+    if (l->forward_rd == REG_SINK)
+        l->last_start = start;
+    l->last_rd = plain && rd != REG_SINK ? rd : REG_SINK;
+}
+
 enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
 {
     static enum lift_end (*const lift[OP_COUNT])(struct lift *, u64) = {
@@ -307,13 +380,16 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
 #undef INSN
 #undef INSNC
     };
+    bool plain = is_plain(insn);
     u16 before = l->ir.count;
     enum lift_end end;
 
     l->whole = l->apart = false;
     l->where[l->count] = (u16)offset;
     l->ir.guest = (u16)l->count;
+    forward_last(l, insn, plain);
     end = lift[insn_op(insn)](l, insn);
+    note_last(l, insn, plain, before);
     if (end == LIFT_REFUSES) {
         l->ir.count = before;
         return end;

@@ -43,7 +43,13 @@ struct lift {
     u8 fp_level;     /* enum lift_fp that was seen in this block */
     u32 fp_boxed;    /* bit r: f[r] is known to be boxed */
     u32 known;       /* bit r: x[r] is the constant value[r] */
+    u32 extended;    /* bit r: x[r] is sign-extended from 32 bits */
     u64 value[32];
+    /* The instruction before, if it does but compute a register: its first operation. */
+    u32 last_rd; /* REG_SINK: it does more */
+    u16 last_start;
+    u32 forward_rd; /* the register whose value the instruction at hand takes from it, */
+    ir_value forward;
 };
 
 /* A block; who sets lift->max afterwards may add more. */

@@ -3,6 +3,7 @@
 #include "ir/ir.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "tests/test.h"
 
 static struct ir_block block;
@@ -32,7 +33,7 @@ static u64 random_value(void)
 
 static bool is_pure(enum ir_opcode opcode)
 {
-    return opcode >= IR_ADD && opcode <= IR_BSWAP;
+    return opcode >= IR_ADD && opcode <= IR_BSWAP && opcode != IR_ADDSHL;
 }
 
 /* What v is when slots 0, 1, 2 hold these. */
@@ -81,6 +82,47 @@ TEST(folding_keeps_the_value)
         CHECK_EQ(value_of(v, slots), want);
         if (known == operands)
             CHECK(ir_is_const(&block, v, &unused));
+    }
+}
+
+static u64 random_constant(void)
+{
+    static const u64 special[] = {1, 2, 3, 31, 32, 33, 40, 48, 56, 60, 0xff, 0xffff, 0xffffffff};
+
+    return rnd() & 3 ? special[rnd() % ARRAY_SIZE(special)] : random_value();
+}
+
+/* Trees of operations that like to fold into each other. */
+TEST(folding_of_trees_keeps_the_value)
+{
+    static const u8 likely[] = {IR_SHL,  IR_SHR,  IR_SAR, IR_AND,  IR_ADD,  IR_SX8,
+                                IR_SX16, IR_SX32, IR_ZX8, IR_ZX16, IR_ZX32, IR_LTU};
+
+    for (u32 n = 0; n < 20000; n++) {
+        u64 slots[3] = {random_value(), random_value(), rnd()}, want[16];
+        ir_value v[16];
+        ir_init(&block);
+        for (u32 i = 0; i < ARRAY_SIZE(v); i++) {
+            enum ir_opcode opcode = rnd() & 7 ? (enum ir_opcode)likely[rnd() % ARRAY_SIZE(likely)]
+                                              : (enum ir_opcode)(IR_ADD + rnd() % 20);
+            u32 a = i ? (u32)(rnd() % i) : 0, b = i ? (u32)(rnd() % i) : 0;
+            if (i < 3) {
+                v[i] = ir_get(&block, i);
+                want[i] = slots[i];
+            } else if (i < 6) {
+                want[i] = random_constant();
+                v[i] = ir_const(&block, want[i]);
+            } else {
+                CHECK(ir_evaluate(opcode, want[a], want[b], 0, &want[i]));
+                v[i] = ir_operands(opcode) == 1 ? ir_unary(&block, opcode, v[a])
+                                                : ir_binary(&block, opcode, v[a], v[b]);
+            }
+            CHECK_EQ(value_of(v[i], slots), want[i]);
+            for (u32 bits = 8; bits <= 32; bits *= 2) {
+                CHECK(!ir_is_below(&block, v[i], bits) || !(want[i] >> bits));
+                CHECK(!ir_is_signed(&block, v[i], bits) || sext(want[i], bits) == want[i]);
+            }
+        }
     }
 }
 

@@ -384,6 +384,10 @@ static void try_operation(enum ir_opcode opcode, u32 pa, u32 pb, u32 to, bool tw
     if (opcode == IR_SELECT) {
         b = leaf(pb);
         v = ir_select(&block, leaf(IN_MEMORY_TOO), a, b);
+    } else if (opcode == IR_ADDSHL) {
+        b = leaf(pb);
+        b = ir_binary(&block, IR_SHL, b, ir_const(&block, 1 + rnd(3)));
+        v = ir_binary(&block, IR_ADD, a, b);
     } else if (ir_operands(opcode) == 2) {
         b = leaf(pb);
         v = ir_binary(&block, opcode, a, b);
@@ -492,6 +496,17 @@ static ir_value random_leaf(void)
     return ir_get(&block, (u32)rnd(SLOTS));
 }
 
+/* Several in a row, each on the last one's result, as when instructions are joined. */
+static ir_value random_chain(ir_value v)
+{
+    for (u32 n = (u32)rnd(4); n--;) {
+        enum ir_opcode o = rnd(2) ? (enum ir_opcode)(IR_ADD + rnd(8)) : IR_SHR;
+        v = rnd(3) ? ir_binary(&block, o, v, rnd(2) ? ir_const(&block, rnd(64)) : random_leaf())
+                   : ir_unary(&block, (enum ir_opcode)(IR_NOT + rnd(11)), v);
+    }
+    return v;
+}
+
 static ir_value random_pure(void)
 {
     enum ir_opcode o = (enum ir_opcode)(IR_ADD + rnd(IR_BSWAP - IR_ADD + 1));
@@ -503,8 +518,11 @@ static ir_value random_pure(void)
         return ir_select(&block, c, a, random_leaf());
     }
     if (ir_operands(o) == 1)
-        return ir_unary(&block, o, a);
+        return ir_unary(&block, rnd(2) ? IR_ZX32 : IR_SX32, ir_unary(&block, o, a));
     b = random_leaf();
+    if (o == IR_ADDSHL)
+        return ir_binary(&block, IR_ADD, a,
+                         ir_binary(&block, IR_SHL, b, ir_const(&block, 1 + rnd(3))));
     a = ir_binary(&block, o, a, b);
     return rnd(2) ? ir_unary(&block, (enum ir_opcode)(IR_NOT + rnd(11)), a)
                   : ir_binary(&block, (enum ir_opcode)(IR_ADD + rnd(8)), a, random_leaf());
@@ -543,7 +561,7 @@ static void random_guest(void)
             ir_control(&block, IR_CALL, 0, (s64)(rnd(8) ? rnd(0) & ~UINT64_C(1) : 1));
         break;
     default:
-        ir_put(&block, slot, random_pure());
+        ir_put(&block, slot, rnd(2) ? random_pure() : random_chain(random_leaf()));
     }
 }
 

@@ -83,16 +83,15 @@ static void compile_rotate(struct compile *x, bool wide, enum shift op, enum reg
     enum reg t;
 
     if (val_is_const(x, b, &constant)) {
-        t = reg_take(x, SCRATCH);
-        val_load(x, t, a);
-        emit_shift_imm(&x->c, wide, op, t, constant & 63);
-    } else {
-        t = reg_take(x, SCRATCH & ~(1u << RCX));
-        val_load(x, t, a);
-        ASSERT((x->free & 1u << RCX) || to == RCX || val_lies_in(x, b, RCX));
-        val_load(x, RCX, b);
-        emit_shift_cl(&x->c, wide, op, t);
+        val_load(x, to, a);
+        emit_shift_imm(&x->c, wide, op, to, constant & 63);
+        return;
     }
+    t = reg_take(x, SCRATCH & ~(1u << RCX));
+    val_load(x, t, a);
+    ASSERT((x->free & 1u << RCX) || to == RCX || val_lies_in(x, b, RCX));
+    val_load(x, RCX, b);
+    emit_shift_cl(&x->c, wide, op, t);
     emit_mov(&x->c, to, rm_reg(t));
     reg_give(x, t);
 }
@@ -194,6 +193,15 @@ void compile_select(struct compile *x, u32 at)
     op_release(x, at);
     reg_give(x, t);
     emit_mov(&x->c, op_result(x, at), rm_reg(t));
+}
+
+void compile_addshl(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    enum reg base = val_reg(x, op->arg[0]), index = val_reg(x, op->arg[1]);
+
+    op_release(x, at);
+    emit_lea_scaled(&x->c, op_result(x, at), base, index, (u32)x->block->op[op->arg[2]].imm);
 }
 
 void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a)

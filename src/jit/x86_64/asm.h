@@ -357,6 +357,17 @@ static inline void emit_lea(struct code *c, enum reg to, enum reg base, enum reg
     emit8(c, (u8)disp);
 }
 
+/* to = base + (index << scale) */
+static inline void emit_lea_scaled(struct code *c, enum reg to, enum reg base, enum reg index,
+                                   u32 scale)
+{
+    emit_rex(c, true, to, index, base, false);
+    emit8(c, 0x8d);
+    emit8(c, 0x44 | (to & 7) << 3);
+    emit8(c, scale << 6 | (index & 7) << 3 | (base & 7));
+    emit8(c, 0);
+}
+
 /* to = base + disp, 32 bits of it. */
 static inline void emit_lea32(struct code *c, enum reg to, enum reg base, s32 disp)
 {

@@ -17,17 +17,25 @@ static bool is_pure(u8 opcode)
     return ir_has_result(opcode) && opcode != IR_LOAD && !ir_may_raise(opcode);
 }
 
+/* Nothing is computed: it is known where the value is. */
+static bool names_value(u8 opcode)
+{
+    return opcode == IR_CONST || opcode == IR_GET;
+}
+
 static void compile_op(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
     struct value *value = val(x, (ir_value)at);
+    u32 slot;
 
     if (is_pure(op->opcode) && !value->uses) {
         op_release(x, at);
         return;
     }
-    if (ir_has_result(op->opcode) && op_is_put_at_once(x, at))
-        slot_protect(x, (u32)op[1].imm, at);
+    slot = names_value(op->opcode) || !ir_has_result(op->opcode) ? NO_TARGET : op_target(x, at);
+    if (slot != NO_TARGET)
+        slot_protect(x, slot, at);
     if (op->opcode == IR_CONST) {
         value->where = IN_CONST;
     } else if (op->opcode == IR_GET) {
@@ -45,6 +53,8 @@ static void compile_op(struct compile *x, u32 at)
         compile_select(x, at);
     } else if (ir_is_fp(op->opcode)) {
         compile_fp(x, at);
+    } else if (op->opcode == IR_ADDSHL) {
+        compile_addshl(x, at);
     } else if (is_pure(op->opcode)) {
         enum reg to = op_result(x, at);
         if (ir_operands(op->opcode) == 1)

@@ -157,8 +157,10 @@ void op_release(struct compile *x, u32 at);
 
 /* A slot is about to change at operation `at`: values that are read from it later are copied. */
 void slot_protect(struct compile *x, u32 slot, u32 at);
-/* Is the result of operation `at` used by the PUT that follows alone, into a pinned register? */
-bool op_is_put_at_once(struct compile *x, u32 at);
+/* The slot in a register that the result of operation `at` goes to, perhaps by way of operations
+ * that compute in place: it may be computed there. */
+#define NO_TARGET UINT32_MAX
+u32 op_target(struct compile *x, u32 at);
 /* Where to compute the result of operation `at`; who reads the register later has a copy. */
 enum reg op_result(struct compile *x, u32 at);
 /* A stub whose jump was just emitted for op. */
@@ -169,6 +171,7 @@ void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a);
 void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b);
 void compile_compare(struct compile *x, u32 at);
 void compile_select(struct compile *x, u32 at);
+void compile_addshl(struct compile *x, u32 at);
 
 /* divide.c: DIVS to REMU32; operands as for compile_binary. */
 void compile_divide(struct compile *x, u32 at, enum reg to, ir_value a, ir_value b);

@@ -170,15 +170,6 @@ void slot_protect(struct compile *x, u32 slot, u32 at)
     }
 }
 
-/* The slot that the result of operation `at` goes to and nowhere else, at once; SLOTS_MAX: none. */
-static u32 put_at_once(const struct compile *x, u32 at)
-{
-    const struct ir_op *next = &x->block->op[at + 1];
-    bool once = next->opcode == IR_PUT && next->arg[0] == at && x->value[at].uses == 1;
-
-    return once && is_pinned(x, (u32)next->imm) ? (u32)next->imm : SLOTS_MAX;
-}
-
 /* Can the result of an operation be computed in such a register? Loads go everywhere. */
 static bool result_fits(const struct ir_op *op, enum reg reg)
 {
@@ -187,24 +178,83 @@ static bool result_fits(const struct ir_op *op, enum reg reg)
     return ir_makes_fp(op->opcode) == is_xmm(reg);
 }
 
-/* Is the result of operation `at` used by the PUT that follows alone, into a pinned register? */
-bool op_is_put_at_once(struct compile *x, u32 at)
+/* Does an operation compute in the register of its first operand? */
+static bool works_in_place(u8 opcode)
 {
-    u32 slot = put_at_once(x, at);
-
-    return slot != SLOTS_MAX && result_fits(&x->block->op[at], x->slot_reg[slot]);
+    switch (opcode) {
+    case IR_ADD:
+    case IR_SUB:
+    case IR_AND:
+    case IR_OR:
+    case IR_XOR:
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_MUL:
+        return true;
+    default:
+        return opcode >= IR_NOT && opcode <= IR_BSWAP;
+    }
 }
 
-/* Where to compute the result of operation `at`; who reads the register later has a copy. */
+/* The operation that follows `at` but for what only names values; *gets: the slots that are. */
+static u32 next_operation(const struct compile *x, u32 at, u64 *gets)
+{
+    for (at++; x->block->op[at].opcode == IR_GET || x->block->op[at].opcode == IR_CONST; at++) {
+        const struct ir_op *op = &x->block->op[at];
+        if (op->opcode == IR_GET && (u32)op->imm < SLOTS_MAX)
+            *gets |= UINT64_C(1) << op->imm;
+    }
+    return at;
+}
+
+/* Can the operations from `first` to `last` compute in the register of a slot? */
+static bool fits(const struct compile *x, u32 first, u32 last, u32 slot)
+{
+    enum reg reg = x->slot_reg[slot];
+
+    return result_fits(&x->block->op[first], reg) && result_fits(&x->block->op[last], reg);
+}
+
+u32 op_target(struct compile *x, u32 at)
+{
+    u16 guest = x->block->op[at].guest;
+    u32 first = at;
+    u64 gets = 0;
+
+    while (val(x, (ir_value)at)->uses == 1) {
+        u32 next = next_operation(x, at, &gets);
+        const struct ir_op *op = &x->block->op[next];
+        if (op->guest != guest || !ir_operands(op->opcode) || op->arg[0] != at)
+            break;
+        if (op->opcode == IR_PUT) {
+            u32 slot = (u32)op->imm;
+            return is_pinned(x, slot) && !(gets >> slot & 1) && fits(x, first, at, slot)
+                       ? slot
+                       : NO_TARGET;
+        }
+        if (!works_in_place(op->opcode))
+            break;
+        at = next;
+    }
+    return NO_TARGET;
+}
+
 enum reg op_result(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at], *next = op + 1;
-    struct value *value = val(x, (ir_value)at);
+    struct value *value = val(x, (ir_value)at), *a = val(x, op->arg[0]);
     bool xmm = ir_makes_fp(op->opcode) || (op->opcode == IR_LOAD && next->opcode == IR_FBOX);
+    u32 slot = op_target(x, at);
 
-    if (op_is_put_at_once(x, at)) {
+    if (slot != NO_TARGET) {
         value->where = IN_PINNED;
-        value->reg = x->slot_reg[next->imm];
+        value->reg = x->slot_reg[slot];
+    } else if (works_in_place(op->opcode) && a->where == IN_SCRATCH && a->uses == 1 &&
+               !is_xmm(a->reg)) {
+        value->where = IN_SCRATCH;
+        value->reg = a->reg;
+        a->where = IN_PINNED; /* not to be given back */
     } else {
         value->where = IN_SCRATCH;
         value->reg = (u8)reg_take(x, xmm ? SCRATCH_XMM : SCRATCH);
