@@ -333,6 +333,9 @@ static u32 run_both(void)
     }
     model.patch = native.patch;
     model.source = native.source;
+    model.slow = native.slow; /* neighbours share a look at the TLB: some ask more, some less */
+    if (why != JIT_EXIT_FAULT)
+        model.fault_at = native.fault_at;
     same = !memcmp(&native, &model, sizeof(native));
     CHECK(same && why == want);
     if (!same || why != want) {

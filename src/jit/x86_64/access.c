@@ -35,27 +35,51 @@ void probe_addend(struct compile *x, enum reg e, const struct probe *p)
     emit_mov(&x->c, e, rm_mem(e, (p->write ? l->tlb_write : l->tlb_read) + 8));
 }
 
-static struct stub *access_stub(struct compile *x, const struct ir_op *op, enum reg address)
+static struct stub *access_stub(struct compile *x, const struct ir_op *op)
 {
     struct stub *stub = stub_add(x, op->opcode == IR_STORE ? STUB_STORE : STUB_LOAD, op);
 
-    stub->address = (u8)address;
     stub->how = op->size | (op->extends ? 0x100u : 0);
     return stub;
+}
+
+/* Where an access finds its bytes; until place_give its registers are taken. */
+static struct place place_take(struct compile *x, u32 at, struct stub **stub)
+{
+    const struct ir_op *op = &x->block->op[at];
+    const struct probe p = {.size = op->size, .write = op->opcode == IR_STORE};
+    struct window *window = window_of(x, at);
+    struct place place = {0};
+
+    *stub = access_stub(x, op);
+    if (window)
+        return window_place(x, at, window, *stub);
+    place.base = val_reg(x, op->arg[0]);
+    place.index = probe_emit(x, place.base, &p);
+    (*stub)->from = x->c.at;
+    (*stub)->address = (u8)place.base;
+    probe_addend(x, place.index, &p);
+    return place;
+}
+
+static void place_give(struct compile *x, const struct place *place)
+{
+    reg_give(x, place->index);
+    if (place->loaded)
+        reg_give(x, place->base);
 }
 
 void compile_load(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    const struct probe p = {.size = op->size};
-    enum reg address = val_reg(x, op->arg[0]), e = probe_emit(x, address, &p), to;
-    struct stub *stub = access_stub(x, op, address);
+    struct stub *stub;
+    const struct place place = place_take(x, at, &stub);
+    enum reg to;
 
-    probe_addend(x, e, &p);
-    reg_give(x, e);
+    place_give(x, &place);
     op_release(x, at);
     to = op_result(x, at);
-    emit_load_indexed(&x->c, to, address, e, op->size, op->extends);
+    emit_load_indexed(&x->c, to, place.base, place.index, place.disp, op->size, op->extends);
     stub->data = (u8)to;
     stub->back = x->c.at;
     if (!val(x, (ir_value)at)->uses) /* a load to x0: made for its faults */
@@ -65,19 +89,17 @@ void compile_load(struct compile *x, u32 at)
 void compile_store(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    const struct probe p = {.size = op->size, .write = true};
-    enum reg address = val_reg(x, op->arg[0]), e, data;
     struct stub *stub;
+    struct place place;
+    enum reg data;
     u64 unused;
 
     if (op->size < 4 && !val_is_const(x, op->arg[1], &unused))
         (void)val_rm(x, op->arg[1]); /* out of XMM registers */
-    e = probe_emit(x, address, &p);
-    stub = access_stub(x, op, address);
+    place = place_take(x, at, &stub);
     stub->value_is_const = val_is_const(x, op->arg[1], &stub->constant);
     if (!stub->value_is_const)
         stub->value = val_lies(x, op->arg[1]);
-    probe_addend(x, e, &p);
     if (stub->value_is_const || stub->value.memory) {
         data = reg_take(x, SCRATCH);
         val_load(x, data, op->arg[1]);
@@ -85,8 +107,8 @@ void compile_store(struct compile *x, u32 at)
     } else {
         data = stub->value.reg;
     }
-    emit_store_indexed(&x->c, data, address, e, op->size);
-    reg_give(x, e);
+    emit_store_indexed(&x->c, data, place.base, place.index, place.disp, op->size);
+    place_give(x, &place);
     op_release(x, at);
     stub->back = x->c.at;
 }
@@ -97,6 +119,8 @@ void stub_access(struct compile *x, const struct stub *s)
     bool store = s->kind == STUB_STORE;
     enum reg address = s->address;
 
+    if (s->window)
+        emit_store_imm(c, window_rm(s->window - 1), 0);
     if (store) {
         bool clash =
             address == RDX || (!s->value_is_const && !s->value.memory && s->value.reg == RAX);
@@ -114,7 +138,10 @@ void stub_access(struct compile *x, const struct stub *s)
         else
             emit_mov(c, RDX, s->value);
     }
-    emit_mov(c, RAX, rm_reg(address));
+    if (s->disp)
+        emit_lea(c, RAX, address, NO_REG, s->disp);
+    else
+        emit_mov(c, RAX, rm_reg(address));
     emit_mov_imm(c, RCX, s->how);
     emit_mov_imm(c, R11, s->where);
     compile_engine_access(x, store);

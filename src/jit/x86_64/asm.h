@@ -374,25 +374,36 @@ static inline void emit_lea32(struct code *c, enum reg to, enum reg base, s32 di
     emit_op(c, false, 0x8d, to, rm_mem(base, disp));
 }
 
-/* VMOVSS or VMOVSD at [base + index]; a load clears the rest of the register. */
+/* The operand [base + index + disp], reg beside it. */
+static inline void emit_indexed(struct code *c, u32 reg, enum reg base, enum reg index, s32 disp)
+{
+    bool near = disp >= -128 && disp < 128;
+
+    emit8(c, (near ? 0x44 : 0x84) | (reg & 7) << 3);
+    emit8(c, (index & 7) << 3 | (base & 7));
+    if (near)
+        emit8(c, (u8)disp);
+    else
+        emit32(c, (u32)disp);
+}
+
+/* VMOVSS or VMOVSD at [base + index + disp]; a load clears the rest of the register. */
 static inline void emit_xmm_indexed(struct code *c, u32 opcode, enum reg reg, enum reg base,
-                                    enum reg index, u32 size)
+                                    enum reg index, s32 disp, u32 size)
 {
     emit_vex_prefix(c, size == 8 ? VEX_F2 : VEX_F3, reg, 0, index, base);
     emit8(c, opcode);
-    emit8(c, 0x44 | (reg & 7) << 3);
-    emit8(c, (index & 7) << 3 | (base & 7));
-    emit8(c, 0);
+    emit_indexed(c, reg, base, index, disp);
 }
 
-/* MOV, MOVZX or MOVSX of size bytes at [base + index]; an XMM register takes 4 or 8. */
+/* MOV, MOVZX or MOVSX of size bytes at [base + index + disp]; an XMM register takes 4 or 8. */
 static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base, enum reg index,
-                                     u32 size, bool extends)
+                                     s32 disp, u32 size, bool extends)
 {
     bool wide = size == 8 || extends;
 
     if (is_xmm(to)) {
-        emit_xmm_indexed(c, 0x10, to, base, index, size);
+        emit_xmm_indexed(c, 0x10, to, base, index, disp, size);
         return;
     }
     emit_rex(c, wide, to, index, base, false);
@@ -404,25 +415,21 @@ static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base,
         emit8(c, extends ? 0xbf : 0xb7);
     else
         emit8(c, size == 4 && extends ? 0x63 : 0x8b);
-    emit8(c, 0x44 | (to & 7) << 3);
-    emit8(c, (index & 7) << 3 | (base & 7));
-    emit8(c, 0);
+    emit_indexed(c, to, base, index, disp);
 }
 
 static inline void emit_store_indexed(struct code *c, enum reg from, enum reg base, enum reg index,
-                                      u32 size)
+                                      s32 disp, u32 size)
 {
     if (is_xmm(from)) {
-        emit_xmm_indexed(c, 0x11, from, base, index, size);
+        emit_xmm_indexed(c, 0x11, from, base, index, disp, size);
         return;
     }
     if (size == 2)
         emit8(c, 0x66);
     emit_rex(c, size == 8, from, index, base, size == 1);
     emit8(c, size == 1 ? 0x88 : 0x89);
-    emit8(c, 0x44 | (from & 7) << 3);
-    emit8(c, (index & 7) << 3 | (base & 7));
-    emit8(c, 0);
+    emit_indexed(c, from, base, index, disp);
 }
 
 /* 0 or 1 into the whole register; the flags are read first. */

@@ -9,7 +9,7 @@
 /*
  * Register use in generated code:
  *   rbp  the engine's state          r10  guest instructions done
- *   rax rcx rdx r11  scratch         rsp  16-byte aligned, nothing of ours on it
+ *   rax rcx rdx r11  scratch         rsp  16-byte aligned; windows, see window.c
  *   the rest pinned slots, callee-saved ones first
  *   xmm0 .. xmm2  scratch          xmm3 .. xmm15  pinned slots while layout.fp_live is not 0
  * MXCSR is the default but for exception flags, which are the guest's while fp_live is not 0.
@@ -43,6 +43,9 @@ enum fp_constant {
     FP_MXCSR,
     FP_CONSTANTS,
 };
+
+#define WINDOWS 8                 /* in the frame */
+#define FRAME   (8 + WINDOWS * 8) /* bytes, an odd number of words: pushes come before */
 
 struct compile;
 

@@ -29,7 +29,7 @@ static void compile_op(struct compile *x, u32 at)
     struct value *value = val(x, (ir_value)at);
     u32 slot;
 
-    if (is_pure(op->opcode) && !value->uses) {
+    if (is_pure(op->opcode) && (!value->uses || window_takes_address(x, at))) {
         op_release(x, at);
         return;
     }
@@ -121,6 +121,7 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->free = SCRATCH | SCRATCH_XMM;
     x->stub_count = 0;
     count_uses(x);
+    windows_find(x);
     return true;
 }
 

@@ -49,6 +49,8 @@ struct stub {
     u8 *from;         /* end of the jump that leads here */
     u8 *back;         /* where LOAD, STORE and DIVIDE return */
     u8 address, data; /* registers; STORE's data by rm; DIVIDE's divisor by address */
+    s32 disp;         /* added to the address */
+    u32 window;       /* 0, or 1 + the place of a window that is not to be */
     struct rm value;
     bool value_is_const;
     u64 constant;
@@ -56,6 +58,25 @@ struct stub {
     s64 target; /* offset in the page */
     s32 done;   /* guest instructions at the exit */
     u32 at;     /* TAKEN, DIVIDE: the operation */
+};
+
+/* Accesses that share a look at the TLB, see window.c. */
+struct window {
+    u32 slot;
+    s32 first, end; /* what they span, from the slot's value */
+    u32 count;
+    u8 place; /* in the frame: the addend, or 0 */
+    bool write;
+    bool opened; /* its first access has been compiled */
+};
+
+#define WINDOWS_MAX 1024
+
+/* Where an access finds its bytes: [base + index + disp]. */
+struct place {
+    enum reg base, index;
+    s32 disp;
+    bool loaded; /* base is a scratch register of its own */
 };
 
 #define STUBS_MAX  4096
@@ -98,6 +119,9 @@ struct compile {
     u32 free;               /* scratch registers, a bit each */
     u32 stub_count;
     struct value value[IR_OPS_MAX];
+    u16 window_of[IR_OPS_MAX]; /* index, WINDOWS_MAX: none */
+    u32 window_count;
+    struct window window[WINDOWS_MAX];
     struct stub stub[STUBS_MAX];
     struct region_code region;
 };
@@ -206,6 +230,20 @@ void stub_access(struct compile *x, const struct stub *s);
 static inline s32 op_lag(const struct compile *x, const struct ir_op *op)
 {
     return op->guest - x->base;
+}
+
+/* window.c: finds the groups. */
+void windows_find(struct compile *x);
+/* The group of access `at`; NULL: it goes alone. */
+struct window *window_of(struct compile *x, u32 at);
+/* Is ADD `at` the address of an access in a group, and need not be computed? */
+bool window_takes_address(struct compile *x, u32 at);
+/* The place of access `at` of group w, which goes to the stub if there is no window. */
+struct place window_place(struct compile *x, u32 at, struct window *w, struct stub *stub);
+
+static inline struct rm window_rm(u32 place)
+{
+    return rm_mem(RSP, (s32)place * 8);
 }
 
 /* control.c */

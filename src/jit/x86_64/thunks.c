@@ -23,7 +23,7 @@ static void emit_enter(struct jit_backend *b, struct code *c)
     b->enter = c->at; /* u32 enter(void *state, const void *code) */
     for (u32 i = 0; i < sizeof(callee_saved); i++)
         emit_push(c, callee_saved[i]);
-    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), FRAME);
     emit_mov(c, STATE, rm_reg(RDI));
     emit_mov(c, RAX, rm_reg(RSI));
     emit_op(c, false, 0xc7, 0, state_rm(b->layout.fp_live));
@@ -47,7 +47,7 @@ static void emit_leave(struct jit_backend *b, struct code *c)
     emit_store(c, state_rm(b->layout.count), COUNT);
     emit_fp_out(b, c, COUNT);
     synced = c->at;
-    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), FRAME);
     for (u32 i = sizeof(callee_saved); i-- > 0;)
         emit_pop(c, callee_saved[i]);
     emit_ret(c);

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Windows: accesses near each other share one look at the TLB.
+ *
+ * Code saves registers on the stack, walks structures and unrolls loops: accesses in a row add
+ * different offsets to a slot that does not change between them. The first of such a group asks for
+ * the page of them all and leaves the page's addend in the frame, or 0 where they do not lie in one
+ * page of the TLB; then each goes its own way to the engine. What ends a group: a label, a call (it
+ * may change the TLB), a new value of the slot. Nobody else drops an entry between two polls
+ * without asking first (rv/code_map.h).
+ */
+#include "jit/x86_64/compile.h"
+
+#include <string.h>
+
+#define SPAN_MAX 1024 /* bytes: the wider, the sooner it crosses a page */
+
+/* Groups that may still grow, by the place in the frame that is theirs. */
+struct open {
+    struct window *window[WINDOWS];
+    u32 last; /* opened */
+};
+
+/* Is v a slot's value and a constant? */
+static bool is_near_slot(const struct compile *x, ir_value v, u32 *slot, s32 *offset)
+{
+    const struct ir_op *op = &x->block->op[v];
+    u64 constant = 0;
+
+    if (op->opcode == IR_ADD) {
+        if (!ir_is_const(x->block, op->arg[1], &constant) || x->value[v].uses != 1)
+            return false;
+        op = &x->block->op[op->arg[0]];
+    }
+    if (op->opcode != IR_GET || op->imm >= SLOTS_MAX || !fits_s32(constant))
+        return false;
+    *slot = (u32)op->imm;
+    *offset = (s32)constant;
+    return true;
+}
+
+static struct window *find_open(const struct open *open, u32 slot)
+{
+    for (u32 i = 0; i < WINDOWS; i++) {
+        if (open->window[i] && open->window[i]->slot == slot)
+            return open->window[i];
+    }
+    return NULL;
+}
+
+static struct window *begin(struct compile *x, struct open *open, u32 slot, s32 first)
+{
+    struct window *w = &x->window[x->window_count];
+
+    if (x->window_count == WINDOWS_MAX)
+        return NULL;
+    x->window_count++;
+    open->last = (open->last + 1) % WINDOWS;
+    *w = (struct window){.slot = slot, .first = first, .end = first, .place = (u8)open->last};
+    open->window[open->last] = w;
+    return w;
+}
+
+static void close_slot(struct open *open, u32 slot)
+{
+    struct window *w = find_open(open, slot);
+
+    if (w)
+        open->window[w->place] = NULL;
+}
+
+static void add_access(struct compile *x, struct open *open, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    struct window *w;
+    s32 offset, first, end;
+    u32 slot;
+
+    if (!is_near_slot(x, op->arg[0], &slot, &offset) || offset > INT32_MAX - 8)
+        return;
+    w = find_open(open, slot);
+    first = w && w->first < offset ? w->first : offset;
+    end = w && w->end > offset + op->size ? w->end : offset + op->size;
+    if (w && (s64)end - first > SPAN_MAX) {
+        close_slot(open, slot);
+        w = NULL;
+    }
+    if (!w) {
+        w = begin(x, open, slot, offset);
+        first = offset;
+        end = offset + op->size;
+    }
+    if (!w)
+        return;
+    w->first = first;
+    w->end = end;
+    w->write |= op->opcode == IR_STORE;
+    w->count++;
+    x->window_of[at] = (u16)(w - x->window);
+}
+
+void windows_find(struct compile *x)
+{
+    struct open open = {.last = 0};
+
+    x->window_count = 0;
+    for (u32 at = 0; at < x->block->count; at++) {
+        const struct ir_op *op = &x->block->op[at];
+
+        x->window_of[at] = WINDOWS_MAX;
+        if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
+            add_access(x, &open, at);
+        else if (op->opcode == IR_PUT && op->imm < SLOTS_MAX)
+            close_slot(&open, (u32)op->imm);
+        else if (op->opcode == IR_LABEL || op->opcode == IR_CALL)
+            memset(open.window, 0, sizeof(open.window));
+    }
+}
+
+struct window *window_of(struct compile *x, u32 at)
+{
+    u32 n = x->window_of[at];
+
+    return n < WINDOWS_MAX && x->window[n].count > 1 ? &x->window[n] : NULL;
+}
+
+bool window_takes_address(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+
+    if (op->opcode != IR_ADD || x->value[at].uses != 1)
+        return false;
+    for (u32 i = at + 1; i < x->block->count && x->block->op[i].guest == op->guest; i++) {
+        const struct ir_op *user = &x->block->op[i];
+        if ((user->opcode == IR_LOAD || user->opcode == IR_STORE) && user->arg[0] == at)
+            return window_of(x, i) != NULL;
+    }
+    return false;
+}
+
+/* The first access: looks for the page of all. */
+static enum reg open_window(struct compile *x, struct window *w, enum reg base, struct stub *stub)
+{
+    const struct probe p = {.size = (u32)(w->end - w->first), .write = w->write};
+    enum reg first = base, e;
+
+    if (w->first) {
+        first = reg_take(x, SCRATCH);
+        emit_lea(&x->c, first, base, NO_REG, w->first);
+    }
+    e = probe_emit(x, first, &p);
+    stub->from = x->c.at;
+    stub->window = w->place + 1u;
+    probe_addend(x, e, &p);
+    emit_store(&x->c, window_rm(w->place), e);
+    if (first != base)
+        reg_give(x, first);
+    w->opened = true;
+    return e;
+}
+
+struct place window_place(struct compile *x, u32 at, struct window *w, struct stub *stub)
+{
+    const struct ir_op *op = &x->block->op[at];
+    struct rm base = slot_rm(x, w->slot);
+    struct place place = {.index = RAX};
+    u32 slot;
+
+    (void)is_near_slot(x, op->arg[0], &slot, &place.disp);
+    place.loaded = base.memory;
+    if (base.memory) {
+        place.base = reg_take(x, SCRATCH);
+        emit_mov(&x->c, place.base, base);
+    } else {
+        place.base = base.reg;
+    }
+    stub->address = (u8)place.base;
+    stub->disp = place.disp;
+    if (!w->opened) {
+        place.index = open_window(x, w, place.base, stub);
+        return place;
+    }
+    place.index = reg_take(x, SCRATCH);
+    emit_mov(&x->c, place.index, window_rm(w->place));
+    emit_test(&x->c, place.index, place.index);
+    emit_jcc(&x->c, CC_E, NULL);
+    stub->from = x->c.at;
+    return place;
+}
