@@ -138,52 +138,55 @@ bool window_takes_address(struct compile *x, u32 at)
     return false;
 }
 
-/* The first access: looks for the page of all. */
-static enum reg open_window(struct compile *x, struct window *w, enum reg base, struct stub *stub)
+/* The first access: looks for the page of all. At most four scratch registers are at hand. */
+static void open_window(struct compile *x, struct window *w, struct place *place, struct stub *stub)
 {
     const struct probe p = {.size = (u32)(w->end - w->first), .write = w->write};
-    enum reg first = base, e;
+    struct rm base = slot_rm(x, w->slot);
 
-    if (w->first) {
-        first = reg_take(x, SCRATCH);
-        emit_lea(&x->c, first, base, NO_REG, w->first);
-    }
-    e = probe_emit(x, first, &p);
+    place->loaded = base.memory || w->first;
+    place->base = place->loaded ? reg_take(x, SCRATCH) : (enum reg)base.reg;
+    place->disp -= w->first;
+    if (base.memory)
+        emit_mov(&x->c, place->base, base);
+    if (w->first)
+        emit_lea(&x->c, place->base, base.memory ? place->base : (enum reg)base.reg, NO_REG,
+                 w->first);
+    place->index = probe_emit(x, place->base, &p);
     stub->from = x->c.at;
     stub->window = w->place + 1u;
-    probe_addend(x, e, &p);
-    emit_store(&x->c, window_rm(w->place), e);
-    if (first != base)
-        reg_give(x, first);
+    probe_addend(x, place->index, &p);
+    emit_store(&x->c, window_rm(w->place), place->index);
     w->opened = true;
-    return e;
+}
+
+static void use_window(struct compile *x, const struct window *w, struct place *place,
+                       struct stub *stub)
+{
+    struct rm base = slot_rm(x, w->slot);
+
+    place->loaded = base.memory;
+    place->base = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
+    if (base.memory)
+        emit_mov(&x->c, place->base, base);
+    place->index = reg_take(x, SCRATCH);
+    emit_mov(&x->c, place->index, window_rm(w->place));
+    emit_test(&x->c, place->index, place->index);
+    emit_jcc(&x->c, CC_E, NULL);
+    stub->from = x->c.at;
 }
 
 struct place window_place(struct compile *x, u32 at, struct window *w, struct stub *stub)
 {
-    const struct ir_op *op = &x->block->op[at];
-    struct rm base = slot_rm(x, w->slot);
-    struct place place = {.index = RAX};
+    struct place place = {0};
     u32 slot;
 
-    (void)is_near_slot(x, op->arg[0], &slot, &place.disp);
-    place.loaded = base.memory;
-    if (base.memory) {
-        place.base = reg_take(x, SCRATCH);
-        emit_mov(&x->c, place.base, base);
-    } else {
-        place.base = base.reg;
-    }
+    (void)is_near_slot(x, x->block->op[at].arg[0], &slot, &place.disp);
+    if (w->opened)
+        use_window(x, w, &place, stub);
+    else
+        open_window(x, w, &place, stub);
     stub->address = (u8)place.base;
     stub->disp = place.disp;
-    if (!w->opened) {
-        place.index = open_window(x, w, place.base, stub);
-        return place;
-    }
-    place.index = reg_take(x, SCRATCH);
-    emit_mov(&x->c, place.index, window_rm(w->place));
-    emit_test(&x->c, place.index, place.index);
-    emit_jcc(&x->c, CC_E, NULL);
-    stub->from = x->c.at;
     return place;
 }
