@@ -12,6 +12,9 @@
  */
 MUST_CHECK int raw_open(struct blk **blk, const char *path, bool readonly, struct err *err);
 
+/* Requests are done by those who submit them, from now on. Before the first one. */
+void raw_work_inline(struct blk *blk);
+
 /* Finishes what was submitted, then flushes and closes. NULL is allowed. */
 void raw_close(struct blk *blk);
 

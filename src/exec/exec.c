@@ -3,10 +3,10 @@
 #include "exec/exec.h"
 
 #include "base/assert.h"
+#include "exec/exec_state.h"
 #include "exec/jit.h"
 #include "port/lock.h"
 #include "rv/code_cache.h"
-#include "rv/code_map.h"
 #include "rv/debug.h"
 #include "rv/interp.h"
 #include "rv/mem.h"
@@ -15,43 +15,10 @@
 #include "rv/trap.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-enum rest { REST_NONE, REST_STOP, REST_SUSPEND };
-
-/*
- * What a hart's thread does next is decided under exec->lock by these flags; ATTN_PAUSE makes the
- * engine come back to look at them.
- */
-struct vcpu {
-    struct exec *exec;
-    struct hart *hart;
-    pthread_t thread;
-    bool has_thread;
-    bool started;   /* HSM: not stopped */
-    enum rest rest; /* what the hart asked for; its own, or anyone's while it is parked */
-    bool held;      /* by the debugger */
-    bool step;
-    bool parked; /* waits under lock */
-    bool waits;  /* its last exit was WFI, and no interrupt came; under lock */
-};
-
-struct exec {
-    struct exec_config config;
-    struct code_map code_map;
-    struct jit *jit; /* NULL: harts interpret */
-    struct hart **harts;
-    struct vcpu *vcpus;
-    u32 count;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    u32 pauses;
-    bool quit;
-};
 
 static void kick(struct hart *hart, u32 attn)
 {
@@ -60,28 +27,28 @@ static void kick(struct hart *hart, u32 attn)
         port_wake(&hart->attn);
 }
 
-/* Asleep: others need not wait for this hart, and its stale write entries do no harm. */
-static void fall_asleep(struct hart *hart)
+void vcpu_fall_asleep(struct vcpu *v)
 {
-    atomic_store_explicit(&hart->code_ack, UINT64_MAX, memory_order_seq_cst);
-    atomic_store_explicit(&hart->asleep, 1, memory_order_seq_cst);
+    atomic_store_explicit(&v->hart->code_ack, UINT64_MAX, memory_order_seq_cst);
+    atomic_store_explicit(&v->hart->asleep, 1, memory_order_seq_cst);
 }
 
-static void wake_up(struct hart *hart)
+void vcpu_wake_up(struct vcpu *v)
 {
-    atomic_store_explicit(&hart->asleep, 0, memory_order_seq_cst);
-    mem_attend_protect(hart);
+    atomic_store_explicit(&v->hart->asleep, 0, memory_order_seq_cst);
+    mem_attend_protect(v->hart);
 }
 
 /*
  * Sleeps as WFI does; false: woke early because the engine must be left. An interrupt is not taken
  * here: it might vanish before the next look, and the hart sleep on in its handler.
  */
-static bool wait_for_interrupt(struct hart *hart)
+static bool wait_for_interrupt(struct vcpu *v)
 {
+    struct hart *hart = v->hart;
     bool woke;
 
-    fall_asleep(hart);
+    vcpu_fall_asleep(v);
     for (;;) {
         u32 attn = atomic_load_explicit(&hart->attn, memory_order_seq_cst);
         woke = trap_wakes(hart);
@@ -93,18 +60,18 @@ static bool wait_for_interrupt(struct hart *hart)
         }
         atomic_fetch_and_explicit(&hart->attn, ~(u32)(ATTN_IRQ | ATTN_ENGINE),
                                   memory_order_seq_cst);
-        wake_up(hart);
+        vcpu_wake_up(v);
         system_serve(hart);
-        fall_asleep(hart);
+        vcpu_fall_asleep(v);
     }
-    wake_up(hart);
+    vcpu_wake_up(v);
     hart_attention(hart, ATTN_IRQ);
     return woke;
 }
 
 static void vcpu_wait(struct vcpu *v)
 {
-    bool waits = !wait_for_interrupt(v->hart);
+    bool waits = !wait_for_interrupt(v);
 
     pthread_mutex_lock(&v->exec->lock);
     v->waits = waits;
@@ -124,13 +91,13 @@ static bool wait_until_runnable(struct vcpu *v, bool *step)
 
     pthread_mutex_lock(&exec->lock);
     if (!exec->quit && !may_run(v)) {
-        fall_asleep(v->hart);
+        vcpu_fall_asleep(v);
         v->parked = true;
         pthread_cond_broadcast(&exec->changed);
         while (!exec->quit && !may_run(v))
             pthread_cond_wait(&exec->changed, &exec->lock);
         v->parked = false;
-        wake_up(v->hart);
+        vcpu_wake_up(v);
         hart_attention(v->hart, ATTN_IRQ);
     }
     atomic_fetch_and_explicit(&v->hart->attn, ~(u32)ATTN_PAUSE, memory_order_seq_cst);
@@ -152,7 +119,7 @@ static void complete_watched(struct hart *hart)
     mmu_flush(hart);
 }
 
-static void stop_for_debugger(struct vcpu *v, enum hart_exit why)
+void vcpu_stop_for_debugger(struct vcpu *v, enum hart_exit why)
 {
     struct exec *exec = v->exec;
 
@@ -166,7 +133,7 @@ static void stop_for_debugger(struct vcpu *v, enum hart_exit why)
         exec->config.stopped(exec->config.ctx, v->hart, why);
 }
 
-static void stop(struct vcpu *v)
+void vcpu_stop(struct vcpu *v)
 {
     const struct exec_config *c = &v->exec->config;
 
@@ -178,24 +145,26 @@ static void stop(struct vcpu *v)
         c->stopped_itself(c->ctx, v->hart);
 }
 
-/* A pause interrupts it; it goes on afterwards. */
-static void suspend(struct vcpu *v)
+void vcpu_resume(struct vcpu *v)
 {
     const struct exec_config *c = &v->exec->config;
 
-    if (!wait_for_interrupt(v->hart))
-        return;
     v->rest = REST_NONE;
     if (c->woke)
         c->woke(c->ctx, v->hart);
+}
+
+/* A pause interrupts it; it goes on afterwards. */
+static void suspend(struct vcpu *v)
+{
+    if (wait_for_interrupt(v))
+        vcpu_resume(v);
 }
 
 static enum hart_exit run_engine(struct vcpu *v, bool step)
 {
     return v->hart->jit.engine ? jit_run(v->hart, step) : interp_run(v->hart, step);
 }
-
-#define WFI 0x10500073
 
 /* Step by step, attending in between as the engine does; the debugger is served as ever. */
 static enum hart_exit run_traced(struct vcpu *v)
@@ -205,25 +174,29 @@ static enum hart_exit run_traced(struct vcpu *v)
 
     for (;;) {
         enum hart_exit why;
-        gva_t pc;
-        bool waits;
+        if (hart->insns >= hart->limit)
+            return HART_EXIT_LIMIT;
         if (atomic_load_explicit(&hart->attn, memory_order_relaxed))
             system_attend(hart);
         if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE)
             return HART_EXIT_ATTN;
-        pc = hart->pc;
-        if (hart->debug && debug_breaks_at(hart->debug, pc))
+        if (hart->debug && debug_breaks_at(hart->debug, hart->pc))
             return HART_EXIT_BREAK;
         if (!trace->before(trace->ctx, hart))
             return run_engine(v, false);
-        waits = code_cache_raw(hart, pc) == WFI;
+        hart->stepped = HART_EXIT_STEP;
         why = interp_run(hart, true);
         trace->after(trace->ctx, hart);
         if (why != HART_EXIT_STEP)
             return why;
-        if (waits && hart->pc == pc + 4)
-            return HART_EXIT_WFI;
+        if (hart->stepped != HART_EXIT_STEP)
+            return hart->stepped;
     }
+}
+
+enum hart_exit vcpu_run(struct vcpu *v, bool step)
+{
+    return v->exec->config.trace && !step ? run_traced(v) : run_engine(v, step);
 }
 
 static void *vcpu_main(void *arg)
@@ -237,9 +210,9 @@ static void *vcpu_main(void *arg)
             suspend(v);
             continue;
         }
-        why = v->exec->config.trace && !step ? run_traced(v) : run_engine(v, step);
+        why = vcpu_run(v, step);
         if (v->rest == REST_STOP)
-            stop(v);
+            vcpu_stop(v);
         switch (why) {
         case HART_EXIT_ATTN:
         case HART_EXIT_LIMIT:
@@ -253,7 +226,7 @@ static void *vcpu_main(void *arg)
         case HART_EXIT_BREAK:
         case HART_EXIT_WATCH:
         case HART_EXIT_STEP:
-            stop_for_debugger(v, why);
+            vcpu_stop_for_debugger(v, why);
             break;
         }
     }
@@ -273,6 +246,7 @@ static int create_harts(struct exec *exec, struct err *err)
 {
     struct hart_env *env = exec->config.env;
 
+    env->limited = exec->config.icount;
     if (exec->config.translate &&
         !(exec->jit = jit_create(&(struct jit_config){.limited = env->limited})))
         return err_set(err, ENOMEM, "no host memory for translated code; use --cpu-engine=interp");
@@ -286,6 +260,7 @@ static int create_harts(struct exec *exec, struct err *err)
         exec->vcpus[i].exec = exec;
         exec->vcpus[i].hart = hart;
         hart->id = i;
+        hart->limit = HART_NO_LIMIT;
         hart->isa = exec->config.isa;
         hart->env = env;
         hart->code_ack = UINT64_MAX;
@@ -333,6 +308,8 @@ int exec_create(struct exec **out, const struct exec_config *config, struct err 
         r = err_set(err, ENOMEM, "no host memory for %u harts", exec->count);
     else
         r = create_code_map(exec, err);
+    if (!r && config->icount)
+        r = icount_create(exec, config->icount_shift, err);
     if (!r)
         r = create_harts(exec, err);
     if (r) {
@@ -348,7 +325,7 @@ static void join_threads(struct exec *exec)
     pthread_mutex_lock(&exec->lock);
     exec->quit = true;
     for (u32 i = 0; i < exec->count; i++) {
-        if (exec->vcpus[i].has_thread)
+        if (exec->vcpus[i].hart)
             kick(exec->vcpus[i].hart, ATTN_PAUSE);
     }
     pthread_cond_broadcast(&exec->changed);
@@ -376,6 +353,7 @@ void exec_destroy(struct exec *exec)
     jit_destroy(exec->jit);
     if (exec->code_map.state)
         munmap(exec->code_map.state, exec->code_map.pages * sizeof(*exec->code_map.state));
+    icount_destroy(exec);
     free(exec->harts);
     free(exec->vcpus);
     pthread_cond_destroy(&exec->changed);
@@ -391,9 +369,12 @@ struct hart *exec_hart(struct exec *exec, u32 index)
 
 int exec_start(struct exec *exec, struct err *err)
 {
-    for (u32 i = 0; i < exec->count; i++) {
+    u32 threads = exec->icount ? 1 : exec->count;
+
+    for (u32 i = 0; i < threads; i++) {
         struct vcpu *v = &exec->vcpus[i];
-        int r = pthread_create(&v->thread, NULL, vcpu_main, v);
+        int r = exec->icount ? pthread_create(&v->thread, NULL, icount_main, exec)
+                             : pthread_create(&v->thread, NULL, vcpu_main, v);
         if (r)
             return err_set(err, r, "no host thread for hart %u: %s; use a smaller --smp", i,
                            strerror(r));
@@ -417,6 +398,7 @@ void exec_pause(struct exec *exec)
     exec->pauses++;
     for (u32 i = 0; i < exec->count; i++)
         kick(exec->vcpus[i].hart, ATTN_PAUSE);
+    pthread_cond_broadcast(&exec->changed);
     while (!all_parked(exec))
         pthread_cond_wait(&exec->changed, &exec->lock);
     pthread_mutex_unlock(&exec->lock);
@@ -448,6 +430,14 @@ void exec_release_hart(struct exec *exec, u32 index, bool step)
 void exec_hold_hart(struct exec *exec, u32 index)
 {
     set_held(exec, index, true, false);
+}
+
+void exec_hold_all(struct exec *exec)
+{
+    for (u32 i = 0; i < exec->count; i++) {
+        set_held(exec, i, true, false);
+        kick(exec->harts[i], ATTN_PAUSE);
+    }
 }
 
 void exec_hart_start(struct exec *exec, u32 index)
@@ -501,9 +491,16 @@ void exec_hart_halt(struct exec *exec, u32 index)
     struct vcpu *v = &exec->vcpus[index];
 
     pthread_mutex_lock(&exec->lock);
-    v->started = false;
+    v->started = v->waits = false;
     v->rest = REST_NONE;
     pthread_mutex_unlock(&exec->lock);
+}
+
+static void notify(struct exec *exec, struct hart *hart)
+{
+    kick(hart, ATTN_IRQ);
+    if (exec->icount)
+        icount_wake(exec);
 }
 
 void exec_set_irq(struct exec *exec, u32 index, u32 bit, bool level)
@@ -515,7 +512,7 @@ void exec_set_irq(struct exec *exec, u32 index, u32 bit, bool level)
         return;
     }
     if (!(atomic_fetch_or_explicit(&hart->irq_wires, BIT(bit), memory_order_seq_cst) & BIT(bit)))
-        kick(hart, ATTN_IRQ);
+        notify(exec, hart);
 }
 
 void exec_set_soft_irq(struct exec *exec, u32 index, u32 bit)
@@ -523,7 +520,7 @@ void exec_set_soft_irq(struct exec *exec, u32 index, u32 bit)
     struct hart *hart = exec->harts[index];
 
     atomic_fetch_or_explicit(&hart->irq_soft, BIT(bit), memory_order_seq_cst);
-    kick(hart, ATTN_IRQ);
+    notify(exec, hart);
 }
 
 static bool has_acted(const struct hart *hart, u32 attn)

@@ -4,6 +4,7 @@
 #define COSM_EXEC_EXEC_H
 
 #include "base/err.h"
+#include "port/clock.h"
 #include "rv/hart.h"
 
 struct exec;
@@ -21,6 +22,9 @@ struct exec_config {
     u32 hart_count;
     gpa_t ram_base; /* RAM in which stores to code are noticed */
     u64 ram_size;   /* bytes */
+    /* All harts in turn on one thread; time is 2^icount_shift ns an instruction, docs/adr/0006. */
+    bool icount;
+    u32 icount_shift;
     bool translate; /* run host code made of the guest's, see exec/jit.h; else interpret */
     /* A hart stopped at a breakpoint or watchpoint, or has done its step; it is held until
      * exec_resume_hart. On the hart's thread. */
@@ -52,6 +56,16 @@ void exec_resume(struct exec *exec);
 void exec_release_hart(struct exec *exec, u32 index, bool step);
 /* Keeps a hart from running when the others resume. While paused. */
 void exec_hold_hart(struct exec *exec, u32 index);
+
+/* Keeps all harts from running until they are released; any thread. A hart that asks for it by a
+ * store or an ECALL does nothing after it. */
+void exec_hold_all(struct exec *exec);
+
+/* With icount: the VM's time, and one-shot timers that fire between two instructions, without
+ * locks. Timers are made before harts run, and freed with exec. */
+u64 exec_virtual_ns(struct exec *exec);
+struct timer_port exec_virtual_timer(struct exec *exec, void (*fire)(void *ctx, u32 arg), void *ctx,
+                                     u32 arg);
 
 /* HSM. start: hart's registers are set, and it was stopped. stop, suspend: the calling hart; they
  * take effect when it leaves the engine, which is asked for. */

@@ -67,21 +67,23 @@ struct console {
 
 /* Output */
 
-static void out_wait_room_locked(struct console *c)
+static void out_wait_room_locked(struct console *c, bool patient)
 {
     u64 until = host_monotonic_ns() + FULL_WAIT_NS;
     struct timespec t = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
     size_t tail = c->out_tail;
 
     while (tail == c->out_tail && !c->out_dead) {
-        if (pthread_cond_timedwait(&c->out_room, &c->out_mutex, &t) == ETIMEDOUT) {
+        if (patient && c->config.patient) {
+            pthread_cond_wait(&c->out_room, &c->out_mutex);
+        } else if (pthread_cond_timedwait(&c->out_room, &c->out_mutex, &t) == ETIMEDOUT) {
             c->out_stuck = tail == c->out_tail;
             return;
         }
     }
 }
 
-static void out_put_locked(struct console *c, const u8 *bytes, size_t len)
+static void out_put_locked(struct console *c, const u8 *bytes, size_t len, bool patient)
 {
     while (len && !c->out_dead) {
         size_t room = OUT_RING - (c->out_head - c->out_tail);
@@ -95,7 +97,7 @@ static void out_put_locked(struct console *c, const u8 *bytes, size_t len)
             return;
         }
         if (!n) {
-            out_wait_room_locked(c);
+            out_wait_room_locked(c, patient);
             continue;
         }
         memcpy(c->out_ring + at, bytes, n);
@@ -114,7 +116,7 @@ static void console_write(void *ctx, const u8 *bytes, size_t len)
     if (!len)
         return;
     pthread_mutex_lock(&c->out_mutex);
-    out_put_locked(c, bytes, len);
+    out_put_locked(c, bytes, len, true);
     c->out_mid_line = bytes[len - 1] != '\n';
     pthread_mutex_unlock(&c->out_mutex);
 }
@@ -122,8 +124,8 @@ static void console_write(void *ctx, const u8 *bytes, size_t len)
 static void out_newline_locked(struct console *c)
 {
     if (tty_is_raw())
-        out_put_locked(c, (const u8 *)"\r", 1);
-    out_put_locked(c, (const u8 *)"\n", 1);
+        out_put_locked(c, (const u8 *)"\r", 1, false);
+    out_put_locked(c, (const u8 *)"\n", 1, false);
     c->out_mid_line = false;
 }
 
@@ -131,7 +133,7 @@ static void out_note_locked(struct console *c, const char *text, size_t len)
 {
     if (c->out_mid_line)
         out_newline_locked(c);
-    out_put_locked(c, (const u8 *)text, len);
+    out_put_locked(c, (const u8 *)text, len, false);
     out_newline_locked(c);
 }
 
@@ -522,6 +524,16 @@ int console_create(struct console **out, struct loop *loop, const struct console
     }
     *out = c;
     return 0;
+}
+
+void console_hurry(struct console *c)
+{
+    if (!c)
+        return;
+    pthread_mutex_lock(&c->out_mutex);
+    c->config.patient = false;
+    pthread_cond_broadcast(&c->out_room);
+    pthread_mutex_unlock(&c->out_mutex);
 }
 
 static void console_close_out(struct console *c)

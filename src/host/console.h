@@ -24,7 +24,8 @@ enum console_event { CONSOLE_QUIT, CONSOLE_BREAK };
 typedef size_t (*console_receive_fn)(void *ctx, const u8 *bytes, size_t len);
 
 struct console_config {
-    int in, out; /* 0 and 1; -1: none. They stay the caller's */
+    int in, out;  /* 0 and 1; -1: none. They stay the caller's */
+    bool patient; /* no output is lost: a writer waits for a slow reader, until console_hurry */
     /* On the loop; may be NULL. */
     void (*event)(void *ctx, enum console_event event);
     void *ctx;
@@ -37,6 +38,10 @@ MUST_CHECK int console_create(struct console **console, struct loop *loop,
 /* On the loop's thread, or when the loop does not run. Writes out what is left (at most for 2 s),
  * restores the terminal. No one writes or takes any more. NULL is allowed. */
 void console_destroy(struct console *console);
+
+/* Writers wait no longer than 100 ms from now on, and those that wait do so no more. NULL is
+ * allowed. */
+void console_hurry(struct console *console);
 
 /* What a device writes to and calls room on. Valid until destroy. */
 struct chardev console_chardev(struct console *console);

@@ -144,6 +144,27 @@ int vm_config_parse_stats(struct vm_config *config, const char *value, struct er
     return 0;
 }
 
+int vm_config_parse_icount(struct vm_config *config, const char *value, struct err *err)
+{
+    u64 shift = VM_ICOUNT_SHIFT, seed = 0;
+
+    for (const char *at = value; *at;) {
+        size_t len = strcspn(at, ",");
+        bool good = len > 6 && !memcmp(at, "shift=", 6)  ? config_number(at + 6, len - 6, &shift)
+                    : len > 5 && !memcmp(at, "seed=", 5) ? config_number(at + 5, len - 5, &seed)
+                                                         : false;
+        if (!good || shift > VM_ICOUNT_SHIFT_MAX)
+            return err_set(err, EINVAL,
+                           "'%.*s' does not tell how to count; give shift=N, 0 to %d, or seed=N",
+                           (int)len, at, VM_ICOUNT_SHIFT_MAX);
+        at += len + (at[len] == ',');
+    }
+    config->icount = true;
+    config->icount_shift = (u32)shift;
+    config->icount_seed = seed;
+    return 0;
+}
+
 int vm_config_parse_log(struct vm_config *config, const char *value, struct err *err)
 {
     int rc = log_spec_check(value, err);

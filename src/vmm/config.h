@@ -16,6 +16,9 @@
 #define VM_GDB_PORT    1234
 #define VM_SLOT_ANY    (-1)
 
+#define VM_ICOUNT_SHIFT     3
+#define VM_ICOUNT_SHIFT_MAX 10
+
 enum vm_engine { VM_ENGINE_INTERP, VM_ENGINE_JIT1 };
 enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
@@ -72,7 +75,10 @@ struct vm_config {
     enum vm_console console;
     struct vm_pflash pflash[2];
     enum vm_stats stats;
-    bool no_reboot; /* a guest's reboot ends the run */
+    bool icount;      /* time is counted in instructions */
+    u32 icount_shift; /* one takes 2^icount_shift ns */
+    u64 icount_seed;  /* of random numbers, which then are the same in each run */
+    bool no_reboot;   /* a guest's reboot ends the run */
 };
 
 /* The defaults. */
@@ -104,6 +110,8 @@ MUST_CHECK int vm_config_parse_pflash(struct vm_config *config, const char *valu
                                       struct err *err); /* PATH[,readonly=on][,unit=0|1] */
 MUST_CHECK int vm_config_parse_stats(struct vm_config *config, const char *value,
                                      struct err *err); /* ""|text|json */
+MUST_CHECK int vm_config_parse_icount(struct vm_config *config, const char *value,
+                                      struct err *err); /* "", shift=N, seed=N, both */
 MUST_CHECK int vm_config_parse_log(struct vm_config *config, const char *value, struct err *err);
 MUST_CHECK int vm_config_parse_trace(struct vm_config *config, const char *value, struct err *err);
 

@@ -3,7 +3,6 @@
 #include "vmm/vm.h"
 
 #include "block/raw.h"
-#include "host/entropy.h"
 #include "host/file.h"
 #include "net/null.h"
 #include "rv/code_map.h"
@@ -99,12 +98,6 @@ static void on_machine_exit(void *ctx, enum machine_exit how, u32 code)
     vm_ask_end(ctx, how, code);
 }
 
-static struct timer_port create_timer(void *ctx, void (*fire)(void *fire_ctx, u32 arg),
-                                      void *fire_ctx, u32 arg)
-{
-    return loop_timer(ctx, fire, fire_ctx, arg);
-}
-
 /* Slots that were asked for by number: vm_config_check has seen to it that each is so once. */
 static u32 fixed_slots(const struct vm_config *c)
 {
@@ -139,6 +132,8 @@ static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err
     for (u32 i = 0; i < c->drive_count; i++) {
         const struct vm_drive *d = &c->drive[i];
         int r = raw_open(&vm->blk[i], d->path, d->readonly, err);
+        if (!r && c->icount) /* answers come at once, at a determined count */
+            raw_work_inline(vm->blk[i]);
         int slot = r ? r : take_slot(vm, mc, d->slot, d->path, err);
         if (slot < 0)
             return slot;
@@ -149,9 +144,9 @@ static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err
     return 0;
 }
 
-static void random_mac(u8 mac[6])
+static void random_mac(struct vm *vm, u8 mac[6])
 {
-    struct entropy entropy = host_entropy();
+    struct entropy entropy = vm_entropy(vm);
 
     entropy_fill(&entropy, mac, 6);
     mac[0] = (u8)((mac[0] & 0xfc) | 0x02); /* locally administered, unicast */
@@ -172,7 +167,7 @@ static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
         if (n->has_mac)
             memcpy(mc->virtio[slot].mac, n->mac, 6);
         else
-            random_mac(mc->virtio[slot].mac);
+            random_mac(vm, mc->virtio[slot].mac);
     }
     return 0;
 }
@@ -237,9 +232,9 @@ static int create_machine(struct vm *vm, struct err *err)
     };
     struct machine_ports ports = {
         .log = vm->log,
-        .clock = host_clock_port(&vm->clock),
-        .entropy = host_entropy(),
-        .timers = {create_timer, vm->loop},
+        .clock = vm_clock(vm),
+        .entropy = vm_entropy(vm),
+        .timers = {vm_timer, vm},
         .gmem = &vm->gmem,
         .exit = on_machine_exit,
         .exit_ctx = vm,
@@ -274,6 +269,8 @@ static int create_harts(struct vm *vm, struct err *err)
         .hart_count = vm->config->hart_count,
         .ram_base = MACHINE_RAM_BASE,
         .ram_size = vm->config->ram_size,
+        .icount = vm->config->icount,
+        .icount_shift = vm->config->icount_shift,
         .translate = vm->config->engine != VM_ENGINE_INTERP,
         .stopped = vm_debug_hart_stopped,
         .stopped_itself = vm_hart_stopped_itself,
@@ -295,8 +292,11 @@ static int create_harts(struct vm *vm, struct err *err)
 
 static int create_console(struct vm *vm, struct err *err)
 {
-    struct console_config cc = {
-        .in = STDIN_FILENO, .out = STDOUT_FILENO, .event = on_console_event, .ctx = vm};
+    struct console_config cc = {.in = STDIN_FILENO,
+                                .out = STDOUT_FILENO,
+                                .patient = vm->config->icount,
+                                .event = on_console_event,
+                                .ctx = vm};
     int r;
 
     if (vm->config->dump_dtb)
@@ -341,6 +341,7 @@ int vm_create(struct vm **out, const struct vm_config *config, struct err *err)
     if (!vm)
         return err_set(err, ENOMEM, "no host memory for the virtual machine");
     vm->config = config;
+    vm->random = config->icount_seed;
     isa_default(&vm->isa);
     for (u32 i = 0; i < VM_HARTS_MAX; i++)
         vm->wires[i] = (struct vm_wires){vm, i};
@@ -438,6 +439,7 @@ int vm_run(struct vm *vm, struct err *err)
         exec_resume(vm->exec);
     loop_run(vm->loop);
     vm->over = true;
+    console_hurry(vm->console); /* harts may wait for its reader */
     exec_pause(vm->exec);
     if (vm->gdb)
         gdb_exited(vm->gdb, (u8)vm->status);

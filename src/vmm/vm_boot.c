@@ -2,7 +2,6 @@
 /* What a VM boots: images into RAM, the device tree beside them, harts at their first pc. */
 #include "vmm/vm_state.h"
 
-#include "host/entropy.h"
 #include "host/file.h"
 #include "host/scope.h"
 #include "machine/fdt_patch.h"
@@ -70,7 +69,7 @@ static int patch_user_dtb(struct vm *vm, struct err *err)
         .seed = seed,
         .seed_size = sizeof(seed),
     };
-    struct entropy entropy = host_entropy();
+    struct entropy entropy = vm_entropy(vm);
     size_t bound;
     int r = read_image("--dtb", vm->config->dtb, &source, err);
 

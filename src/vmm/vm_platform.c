@@ -2,7 +2,6 @@
 /* What harts and the built-in SBI reach of the VM: time, timers, interrupts, console, the end. */
 #include "vmm/vm_state.h"
 
-#include "host/entropy.h"
 #include "rv/csr.h"
 #include "rv/csr_counters.h"
 #include "rv/mem.h"
@@ -57,7 +56,7 @@ void vm_platform_timers(struct vm *vm)
 {
     for (u32 i = 0; i < vm->config->hart_count; i++) {
         vm->timer[i].time = UINT64_MAX;
-        vm->timer[i].port = loop_timer(vm->loop, timer_fired, vm, i);
+        vm->timer[i].port = vm_timer(vm, timer_fired, vm, i);
     }
 }
 
@@ -110,7 +109,7 @@ void vm_platform_env(struct vm *vm)
 {
     vm->env = (struct hart_env){
         .gmem = &vm->gmem,
-        .entropy = host_entropy(),
+        .entropy = vm_entropy(vm),
         .time = platform_time,
         .set_stimecmp = set_stimecmp,
         .ecall = platform_ecall,
@@ -127,6 +126,8 @@ void vm_ask_end(struct vm *vm, enum machine_exit how, u32 code)
     if (first)
         vm->end = (struct vm_end){true, how, code};
     lock_release(&vm->end_lock);
+    if (first && vm->config->icount) /* else harts would do yet a little, each run another */
+        exec_hold_all(vm->exec);
     if (first)
         loop_post(vm->loop, vm_end_posted, vm);
 }

@@ -48,6 +48,7 @@ struct vm {
     struct log_sink *log_sink;
     const struct log *log;
     struct host_clock clock;
+    u64 random; /* state of the random numbers, with icount */
     struct loop *loop;
     struct signals *signals;
     struct console *console;
@@ -105,6 +106,12 @@ void vm_ask_end(struct vm *vm, enum machine_exit how, u32 code);
 void vm_end_posted(void *ctx);
 /* Power-on state everywhere, images read anew. All harts are paused; in vm.c. */
 MUST_CHECK int vm_reset(struct vm *vm, struct err *err);
+
+/* vm_icount.c: time, timers and random numbers: the host's, or such as are the same in each run. */
+struct clock vm_clock(struct vm *vm);
+struct timer_port vm_timer(void *vm, void (*fire)(void *fire_ctx, u32 arg), void *fire_ctx,
+                           u32 arg);
+struct entropy vm_entropy(struct vm *vm);
 
 /* vm_debug.c */
 MUST_CHECK int vm_debug_create(struct vm *vm, struct err *err);

@@ -65,6 +65,7 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"cpu_us", "host CPU time, us", cpu / 1000},
         {"resident_kib", "resident memory, KiB", resident_kib()},
         {"instructions", "instructions", insns},
+        {"virtual_ns", "virtual time, ns", vm->config->icount ? exec_virtual_ns(vm->exec) : 0},
         {"instructions_per_cpu_us", "million instructions per CPU second",
          insns / (cpu / 1000 ? cpu / 1000 : 1)},
         {"traps", "exceptions", SUM(stats.traps)},

@@ -71,6 +71,7 @@ def values():
             ("--machine", "spike", "virt"), ("--console", "vga", "uart or virtio"),
             ("--rng", "perhaps", "on"), ("--net", "tap", "null or loopback"),
             ("--drive", "x,slot=9", "0 to 7"), ("--log", "loud", "debug"), ("--stats", "xml", "json"),
+            ("--icount", "shift=11", "0 to 10"), ("--icount", "auto", "shift=N"),
             ("--gdb", "0.0.0.0:1", "remote=on"), ("--gdb", ":99999", "PORT")]:
         refused(USAGE, "run", "-k", "x", option, wrong, says=[option.strip("-"), says])
 
