@@ -76,7 +76,7 @@ static bool run(u64 ms)
 
 static void rig_open(int in, int out)
 {
-    struct console_config config = {in, out, on_event, NULL};
+    struct console_config config = {.in = in, .out = out, .event = on_event};
 
     host_clock_init(&r.clock);
     CHECK_EQ(loop_create(&r.loop, &r.clock, &r.err), 0);
