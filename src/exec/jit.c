@@ -39,12 +39,31 @@ static void forget_all(struct jit_hart *h)
     pthread_mutex_unlock(&jit->lock);
 }
 
+/* Follows changes of translation. */
+static void forget_links(struct jit_hart *h)
+{
+    const struct hart *hart = h->hart;
+
+    if (h->map_changes != hart->map_changes ||
+        hart->page_changes - h->page_changes > HART_CHANGED_PAGES) {
+        jit_empty_tables(h);
+        h->page_changes = hart->page_changes;
+    }
+    for (; h->page_changes != hart->page_changes; h->page_changes++)
+        jit_forget_page(h, hart->changed_page[h->page_changes % HART_CHANGED_PAGES]);
+    if (h->space_changes != hart->space_changes)
+        jit_forget_space(h);
+    h->map_changes = hart->map_changes;
+    h->space_changes = hart->space_changes;
+}
+
 static void notice_changes(struct jit_hart *h)
 {
     const struct hart *hart = h->hart;
 
     if (h->map_changes == hart->map_changes && h->code_changes == hart->code_changes &&
-        h->code_flushes == hart->code_flushes)
+        h->code_flushes == hart->code_flushes && h->space_changes == hart->space_changes &&
+        h->page_changes == hart->page_changes)
         return;
     if (h->code_flushes != hart->code_flushes)
         forget_all(h);
@@ -53,12 +72,10 @@ static void notice_changes(struct jit_hart *h)
         jit_drop_changed(h);
         pthread_mutex_unlock(&h->jit->lock);
     }
-    if (h->map_changes != hart->map_changes)
-        jit_empty_tables(h);
+    forget_links(h);
     jit_catch_up(h);
     h->code_flushes = hart->code_flushes;
     h->code_changes = hart->code_changes;
-    h->map_changes = hart->map_changes;
 }
 
 enum found { FOUND, FAULT, NOT_MEMORY };
@@ -87,7 +104,7 @@ static enum found find_page(struct jit_hart *h, gva_t pc, struct jit_page **foun
         page = jit_page_add(h, gpa, region->host + (gpa - region->base));
     if (!page)
         return NOT_MEMORY;
-    jit_link(h, pc, page);
+    jit_link(h, pc, page, to.global);
     *found = page;
     return FOUND;
 }

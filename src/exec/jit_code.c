@@ -176,20 +176,94 @@ void jit_empty_tables(struct jit_hart *h)
     for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
         h->jumps[f->at[i]].pc = NO_PC;
     f->count = 0;
+    h->replaced = false;
 }
 
-void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page)
-{
-    u32 at = (pc >> PAGE_SHIFT) % LINKS;
+typedef bool (*keep_fn)(const struct link *link, gva_t va);
 
-    h->link[at].tag = code_link_tag(pc, h->hart->priv);
-    h->link[at].page = page;
-    note_fill(&h->link_fills, at);
+static struct link *link_of(struct jit_hart *h, gva_t pc)
+{
+    return &h->link[(pc >> PAGE_SHIFT) % LINKS];
+}
+
+/*
+ * Keeps the links that `keep` says, and the jumps into pages whose links are kept; but not to
+ * instructions that go on in another page.
+ */
+static void sift(struct jit_hart *h, keep_fn keep, gva_t va)
+{
+    struct fills *links = &h->link_fills, *jumps = &h->jump_fills;
+    u32 kept = 0;
+
+    if (links->count > FILLS_MAX || jumps->count > FILLS_MAX) {
+        jit_empty_tables(h);
+        return;
+    }
+    for (u32 i = 0; i < jumps->count; i++) {
+        const u32 at = jumps->at[i];
+        struct jump *jump = &h->jumps[at];
+        const struct link *link = link_of(h, jump->pc);
+        if (jump->pc == NO_PC)
+            continue;
+        if (link->tag == code_link_tag(jump->pc, (enum priv)(at / JUMPS)) && keep(link, va) &&
+            (jump->pc & ~PAGE_MASK) != LAST_HALF)
+            jumps->at[kept++] = (u16)at;
+        else
+            jump->pc = NO_PC;
+    }
+    jumps->count = kept;
+    kept = 0;
+    for (u32 i = 0; i < links->count; i++) {
+        struct link *link = &h->link[links->at[i]];
+        if (link->tag && keep(link, va))
+            links->at[kept++] = links->at[i];
+        else
+            link->tag = 0;
+    }
+    links->count = kept;
+}
+
+static bool is_global(const struct link *link, gva_t va)
+{
+    return link->global;
+}
+
+static bool is_elsewhere(const struct link *link, gva_t va)
+{
+    return (link->tag & PAGE_MASK) != va;
+}
+
+static bool is_in_cache(const struct link *link, gva_t va)
+{
+    return !atomic_load_explicit(&link->page->dropped, memory_order_relaxed);
+}
+
+void jit_forget_space(struct jit_hart *h)
+{
+    sift(h, is_global, 0);
+}
+
+void jit_forget_page(struct jit_hart *h, gva_t va)
+{
+    const u64 tag = link_of(h, va)->tag;
+
+    if (h->replaced || (tag && (tag & PAGE_MASK) == va))
+        sift(h, is_elsewhere, va);
+}
+
+void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global)
+{
+    struct link *link = link_of(h, pc);
+
+    h->replaced |= link->tag != 0;
+    *link = (struct link){code_link_tag(pc, h->hart->priv), page, global};
+    note_fill(&h->link_fills, (u32)(link - h->link));
 }
 
 void jit_unlink(struct jit_hart *h, gva_t pc)
 {
-    h->link[(pc >> PAGE_SHIFT) % LINKS].tag = 0;
+    link_of(h, pc)->tag = 0;
+    h->replaced = true;
 }
 
 void jit_jump(struct jit_hart *h, u32 code)
@@ -210,8 +284,12 @@ void jit_catch_up(struct jit_hart *h)
     u64 epoch = atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst);
 
     /* Pages of this epoch and before have told theirs. */
-    if (atomic_load_explicit(&h->jit->drop_epoch, memory_order_relaxed) > h->seen)
-        jit_empty_tables(h);
+    if (atomic_load_explicit(&h->jit->drop_epoch, memory_order_relaxed) > h->seen) {
+        if (h->replaced) /* by the link of a page's successor, perhaps */
+            jit_empty_tables(h);
+        else
+            sift(h, is_in_cache, 0);
+    }
     h->seen = epoch;
     atomic_store_explicit(&h->ack, epoch, memory_order_seq_cst);
 }

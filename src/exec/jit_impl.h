@@ -40,7 +40,7 @@ struct jit_page {
     gpa_t gpa;
     u32 name; /* no other page ever has it */
     /* From here on under the lock. */
-    bool dropped;
+    _Atomic bool dropped;
     u32 segments;     /* bit n: there is code of it in segment n */
     const u8 *memory; /* the page */
     const u8 *bytes;  /* what is translated: memory, or copy; jit_page_mark comes first */
@@ -104,6 +104,13 @@ struct fills {
     u16 at[FILLS_MAX];
 };
 
+/* Where the code of a virtual page is. */
+struct link {
+    u64 tag; /* code_link_tag; 0: none */
+    struct jit_page *page;
+    bool global; /* in all address spaces */
+};
+
 struct jit_hart {
     struct jit *jit;
     struct hart *hart;
@@ -112,10 +119,9 @@ struct jit_hart {
     u64 seen;        /* epoch when the tables were last emptied */
     _Atomic u64 ack; /* the same for others to see; UINT64_MAX: not in the engine */
     u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
-    struct {
-        u64 tag; /* code_link_tag */
-        struct jit_page *page;
-    } link[LINKS];
+    u32 space_changes, page_changes;             /* the same */
+    bool replaced; /* a link gave way to another: there may be jumps without a link of theirs */
+    struct link link[LINKS];
     struct jump jumps[4 * JUMPS]; /* one table an enum priv */
     struct fills link_fills, jump_fills;
 };
@@ -137,11 +143,14 @@ bool jit_next_segment(struct jit *jit);
 void jit_look_ahead(struct jit *jit);
 
 /* A hart's tables. */
-void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page);
+void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global);
 void jit_unlink(struct jit_hart *h, gva_t pc);
 void jit_jump(struct jit_hart *h, u32 code);
 void jit_empty_tables(struct jit_hart *h);
-/* Says that it holds nothing of before; empties its tables if pages were dropped. */
+/* Forgets, of the tables, what is not global; what concerns a virtual page. */
+void jit_forget_space(struct jit_hart *h);
+void jit_forget_page(struct jit_hart *h, gva_t va);
+/* Says that it holds nothing of before; forgets what concerns pages that were dropped. */
 void jit_catch_up(struct jit_hart *h);
 /* Around the time that it may hold anything. */
 void jit_enter(struct jit_hart *h);

@@ -292,9 +292,16 @@ void code_cache_flush_map(struct hart *hart)
         flush_links(hart->code);
 }
 
+void code_cache_flush_map_space(struct hart *hart)
+{
+    hart->space_changes++;
+    if (hart->code)
+        flush_links(hart->code);
+}
+
 void code_cache_flush_map_page(struct hart *hart, gva_t va)
 {
-    hart->map_changes++;
+    hart->changed_page[hart->page_changes++ % HART_CHANGED_PAGES] = va & PAGE_MASK;
     if (hart->code)
         hart->code->link[(va >> PAGE_SHIFT) % CODE_LINKS].tag = 0;
 }

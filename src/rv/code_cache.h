@@ -67,8 +67,9 @@ u32 code_cache_raw(struct hart *hart, gva_t pc);
 /* FENCE.I: forgets what may have changed. */
 void code_cache_fence(struct hart *hart);
 
-/* Forgets virtual-to-physical links, all or of one page (SFENCE.VMA). */
+/* Forgets virtual-to-physical links: all, those that are not global, or of one page. */
 void code_cache_flush_map(struct hart *hart);
+void code_cache_flush_map_space(struct hart *hart);
 void code_cache_flush_map_page(struct hart *hart, gva_t va);
 
 /* Forgets everything (breakpoints changed, reset). */

@@ -151,6 +151,8 @@ struct hart_env {
 
 #define HART_NO_LIMIT UINT64_MAX
 
+#define HART_CHANGED_PAGES 16
+
 struct hart {
     u64 x[33];
     u64 f[32]; /* NaN-boxed */
@@ -198,6 +200,9 @@ struct hart {
     /* Counted up by code_cache.c for engines with caches of their own: links from virtual pages,
      * FENCE.I, all code to be forgotten. */
     u32 map_changes, code_changes, code_flushes;
+    /* Of links from virtual pages, only those that are not global; or only this page's. */
+    u32 space_changes, page_changes;
+    gva_t changed_page[HART_CHANGED_PAGES]; /* the nth at n % HART_CHANGED_PAGES, from 0 */
 
     /* What translated code shares with its engine: see jit/backend.h. */
     struct {

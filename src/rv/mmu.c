@@ -296,12 +296,6 @@ void mmu_update_mode(struct hart *hart)
     hart->data_tlb = &hart->tlb.table[mode];
 }
 
-static void flush_code(struct hart *hart)
-{
-    if (hart->code)
-        code_cache_flush_map(hart);
-}
-
 static void flush_tables(struct hart *hart, bool global)
 {
     static const struct gva_range none = {1, 0};
@@ -322,13 +316,15 @@ void mmu_flush_data(struct hart *hart)
 void mmu_flush_space(struct hart *hart)
 {
     flush_tables(hart, false);
-    flush_code(hart);
+    if (hart->code)
+        code_cache_flush_map_space(hart);
 }
 
 void mmu_flush_supervisor(struct hart *hart)
 {
     flush_tables(hart, true);
-    flush_code(hart);
+    if (hart->code)
+        code_cache_flush_map(hart);
 }
 
 void mmu_flush(struct hart *hart)
