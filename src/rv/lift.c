@@ -114,7 +114,7 @@
 
 #define SYSTEM(fn)      (void)WHOLE
 #define SYSTEM_JUMP(fn) return lift_leave(l, insn, LIFT_LEAVE_NEXT)
-#define SYSTEM_CSR(fn)  return lift_leave(l, insn, LIFT_LEAVE_NEXT)
+#define SYSTEM_CSR(fn)  return lift_csr(l, insn)
 #define SYSTEM_WFI      return lift_leave(l, insn, LIFT_LEAVE_WFI)
 #define SYSTEM_SPIN(fn) return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 #define SPIN_HINT       return lift_leave(l, insn, LIFT_LEAVE_YIELD)
@@ -294,6 +294,35 @@ static enum lift_end lift_leave(struct lift *l, u64 insn, u32 how)
 }
 
 #include "rv/lift_fp.h"
+
+/* Translated code may go on after most CSRs in use, unless run_insn says otherwise. */
+static enum lift_end lift_csr(struct lift *l, u64 insn)
+{
+    switch (insn_imm(insn) & 0xfff) {
+    case CSR_sstatus:
+    case CSR_sie:
+    case CSR_sip:
+    case CSR_sscratch:
+    case CSR_sepc:
+    case CSR_scause:
+    case CSR_stval:
+    case CSR_stimecmp:
+    case CSR_mstatus:
+    case CSR_mie:
+    case CSR_mip:
+    case CSR_mscratch:
+    case CSR_mepc:
+    case CSR_mcause:
+    case CSR_mtval:
+    case CSR_cycle:
+    case CSR_time:
+    case CSR_instret:
+        l->whole = true;
+        return LIFT_GOES_ON;
+    default:
+        return lift_leave(l, insn, LIFT_LEAVE_NEXT);
+    }
+}
 
 #define INSN(id, name, ext, fmt, match, ...)                 \
     static enum lift_end insn_##id(struct lift *l, u64 insn) \

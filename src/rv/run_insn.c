@@ -34,14 +34,35 @@
             goto exception;  \
     } while (0)
 #define SYSTEM_JUMP(fn) SYSTEM(fn)
-#define SYSTEM_CSR(fn) \
-    do {               \
-        SYSTEM(fn);    \
-        NEXT_PC;       \
+#define SYSTEM_CSR(fn)            \
+    do {                          \
+        u64 fp_ = fp_state(hart); \
+        SYSTEM(fn);               \
+        if (!is_quiet(hart, fp_)) \
+            goto exception;       \
+        NEXT_PC;                  \
     } while (0)
-#define SYSTEM_WFI      SYSTEM_CSR(system_wfi)
-#define SYSTEM_SPIN(fn) SYSTEM_CSR(fn)
-#define SPIN_HINT       NEXT_PC
+#define SYSTEM_SPIN(fn) \
+    do {                \
+        SYSTEM(fn);     \
+        NEXT_PC;        \
+    } while (0)
+#define SYSTEM_WFI SYSTEM_SPIN(system_wfi)
+#define SPIN_HINT  NEXT_PC
+
+/* What translated code takes for granted of floating point. */
+static u64 fp_state(const struct hart *hart)
+{
+    return (hart->csr.mstatus & MSTATUS_FS) | hart->csr.frm;
+}
+
+/* After a CSR instruction: may the code that called go on? */
+static bool is_quiet(struct hart *hart, u64 fp_before)
+{
+    return (fp_state(hart) == fp_before &&
+            !atomic_load_explicit(&hart->attn, memory_order_relaxed)) ||
+           hart_raise(hart, (enum cause)CAUSE_ATTEND, 0);
+}
 
 #define INSN(id, name, ext, fmt, match, ...)          \
     static bool run_##id(struct hart *hart, u64 insn) \
