@@ -262,7 +262,6 @@ static enum hart_exit run(struct jit_hart *h)
         hart->jit.fp_level = fp_level(hart);
         hart->jit.jumps = &h->jumps[hart->priv * JUMPS];
         why = jit_backend_run(h->jit->backend, hart, code);
-        jit_take_fp_flags(hart);
         if (why == JIT_EXIT_FAULT)
             act_on_refusal(hart);
         else if (why == LIFT_LEAVE_WFI)

@@ -177,9 +177,6 @@ MUST_CHECK bool jit_entry_set(struct jit *jit, struct jit_page *page, u32 key, u
 
 extern const struct jit_engine jit_engine;
 
-/* Exceptions of generated code go to fflags, before anyone looks at these. */
-void jit_take_fp_flags(struct hart *hart);
-
 /* Makes the code of an entry; 0: there is none, or no room now, and if *dropped the page is to be
  * looked for anew. */
 u32 jit_translate(struct jit_hart *h, struct jit_page *page, u32 key, bool *dropped);

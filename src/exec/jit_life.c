@@ -3,6 +3,7 @@
 #include "exec/jit_impl.h"
 
 #include "base/assert.h"
+#include "rv/softfp.h"
 
 #include <stdlib.h>
 
@@ -39,7 +40,12 @@ static const struct jit_layout layout = {
     .pinned_fp_count = sizeof(pinned_fp),
     .fp_level = offsetof(struct hart, jit.fp_level),
     .fp_live = offsetof(struct hart, jit.fp_live),
-    .fp_flags = offsetof(struct hart, jit.fp_flags),
+    .fp_flags = offsetof(struct hart, csr.fflags),
+    .fp_flag = {[JIT_FP_INVALID] = FP_NV,
+                [JIT_FP_DIVIDE] = FP_DZ,
+                [JIT_FP_OVERFLOW] = FP_OF,
+                [JIT_FP_UNDERFLOW] = FP_UF,
+                [JIT_FP_INEXACT] = FP_NX},
 };
 
 _Static_assert(offsetof(struct hart, f) == offsetof(struct hart, x) + 33 * 8, "as F says");

@@ -47,25 +47,11 @@ static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
     return 1;
 }
 
-void jit_take_fp_flags(struct hart *hart)
-{
-    u32 flags = hart->jit.fp_flags;
-
-    if (!flags)
-        return;
-    hart->csr.fflags |= (flags & JIT_FP_INVALID ? FP_NV : 0) | (flags & JIT_FP_DIVIDE ? FP_DZ : 0) |
-                        (flags & JIT_FP_OVERFLOW ? FP_OF : 0) |
-                        (flags & JIT_FP_UNDERFLOW ? FP_UF : 0) |
-                        (flags & JIT_FP_INEXACT ? FP_NX : 0);
-    hart->jit.fp_flags = 0;
-}
-
 static u64 engine_call(void *state, u64 insn, u32 where)
 {
     struct hart *hart = state;
     u64 before = arrive_at(hart, where);
 
-    jit_take_fp_flags(hart);
     if (!run_insn(hart, insn))
         return 0;
     hart->insns = before;

@@ -38,6 +38,15 @@ struct jit_engine {
     u64 (*call)(void *state, u64 imm, u32 where);
 };
 
+enum jit_fp_exception {
+    JIT_FP_INVALID,
+    JIT_FP_DIVIDE, /* by zero */
+    JIT_FP_OVERFLOW,
+    JIT_FP_UNDERFLOW,
+    JIT_FP_INEXACT,
+    JIT_FP_EXCEPTIONS,
+};
+
 /* Offsets from the state pointer, in bytes; small enough for a signed 32-bit displacement. */
 struct jit_layout {
     s32 slot;     /* slot n is the u64 at slot + 8 * n */
@@ -62,16 +71,8 @@ struct jit_layout {
     u32 pinned_fp_count;
     s32 fp_level; /* u32: what the engine allows; read by FGUARD once after an entry */
     s32 fp_live;  /* u32: the back end's own */
-    s32 fp_flags; /* u32: enum jit_fp_flag, added to; the engine takes and clears them */
-};
-
-/* Exceptions that occurred; other bits mean nothing. */
-enum jit_fp_flag {
-    JIT_FP_INVALID = 1,
-    JIT_FP_DIVIDE = 4, /* by zero */
-    JIT_FP_OVERFLOW = 8,
-    JIT_FP_UNDERFLOW = 16,
-    JIT_FP_INEXACT = 32,
+    s32 fp_flags; /* u32: exceptions, added to; */
+    u8 fp_flag[JIT_FP_EXCEPTIONS]; /* its bits, by exception */
 };
 
 #define JIT_PAGE_BITS 12

@@ -211,7 +211,7 @@ struct hart {
         u64 limit; /* insns from which on translated code must not go on */
         void *jumps;
         u32 patch, source;
-        u32 fp_level, fp_live, fp_flags;
+        u32 fp_level, fp_live;
     } jit;
 
     struct debug_points *debug; /* NULL: none; read-only while the hart runs */

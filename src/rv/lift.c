@@ -319,6 +319,8 @@ static enum lift_end lift_csr(struct lift *l, u64 insn)
     case CSR_instret:
         l->whole = true;
         return LIFT_GOES_ON;
+    case CSR_fflags:
+        return lift_fflags(l, insn);
     default:
         return lift_leave(l, insn, LIFT_LEAVE_NEXT);
     }

@@ -237,6 +237,30 @@ static void lift_fbits(struct lift *l, u64 insn, u32 width, ir_value v)
     lift_fd(l, insn, width, v);
 }
 
+/* A CSR instruction on fflags: isless() and its kin save and restore them. */
+static enum lift_end lift_fflags(struct lift *l, u64 insn)
+{
+    enum op op = insn_op(insn);
+    bool by_number = op == OP_csrrwi || op == OP_csrrsi || op == OP_csrrci;
+    bool swaps = op == OP_csrrw || op == OP_csrrwi;
+    ir_value old = 0, v;
+
+    lift_fp_guard(l, swaps || insn_rs1(insn) ? LIFT_FP_DIRTY : LIFT_FP_ON);
+    if (!swaps || insn_rd(insn) != REG_SINK)
+        old = ir_fp(&l->ir, IR_FXGET, 0, 0, 0, 0);
+    if (swaps || insn_rs1(insn)) {
+        v = by_number ? CONST(insn_rs1(insn)) : lift_rs(l, insn_rs1(insn));
+        if (op == OP_csrrs || op == OP_csrrsi)
+            v = BINARY(OR, old, v);
+        else if (!swaps)
+            v = BINARY(AND, old, UNARY(NOT, v));
+        ir_control(&l->ir, IR_FXSET, BINARY(AND, v, CONST(31)), 0);
+    }
+    if (!swaps || insn_rd(insn) != REG_SINK)
+        lift_rd(l, insn, old);
+    return LIFT_GOES_ON;
+}
+
 #define FP_LOAD(w, addr)                          \
     do {                                          \
         lift_fp_guard(l, LIFT_FP_DIRTY);          \

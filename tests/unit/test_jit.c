@@ -65,6 +65,11 @@ static const struct jit_layout layout = {
     .fp_level = offsetof(struct state, fp_level),
     .fp_live = offsetof(struct state, fp_live),
     .fp_flags = offsetof(struct state, fp_flags),
+    .fp_flag = {[JIT_FP_INVALID] = 16,
+                [JIT_FP_DIVIDE] = 8,
+                [JIT_FP_OVERFLOW] = 4,
+                [JIT_FP_UNDERFLOW] = 2,
+                [JIT_FP_INEXACT] = 1},
 };
 
 static struct tlb tlb;

@@ -293,13 +293,6 @@ static inline void emit_test32(struct code *c, enum reg a, enum reg b)
     emit_op(c, false, 0x85, a, rm_reg(b));
 }
 
-/* TEST byte of memory, constant */
-static inline void emit_test_byte(struct code *c, struct rm rm, u32 v)
-{
-    emit_op(c, false, 0xf6, 0, rm);
-    emit8(c, v);
-}
-
 static inline void emit_shift_imm(struct code *c, bool wide, enum shift op, enum reg reg, u32 n)
 {
     emit_op(c, wide, 0xc1, (u32)op, rm_reg(reg));
@@ -539,6 +532,15 @@ static inline bool short_end(const struct code *c, u8 *after)
 {
     after[-1] = (u8)(c->at - after);
     return c->at - after < 128;
+}
+
+/* The address of something in the buffer. */
+static inline void emit_lea_near(struct code *c, enum reg to, const u8 *at)
+{
+    emit_rex(c, true, to, 0, 0, false);
+    emit8(c, 0x8d);
+    emit8(c, ((u32)to & 7) << 3 | 5);
+    emit_rel(c, at);
 }
 
 static inline void emit_stmxcsr(struct code *c, struct rm to)

@@ -78,6 +78,7 @@ struct jit_backend {
     const u8 *fma_nan64; /* rax * rcx + something is a NaN: is infinity times zero the cause? */
     const u8 *fma_nan32;
     const u8 *fp_constants;
+    const u8 *fp_flag_table; /* a byte by the flags of MXCSR */
 };
 
 struct jit_compiler {
@@ -96,12 +97,18 @@ void thunks_emit(struct jit_backend *backend, struct code *c);
 /* Goes on at the guest pc in rax: by the jump table, else by the engine. */
 void emit_indirect_jump(const struct jit_backend *backend, struct code *c);
 
-/* Around C functions, in a thunk: XMM registers and exception flags to the state if they are live,
- * by way of an integer register; and back. The flags of the CPU change. */
-void emit_fp_out(const struct jit_backend *backend, struct code *c, enum reg scratch);
-void emit_fp_in(const struct jit_backend *backend, struct code *c);
-
 /* fp_thunks.c */
+/* Around C functions, in a thunk: XMM registers and exceptions to the state if they are live; and
+ * back, which changes RCX and R11. The flags of the CPU change. */
+void emit_fp_out(const struct jit_backend *backend, struct code *c, enum reg scratch,
+                 enum reg other);
+void emit_fp_in(const struct jit_backend *backend, struct code *c);
+/* The exceptions in MXCSR, as in layout.fp_flags. */
+void emit_fp_flags(const struct jit_backend *backend, struct code *c, enum reg to,
+                   enum reg scratch);
+/* Clears them unless all are present in a register; flags is lost. */
+void emit_fp_clear_unless(const struct jit_backend *backend, struct code *c, enum reg present,
+                          enum reg flags);
 void fp_thunks_emit(struct jit_backend *backend, struct code *c);
 
 static inline const u8 *fp_constant(const struct jit_backend *backend, u32 which)

@@ -55,6 +55,8 @@ static void compile_op(struct compile *x, u32 at)
         compile_fp(x, at);
     } else if (op->opcode == IR_ADDSHL) {
         compile_addshl(x, at);
+    } else if (op->opcode == IR_FXGET || op->opcode == IR_FXSET) {
+        compile_fp_flags(x, at);
     } else if (is_pure(op->opcode)) {
         enum reg to = op_result(x, at);
         if (ir_operands(op->opcode) == 1)
@@ -85,7 +87,7 @@ static void count_uses(struct compile *x)
 /* Room that an operation may need at most, its stubs included: exits exchange all registers. */
 static u32 op_bound(u8 opcode)
 {
-    if (ir_is_fp(opcode))
+    if (ir_is_fp(opcode) || opcode == IR_FXGET)
         return 224;
     if (ir_has_result(opcode))
         return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;

@@ -203,6 +203,7 @@ void stub_divide(struct compile *x, const struct stub *s);
 
 /* fp.c */
 void compile_fp(struct compile *x, u32 at);
+void compile_fp_flags(struct compile *x, u32 at); /* FXGET, FXSET */
 void stub_fp(struct compile *x, const struct stub *s);
 
 /* access.c */

@@ -408,6 +408,31 @@ void compile_fp(struct compile *x, u32 at)
         compile_to_int(x, at);
 }
 
+void compile_fp_flags(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    const struct rm flags = state_rm(x->b->layout.fp_flags);
+    enum reg to, v, t;
+
+    if (op->opcode == IR_FXGET) {
+        to = op_result(x, at);
+        t = reg_take(x, SCRATCH);
+        emit_fp_flags(x->b, &x->c, to, t);
+        emit_op(&x->c, false, 0x0b, to, flags); /* OR */
+        reg_give(x, t);
+        return;
+    }
+    v = val_reg(x, op->arg[0]);
+    to = reg_take(x, SCRATCH);
+    t = reg_take(x, SCRATCH);
+    emit_fp_flags(x->b, &x->c, to, t);
+    emit_op(&x->c, false, 0x89, v, flags);
+    emit_fp_clear_unless(x->b, &x->c, v, to);
+    reg_give(x, t);
+    reg_give(x, to);
+    op_release(x, at);
+}
+
 /* ---- stubs ---- */
 
 static void load_nan(struct compile *x, u32 size, enum reg to)

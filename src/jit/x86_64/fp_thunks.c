@@ -3,10 +3,10 @@
  */
 #include "jit/x86_64/backend.h"
 
-/* Of MXCSR: all exceptions but "denormal operand", which nobody asks for. */
-#define FLAGS 0x3d
+#include "base/assert.h"
 
 #define MXCSR_DEFAULT 0x1f80u
+#define MXCSR_FLAGS   0x3f /* bit 1, "denormal operand", is nothing that anyone asks for */
 
 static struct rm slot(const struct jit_backend *b, u32 i)
 {
@@ -19,7 +19,27 @@ static struct rm red_zone(void)
     return rm_mem(RSP, -8);
 }
 
-void emit_fp_out(const struct jit_backend *b, struct code *c, enum reg scratch)
+void emit_fp_flags(const struct jit_backend *b, struct code *c, enum reg to, enum reg scratch)
+{
+    emit_stmxcsr(c, red_zone());
+    emit_op(c, false, 0x0fb6, to, red_zone()); /* MOVZX */
+    emit_alu_imm(c, false, ALU_AND, rm_reg(to), MXCSR_FLAGS);
+    emit_lea_near(c, scratch, b->fp_flag_table);
+    emit_load_indexed(c, to, scratch, to, 0, 1, false);
+}
+
+void emit_fp_clear_unless(const struct jit_backend *b, struct code *c, enum reg present,
+                          enum reg flags)
+{
+    u8 *skip;
+
+    emit_vex(c, VEX_0F38, 0xf2, flags, present, rm_reg(flags)); /* ANDN */
+    skip = emit_jcc_short(c, CC_E);
+    emit_ldmxcsr_near(c, fp_constant(b, FP_MXCSR));
+    ASSERT(short_end(c, skip));
+}
+
+void emit_fp_out(const struct jit_backend *b, struct code *c, enum reg scratch, enum reg other)
 {
     u8 *skip;
 
@@ -28,26 +48,19 @@ void emit_fp_out(const struct jit_backend *b, struct code *c, enum reg scratch)
     skip = c->at;
     for (u32 i = 0; i < b->pinned_fp_count; i++)
         emit_store(c, slot(b, i), (enum reg)(PINNED_FP_FIRST + i));
-    emit_stmxcsr(c, red_zone());
-    emit_mov32(c, scratch, red_zone());
-    emit_alu_imm(c, false, ALU_AND, rm_reg(scratch), FLAGS);
+    emit_fp_flags(b, c, scratch, other);
     emit_op(c, false, 0x09, scratch, state_rm(b->layout.fp_flags)); /* OR */
     patch_rel(skip, c->at);
 }
 
-/* The slots' registers; the exception flags are clear then. */
+/* The slots' registers. MXCSR may show no exceptions but those that the state has, too. */
 static void load_all(const struct jit_backend *b, struct code *c)
 {
-    u8 *clear;
-
     for (u32 i = 0; i < b->pinned_fp_count; i++)
         emit_mov(c, (enum reg)(PINNED_FP_FIRST + i), slot(b, i));
-    emit_stmxcsr(c, red_zone());
-    emit_test_byte(c, red_zone(), FLAGS);
-    emit_jcc(c, CC_E, NULL);
-    clear = c->at;
-    emit_ldmxcsr_near(c, fp_constant(b, FP_MXCSR));
-    patch_rel(clear, c->at);
+    emit_fp_flags(b, c, RCX, R11);
+    emit_mov32(c, R11, state_rm(b->layout.fp_flags));
+    emit_fp_clear_unless(b, c, R11, RCX);
 }
 
 void emit_fp_in(const struct jit_backend *b, struct code *c)
@@ -98,15 +111,15 @@ static const u8 *emit_fma_nan(struct jit_backend *b, struct code *c, u32 shift, 
     emit_alu(c, ALU_CMP, RCX, rm_reg(RDX));
     b_infinite = emit_jcc_short(c, CC_E);
     emit_ret(c);
-    (void)short_end(c, a_infinite);
+    ASSERT(short_end(c, a_infinite));
     emit_mov(c, RAX, rm_reg(RCX));
-    (void)short_end(c, b_infinite);
+    ASSERT(short_end(c, b_infinite));
     emit_test(c, RAX, RAX);
     not_zero = emit_jcc_short(c, CC_NE);
     /* Invalid, by an ordered comparison of a NaN. */
     emit_vex_near(c, VEX_F2, 0x10, XMM0, 0, fp_constant(b, FP_NAN64));
     emit_vex(c, VEX_66, 0x2f, XMM0, 0, rm_reg(XMM0));
-    (void)short_end(c, not_zero);
+    ASSERT(short_end(c, not_zero));
     emit_ret(c);
     return start;
 }
@@ -139,6 +152,14 @@ static void emit_constants(struct jit_backend *b, struct code *c)
     for (u32 i = 0; i < FP_CONSTANTS; i++) {
         emit64(c, constant[i]);
         emit64(c, 0);
+    }
+    b->fp_flag_table = c->at;
+    for (u32 mxcsr = 0; mxcsr <= MXCSR_FLAGS; mxcsr++) {
+        const u8 *flag = b->layout.fp_flag;
+        emit8(c, (mxcsr & 1 ? flag[JIT_FP_INVALID] : 0) | (mxcsr & 4 ? flag[JIT_FP_DIVIDE] : 0) |
+                     (mxcsr & 8 ? flag[JIT_FP_OVERFLOW] : 0) |
+                     (mxcsr & 16 ? flag[JIT_FP_UNDERFLOW] : 0) |
+                     (mxcsr & 32 ? flag[JIT_FP_INEXACT] : 0));
     }
 }
 

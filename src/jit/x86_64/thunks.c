@@ -45,7 +45,7 @@ static void emit_leave(struct jit_backend *b, struct code *c)
     b->leave = c->at;
     sync(b, c, 0, true);
     emit_store(c, state_rm(b->layout.count), COUNT);
-    emit_fp_out(b, c, COUNT);
+    emit_fp_out(b, c, COUNT, RSI);
     synced = c->at;
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), FRAME);
     for (u32 i = sizeof(callee_saved); i-- > 0;)
@@ -80,7 +80,7 @@ static void emit_before_access(const struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, PINNED_SAVED, true);
     emit_store(c, state_rm(b->layout.count), COUNT);
-    emit_fp_out(b, c, COUNT);
+    emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RAX));
 }
@@ -131,7 +131,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, 0, true);
     emit_store(c, state_rm(b->layout.count), COUNT);
-    emit_fp_out(b, c, COUNT);
+    emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
@@ -167,7 +167,7 @@ static void emit_kept_before(const struct jit_backend *b, struct code *c)
 {
     for (u32 i = 0; i < sizeof(kept); i++)
         emit_push(c, kept[i]);
-    emit_fp_out(b, c, R10);
+    emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RAX));
 }
@@ -210,7 +210,7 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
 
     b->call_bare = c->at;
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
-    emit_fp_out(b, c, COUNT);
+    emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
