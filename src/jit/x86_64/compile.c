@@ -91,7 +91,7 @@ static u32 op_bound(u8 opcode)
         return 224;
     if (ir_has_result(opcode))
         return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;
-    return opcode == IR_STORE ? 160 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
+    return opcode == IR_STORE ? 240 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
 static u32 bound(const struct ir_block *block)

@@ -51,6 +51,8 @@ struct stub {
     u8 address, data; /* registers; STORE's data by rm; DIVIDE's divisor by address */
     s32 disp;         /* added to the address */
     u32 window;       /* 0, or 1 + the place of a window that is not to be */
+    bool alone;       /* missed a window: looks at the TLB for itself, */
+    u8 index, spare;  /* with these */
     struct rm value;
     bool value_is_const;
     u64 constant;
@@ -75,6 +77,7 @@ struct window {
 /* Where an access finds its bytes: [base + index + disp]. */
 struct place {
     enum reg base, index;
+    enum reg spare; /* of a window: free, too */
     s32 disp;
     bool loaded; /* base is a scratch register of its own */
 };

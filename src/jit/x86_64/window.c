@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#define SPAN_MAX 1024 /* bytes: the wider, the sooner it crosses a page */
+#define SPAN_MAX 128 /* bytes: the wider, the sooner it crosses a page */
 
 /* Groups that may still grow, by the place in the frame that is theirs. */
 struct open {
@@ -39,16 +39,17 @@ static bool is_near_slot(const struct compile *x, ir_value v, u32 *slot, s32 *of
     return true;
 }
 
-static struct window *find_open(const struct open *open, u32 slot)
+static struct window *find_open(const struct open *open, u32 slot, bool write)
 {
     for (u32 i = 0; i < WINDOWS; i++) {
-        if (open->window[i] && open->window[i]->slot == slot)
-            return open->window[i];
+        struct window *w = open->window[i];
+        if (w && w->slot == slot && w->write == write)
+            return w;
     }
     return NULL;
 }
 
-static struct window *begin(struct compile *x, struct open *open, u32 slot, s32 first)
+static struct window *begin(struct compile *x, struct open *open, u32 slot, bool write)
 {
     struct window *w = &x->window[x->window_count];
 
@@ -56,46 +57,58 @@ static struct window *begin(struct compile *x, struct open *open, u32 slot, s32 
         return NULL;
     x->window_count++;
     open->last = (open->last + 1) % WINDOWS;
-    *w = (struct window){.slot = slot, .first = first, .end = first, .place = (u8)open->last};
+    *w = (struct window){.slot = slot, .write = write, .place = (u8)open->last};
     open->window[open->last] = w;
     return w;
 }
 
 static void close_slot(struct open *open, u32 slot)
 {
-    struct window *w = find_open(open, slot);
-
-    if (w)
-        open->window[w->place] = NULL;
+    for (u32 i = 0; i < WINDOWS; i++) {
+        if (open->window[i] && open->window[i]->slot == slot)
+            open->window[i] = NULL;
+    }
 }
 
+/* Takes [first, end) into the window unless it gets too wide. */
+static bool widen(struct window *w, s32 first, s32 end)
+{
+    if (w->count && w->first < first)
+        first = w->first;
+    if (w->count && w->end > end)
+        end = w->end;
+    if ((s64)end - first > SPAN_MAX)
+        return false;
+    w->first = first;
+    w->end = end;
+    w->count++;
+    return true;
+}
+
+/* What may be written may be read: a load looks for a window of stores first. */
 static void add_access(struct compile *x, struct open *open, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
+    bool write = op->opcode == IR_STORE;
     struct window *w;
-    s32 offset, first, end;
+    s32 offset;
     u32 slot;
 
     if (!is_near_slot(x, op->arg[0], &slot, &offset) || offset > INT32_MAX - 8)
         return;
-    w = find_open(open, slot);
-    first = w && w->first < offset ? w->first : offset;
-    end = w && w->end > offset + op->size ? w->end : offset + op->size;
-    if (w && (s64)end - first > SPAN_MAX) {
-        close_slot(open, slot);
+    w = find_open(open, slot, true);
+    if (!w && !write)
+        w = find_open(open, slot, false);
+    if (w && !widen(w, offset, offset + op->size)) {
+        open->window[w->place] = NULL;
         w = NULL;
     }
     if (!w) {
-        w = begin(x, open, slot, offset);
-        first = offset;
-        end = offset + op->size;
+        w = begin(x, open, slot, write);
+        if (!w)
+            return;
+        (void)widen(w, offset, offset + op->size);
     }
-    if (!w)
-        return;
-    w->first = first;
-    w->end = end;
-    w->write |= op->opcode == IR_STORE;
-    w->count++;
     x->window_of[at] = (u16)(w - x->window);
 }
 
@@ -153,6 +166,7 @@ static void open_window(struct compile *x, struct window *w, struct place *place
         emit_lea(&x->c, place->base, base.memory ? place->base : (enum reg)base.reg, NO_REG,
                  w->first);
     place->index = probe_emit(x, place->base, &p);
+    place->spare = reg_take(x, SCRATCH);
     stub->from = x->c.at;
     stub->window = w->place + 1u;
     probe_addend(x, place->index, &p);
@@ -170,6 +184,7 @@ static void use_window(struct compile *x, const struct window *w, struct place *
     if (base.memory)
         emit_mov(&x->c, place->base, base);
     place->index = reg_take(x, SCRATCH);
+    place->spare = reg_take(x, SCRATCH);
     emit_mov(&x->c, place->index, window_rm(w->place));
     emit_test(&x->c, place->index, place->index);
     emit_jcc(&x->c, CC_E, NULL);
@@ -188,5 +203,9 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
         open_window(x, w, &place, stub);
     stub->address = (u8)place.base;
     stub->disp = place.disp;
+    stub->alone = true;
+    stub->index = (u8)place.index;
+    stub->spare = (u8)place.spare;
+    reg_give(x, place.spare);
     return place;
 }
