@@ -70,7 +70,7 @@ const char *completion_words(enum completion completion)
     case COMPLETE_CPU:
         return "rv64";
     case COMPLETE_ENGINE:
-        return "interp";
+        return "interp jit jit1";
     case COMPLETE_MACHINE:
         return "virt";
     case COMPLETE_NET:

@@ -246,9 +246,10 @@ static int create_harts(struct exec *exec, struct err *err)
 {
     struct hart_env *env = exec->config.env;
 
+    const struct jit_config jit = {.limited = exec->config.icount, .regions = exec->config.regions};
+
     env->limited = exec->config.icount;
-    if (exec->config.translate &&
-        !(exec->jit = jit_create(&(struct jit_config){.limited = env->limited})))
+    if (exec->config.translate && !(exec->jit = jit_create(&jit)))
         return err_set(err, ENOMEM, "no host memory for translated code; use --cpu-engine=interp");
     for (u32 i = 0; i < exec->count; i++) {
         /* Most of it is TLB, of which the host gives what is touched. */
@@ -370,7 +371,11 @@ struct hart *exec_hart(struct exec *exec, u32 index)
 int exec_start(struct exec *exec, struct err *err)
 {
     u32 threads = exec->icount ? 1 : exec->count;
+    int failed = exec->jit ? jit_start(exec->jit) : 0;
 
+    if (failed)
+        return err_set(err, failed, "no host thread for translation: %s; use --cpu-engine=jit1",
+                       strerror(failed));
     for (u32 i = 0; i < threads; i++) {
         struct vcpu *v = &exec->vcpus[i];
         int r = exec->icount ? pthread_create(&v->thread, NULL, icount_main, exec)
@@ -390,6 +395,13 @@ static bool all_parked(struct exec *exec)
             return false;
     }
     return true;
+}
+
+bool exec_jit_stats(struct exec *exec, struct jit_stats *stats)
+{
+    if (exec->jit)
+        jit_stats_read(exec->jit, stats);
+    return exec->jit;
 }
 
 void exec_pause(struct exec *exec)

@@ -26,6 +26,7 @@ struct exec_config {
     bool icount;
     u32 icount_shift;
     bool translate; /* run host code made of the guest's, see exec/jit.h; else interpret */
+    bool regions;   /* with translate: the second tier, too */
     /* A hart stopped at a breakpoint or watchpoint, or has done its step; it is held until
      * exec_resume_hart. On the hart's thread. */
     void (*stopped)(void *ctx, struct hart *hart, enum hart_exit why);
@@ -83,6 +84,11 @@ void exec_hart_halt(struct exec *exec, u32 index);
 void exec_set_irq(struct exec *exec, u32 index, u32 bit, bool level);
 /* Sets a software-writable pending bit, e.g. IRQ_SSI for an IPI; any thread. */
 void exec_set_soft_irq(struct exec *exec, u32 index, u32 bit);
+
+struct jit_stats;
+
+/* False: harts interpret. */
+bool exec_jit_stats(struct exec *exec, struct jit_stats *stats);
 
 /* Asks harts of mask for attention (ATTN_FLUSH_TLB, ATTN_FLUSH_CODE) and waits until they have
  * acted or sleep. self: the calling hart, whose own bit is acted on too. */

@@ -211,6 +211,7 @@ static bool attend(struct jit_hart *h)
     if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_ENGINE) {
         atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_ENGINE, memory_order_seq_cst);
         jit_catch_up(h);
+        h->sampled = atomic_exchange_explicit(&h->asked, 0, memory_order_relaxed);
     }
     system_attend(hart);
     return !(atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE);
@@ -257,6 +258,8 @@ static enum hart_exit run(struct jit_hart *h)
             chain(h, page, code, seen);
         else
             jit_jump(h, code);
+        if (h->sampled)
+            jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
         hart->jit.page = hart->pc & PAGE_MASK;
         hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
         hart->jit.fp_level = fp_level(hart);

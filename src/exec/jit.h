@@ -13,6 +13,9 @@ struct jit_config {
     u32 segments;  /* pieces of it that are given up one at a time, at most JIT_SEGMENTS_MAX */
     u32 pages;     /* translated at a time */
     bool limited;  /* as hart_env.limited */
+    bool regions;  /* what is executed much is compiled again, better */
+    u32 heat;      /* how often a place is met by samples before that */
+    bool at_once;  /* regions are made with the first block of theirs, on the hart's thread */
 };
 
 #define JIT_SEGMENTS_MAX 16
@@ -30,6 +33,28 @@ MUST_CHECK bool jit_attach(struct jit *jit, struct hart *hart);
 /* The same with a cache of the hart's own. */
 MUST_CHECK bool jit_attach_alone(struct hart *hart, const struct jit_config *config);
 void jit_detach(struct hart *hart);
+
+/* Begins to sample harts and to compile regions in the background, if there shall be any; until
+ * jit_destroy. 0 or an errno. */
+MUST_CHECK int jit_start(struct jit *jit);
+
+enum jit_tier { JIT_TIER_BLOCK, JIT_TIER_REGION, JIT_TIERS };
+
+struct jit_tier_stats {
+    u64 count, insns, host_bytes, ns; /* compiled, of so many guest instructions */
+};
+
+struct jit_stats {
+    struct jit_tier_stats tier[JIT_TIERS];
+    u64 pages, drops; /* translated; of these no more so, for whatever reason */
+    u64 evictions;    /* pieces of the code buffer given up */
+    u64 samples;      /* of harts in translated code, */
+    u64 samples_cold; /* which found a block, not a region */
+    u64 refusals;     /* no region could be made, or its page was gone */
+};
+
+/* Any thread. */
+void jit_stats_read(struct jit *jit, struct jit_stats *stats);
 
 /* What was translated, for those who listen. */
 struct jit_translation {

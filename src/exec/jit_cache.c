@@ -172,6 +172,7 @@ static struct jit_page *page_add(struct jit_hart *h, gpa_t gpa, const u8 *bytes)
     atomic_store_explicit(bucket(jit, gpa), page, memory_order_release);
     jit->page_count++;
     h->hart->stats.code_pages++;
+    jit->stats.pages++;
     return page;
 }
 
@@ -213,6 +214,7 @@ static u32 drop_chain(struct jit *jit, _Atomic(struct jit_page *) *at, page_fn i
         page->dropped = true;
         jit->untrusted -= !!page->copy;
         jit->page_count--;
+        jit->stats.drops++;
         jit_retire(jit, &page->retired);
         if (observer(jit) && is != is_any)
             observer(jit)->dropped(observer(jit)->ctx, page->gpa);

@@ -23,22 +23,33 @@
 
 #define RETIRED_MANY 256 /* harts are asked to catch up */
 
+static void fill(struct jit *jit, enum jit_tier tier, u32 at)
+{
+    struct segment *s = &jit->segment[at];
+
+    s->state = SEGMENT_FILLING;
+    s->tier = tier;
+    jit->tier[tier].segment = jit->newest = at;
+    jit_compiler_aim(jit->tier[tier].compiler, s->start, s->end);
+}
+
 bool jit_code_init(struct jit *jit, u32 code_size, u32 segments)
 {
     u32 start = jit_backend_code_start(jit->backend);
     u32 size = code_size / segments;
 
-    ASSERT(segments >= 2 && segments <= JIT_SEGMENTS_MAX && size > start);
+    ASSERT(segments > JIT_TIERS && segments <= JIT_SEGMENTS_MAX && size > start);
     for (u32 i = 0; i < segments; i++) {
         jit->segment[i].start = i ? i * size : start;
         jit->segment[i].end = (i + 1) * size;
     }
     jit->segment_count = segments;
-    jit->segment[0].state = SEGMENT_FILLING;
-    jit->compiler = jit_compiler_create(jit->backend);
-    if (!jit->compiler)
-        return false;
-    jit_compiler_aim(jit->compiler, jit->segment[0].start, jit->segment[0].end);
+    for (u32 i = 0; i < (jit->work ? JIT_TIERS : 1); i++) {
+        jit->tier[i].compiler = jit_compiler_create(jit->backend);
+        if (!jit->tier[i].compiler)
+            return false;
+        fill(jit, (enum jit_tier)i, i);
+    }
     return true;
 }
 
@@ -108,7 +119,7 @@ void jit_collect(struct jit *jit)
 /* The next in turn that is not being filled. */
 static struct segment *in_turn(struct jit *jit)
 {
-    u32 at = jit->filling;
+    u32 at = jit->newest;
 
     do
         at = (at + 1) % jit->segment_count;
@@ -122,12 +133,13 @@ static void drain(struct jit *jit, struct segment *s)
     s->state = SEGMENT_DRAINING;
     jit_advance(jit);
     s->epoch = atomic_load_explicit(&jit->epoch, memory_order_relaxed);
+    jit->stats.evictions++;
     ask_harts(jit);
 }
 
-bool jit_next_segment(struct jit *jit)
+bool jit_next_segment(struct jit *jit, enum jit_tier tier)
 {
-    struct segment *old = &jit->segment[jit->filling], *s = in_turn(jit);
+    struct segment *s = in_turn(jit);
 
     if (s->state == SEGMENT_FULL)
         drain(jit, s);
@@ -135,21 +147,28 @@ bool jit_next_segment(struct jit *jit)
         ask_harts(jit);
         return false;
     }
-    old->state = SEGMENT_FULL;
-    s->state = SEGMENT_FILLING;
-    jit->filling = (u32)(s - jit->segment);
-    jit_compiler_aim(jit->compiler, s->start, s->end);
+    jit->segment[jit->tier[tier].segment].state = SEGMENT_FULL;
+    fill(jit, tier, (u32)(s - jit->segment));
     return true;
 }
 
-void jit_look_ahead(struct jit *jit)
+void jit_look_ahead(struct jit *jit, enum jit_tier tier)
 {
-    const struct segment *s = &jit->segment[jit->filling];
+    const struct segment *s = &jit->segment[jit->tier[tier].segment];
     struct segment *next = in_turn(jit);
 
     if (next->state == SEGMENT_FULL &&
-        s->end - jit_compiler_at(jit->compiler) < (s->end - s->start) / 4)
+        s->end - jit_compiler_at(jit->tier[tier].compiler) < (s->end - s->start) / 4)
         drain(jit, next);
+}
+
+enum jit_tier jit_tier_of(const struct jit *jit, u32 code)
+{
+    u32 i = 0;
+
+    while (code >= jit->segment[i].end)
+        i++;
+    return jit->segment[i].tier;
 }
 
 /* ---- a hart's tables ---- */
@@ -298,8 +317,12 @@ void jit_enter(struct jit_hart *h)
 {
     /* Until others see an ack it counts as outside; the epoch is read again thereafter. */
     atomic_store_explicit(&h->ack, h->seen, memory_order_seq_cst);
-    if (atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst) != h->seen)
-        jit_catch_up(h);
+    if (atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst) == h->seen)
+        return;
+    /* Pages may have been freed meanwhile: links cannot be asked which. */
+    if (atomic_load_explicit(&h->jit->drop_epoch, memory_order_relaxed) > h->seen)
+        jit_empty_tables(h);
+    jit_catch_up(h);
 }
 
 void jit_leave(struct jit_hart *h)

@@ -59,10 +59,35 @@ enum segment_state {
 struct segment {
     u32 start, end; /* offsets in the buffer */
     enum segment_state state;
+    enum jit_tier tier; /* of the code in it */
     u64 epoch;
 };
 
-#define LAST_HALF  (PAGE_SIZE - 2)
+#define LAST_HALF (PAGE_SIZE - 2)
+/* What compiles one tier, and the segment that it fills. */
+struct tier {
+    struct jit_compiler *compiler;
+    u32 segment;
+};
+
+/* Where samples found blocks: a place that is met often deserves a region. */
+struct heat {
+    u32 page; /* its name */
+    u16 offset;
+    u16 hits;
+};
+
+/* A region to be made. */
+struct job {
+    gpa_t gpa;
+    gva_t pc; /* for observers */
+    enum priv priv;
+    u32 page; /* its name */
+    u32 offset;
+};
+
+#define HEATS      512
+#define JOBS_MAX   64
 #define PAGE_HASH  4096
 #define LINKS      512
 #define JUMPS_BITS 11
@@ -88,9 +113,21 @@ struct jit {
     u32 retired_count;
     struct segment segment[JIT_SEGMENTS_MAX];
     u32 segment_count;
-    u32 filling; /* the segment that compiler fills */
-    struct jit_compiler *compiler;
-    struct lift lift;
+    u32 newest; /* the segment that was begun last */
+    struct tier tier[JIT_TIERS];
+    struct lift *lift;
+    struct jit_stats stats;
+
+    /* Regions; NULL and 0 if there shall be none. The worker compiles without the lock. */
+    struct region_work *work;
+    struct heat heat[HEATS];
+    struct job job[JOBS_MAX];
+    u32 job_count;
+    u32 heat_wanted;
+    bool at_once, quit, has_worker;
+    bool found_cold; /* since the worker last looked */
+    pthread_t worker;
+    pthread_cond_t wake;
 };
 
 struct jump {
@@ -115,7 +152,9 @@ struct jit_hart {
     struct jit *jit;
     struct hart *hart;
     struct jit_hart *next;
-    bool alone;      /* jit is its own */
+    bool alone;   /* jit is its own */
+    bool sampled; /* it was asked where it is */
+    _Atomic u32 asked;
     u64 seen;        /* epoch when the tables were last emptied */
     _Atomic u64 ack; /* the same for others to see; UINT64_MAX: not in the engine */
     u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
@@ -138,9 +177,10 @@ void jit_advance(struct jit *jit);
 void jit_collect(struct jit *jit);
 
 /* The piece that is filled is full: another one. False: not yet. */
-bool jit_next_segment(struct jit *jit);
+bool jit_next_segment(struct jit *jit, enum jit_tier tier);
 /* After compiling: makes room in time. */
-void jit_look_ahead(struct jit *jit);
+void jit_look_ahead(struct jit *jit, enum jit_tier tier);
+enum jit_tier jit_tier_of(const struct jit *jit, u32 code);
 
 /* A hart's tables. */
 void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global);
@@ -187,7 +227,21 @@ u32 jit_translate(struct jit_hart *h, struct jit_page *page, u32 key, bool *drop
  */
 void jit_page_mark(const struct jit *jit, const struct jit_page *page, u32 offset, u32 len);
 
+/* Notes what was compiled and tells observers; under the lock. */
+void jit_translated(struct jit *jit, const struct jit_translation *t, u64 ns);
+
 /* What is translated at an offset. Takes the lock. */
 u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);
+
+/* ---- jit_tier.c ---- */
+
+MUST_CHECK bool jit_tier_init(struct jit *jit);
+void jit_tier_fini(struct jit *jit);
+/* A sample: the hart is about to run this code. */
+void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);
+/* Makes the region of a place now; under the lock. */
+void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset);
+
+u64 jit_now_ns(void);
 
 #endif

@@ -6,10 +6,12 @@
 #include "rv/softfp.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define CODE_SIZE (64u << 20) /* bytes; pages of it are taken as they are filled */
 #define SEGMENTS  8
 #define PAGES_MAX 65536
+#define HEAT      2
 
 /* x registers in host registers: stack, arguments, and the first saved ones. */
 static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
@@ -59,6 +61,16 @@ bool jit_is_supported(void)
     return jit_backend_is_supported();
 }
 
+static void init_wake(struct jit *jit)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&jit->wake, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 struct jit *jit_create(const struct jit_config *config)
 {
     static const struct jit_config usual = {0};
@@ -73,11 +85,16 @@ struct jit *jit_create(const struct jit_config *config)
     code_size = config->code_size ? config->code_size : CODE_SIZE;
     pthread_mutex_init(&jit->lock, NULL);
     jit->retired_end = &jit->retired;
+    init_wake(jit);
     jit->page_max = config->pages ? config->pages : PAGES_MAX;
+    jit->at_once = config->at_once;
+    jit->heat_wanted = config->heat ? config->heat : HEAT;
+    jit->lift = malloc(sizeof(*jit->lift));
+    l.redirects = config->regions;
     if (config->limited)
         l.limit = offsetof(struct hart, jit.limit);
     jit->backend = jit_backend_create(&l, &jit_engine, code_size);
-    if (!jit->backend ||
+    if (!jit->backend || !jit->lift || (config->regions && !jit_tier_init(jit)) ||
         !jit_code_init(jit, code_size, config->segments ? config->segments : SEGMENTS)) {
         jit_destroy(jit);
         return NULL;
@@ -90,11 +107,15 @@ void jit_destroy(struct jit *jit)
     if (!jit)
         return;
     ASSERT(!jit->harts);
+    jit_tier_fini(jit);
     jit_drop_all(jit);
     jit_collect(jit);
     ASSERT(!jit->retired);
-    jit_compiler_destroy(jit->compiler);
+    for (u32 i = 0; i < JIT_TIERS; i++)
+        jit_compiler_destroy(jit->tier[i].compiler);
+    free(jit->lift);
     jit_backend_destroy(jit->backend);
+    pthread_cond_destroy(&jit->wake);
     pthread_mutex_destroy(&jit->lock);
     free(jit);
 }
@@ -147,4 +168,11 @@ void jit_detach(struct hart *hart)
         jit_destroy(h->jit);
     free(h);
     hart->jit.engine = NULL;
+}
+
+void jit_stats_read(struct jit *jit, struct jit_stats *stats)
+{
+    pthread_mutex_lock(&jit->lock);
+    *stats = jit->stats;
+    pthread_mutex_unlock(&jit->lock);
 }

@@ -7,6 +7,8 @@
 #include "rv/run_insn.h"
 #include "rv/softfp.h"
 
+#include <time.h>
+
 #define MARK_STEP 64 /* bytes that are marked at once, so that it costs little */
 
 /* What engine functions are told of the guest instruction, where devices and helpers look for it.
@@ -92,7 +94,7 @@ static u32 lift_block(struct jit *jit, const struct hart *hart, const struct jit
     const u32 tail = key >> 16;
     u32 offset = key & 0xffff, marked = offset;
     enum lift_end end = LIFT_GOES_ON;
-    struct lift *lift = &jit->lift;
+    struct lift *lift = jit->lift;
 
     lift_begin(lift, isa);
     lift->nearest = hart->csr.frm == FP_RNE;
@@ -120,24 +122,50 @@ static u32 lift_block(struct jit *jit, const struct hart *hart, const struct jit
     return offset;
 }
 
-static void tell_translated(const struct jit_hart *h, const struct jit_page *page, u32 size,
-                            u32 code)
+u64 jit_now_ns(void)
 {
-    const struct jit_observer *observer = h->hart->env->jit_observer;
-    const struct jit *jit = h->jit;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * 1000000000 + (u64)now.tv_nsec;
+}
+
+void jit_translated(struct jit *jit, const struct jit_translation *t, u64 ns)
+{
+    const struct jit_observer *observer = jit->harts ? jit->harts->hart->env->jit_observer : NULL;
+    u32 tier = t->tier - 1;
+
+    jit->stats.tier[tier].count++;
+    jit->stats.tier[tier].insns += t->guest_insns;
+    jit->stats.tier[tier].host_bytes += t->host_bytes;
+    jit->stats.tier[tier].ns += ns;
+    if (observer)
+        observer->translated(observer->ctx, t);
+}
+
+static void note_block(struct jit_hart *h, const struct jit_page *page, u32 size, u32 code,
+                       u64 began)
+{
+    struct jit *jit = h->jit;
     const struct jit_translation t = {
         .tier = 1,
         .gpa = page->gpa + (h->hart->pc & ~PAGE_MASK),
         .pc = h->hart->pc,
         .priv = h->hart->priv,
         .guest_bytes = size,
-        .guest_insns = jit->lift.count,
+        .guest_insns = jit->lift->count,
         .host = jit_backend_address(jit->backend, code),
-        .host_bytes = jit_compiler_at(jit->compiler) - code,
+        .host_bytes = jit_compiler_at(jit->tier[JIT_TIER_BLOCK].compiler) - code,
     };
 
-    if (observer)
-        observer->translated(observer->ctx, &t);
+    h->hart->stats.blocks++;
+    jit_translated(jit, &t, jit_now_ns() - began);
+}
+
+static u32 compile(struct jit *jit, const struct jit_page *page)
+{
+    return jit_backend_compile(jit->tier[JIT_TIER_BLOCK].compiler, &jit->lift->ir, jit->lift->where,
+                               page->name);
 }
 
 /* The code at an entry of a page that was not dropped; 0: there is none, or no room now. */
@@ -145,6 +173,7 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
 {
     struct jit *jit = h->jit;
     u32 code = jit_entry_find(page, key), end; /* another hart may have been faster */
+    u64 began = jit_now_ns();
 
     if (code)
         return code;
@@ -152,20 +181,24 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
     end = lift_block(jit, h->hart, page, key);
     if (!end)
         return 0;
-    code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);
-    if (!code && jit_next_segment(jit) && !page->dropped)
-        code = jit_backend_compile(jit->compiler, &jit->lift.ir, jit->lift.where, page->name);
+    code = compile(jit, page);
+    if (!code && jit_next_segment(jit, JIT_TIER_BLOCK) && !page->dropped)
+        code = compile(jit, page);
     if (!code)
         return 0;
-    page->segments |= 1u << jit->filling;
+    page->segments |= 1u << jit->tier[JIT_TIER_BLOCK].segment;
     if (!jit_entry_set(jit, page, key, code))
         return 0;
-    h->hart->stats.blocks++;
-    tell_translated(h, page, end - (key & 0xffff), code);
-    jit_look_ahead(jit);
+    note_block(h, page, end - (key & 0xffff), code, began);
+    jit_look_ahead(jit, JIT_TIER_BLOCK);
+    if (jit->at_once && jit->work && !page->dropped && key < LAST_HALF) {
+        jit_region_now(h, page, key);
+        code = page->dropped ? code : jit_entry_find(page, key);
+    }
     return code;
 }
 
+/* The same, whatever became of the page. *dropped: it is to be looked for anew. */
 u32 jit_translate(struct jit_hart *h, struct jit_page *page, u32 key, bool *dropped)
 {
     u32 code;

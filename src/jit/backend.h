@@ -49,16 +49,17 @@ enum jit_fp_exception {
 
 /* Offsets from the state pointer, in bytes; small enough for a signed 32-bit displacement. */
 struct jit_layout {
-    s32 slot;     /* slot n is the u64 at slot + 8 * n */
-    s32 pc;       /* u64: next guest pc, on exit */
-    s32 count;    /* u64: guest instructions done */
-    s32 page;     /* u64: guest-virtual address of the page that runs; IR slot IR_SLOT_PAGE */
-    s32 attn;     /* u32: not 0, leave at the next backward or indirect jump */
-    s32 patch;    /* u32: offset in the buffer of a jump's displacement */
-    s32 source;   /* u32: what jit_backend_compile was told about the block of that jump */
-    s32 limit;    /* u64: from this count on, leave at the next look; 0: none looks at it */
-    s32 tlb;      /* pointer to the tables of the software TLB */
-    u32 tlb_bits; /* log2 of the number of their entries, {u64 page, u64 addend} */
+    s32 slot;       /* slot n is the u64 at slot + 8 * n */
+    s32 pc;         /* u64: next guest pc, on exit */
+    s32 count;      /* u64: guest instructions done */
+    s32 page;       /* u64: guest-virtual address of the page that runs; IR slot IR_SLOT_PAGE */
+    s32 attn;       /* u32: not 0, leave at the next backward or indirect jump */
+    s32 patch;      /* u32: offset in the buffer of a jump's displacement */
+    s32 source;     /* u32: what jit_backend_compile was told about the block of that jump */
+    bool redirects; /* blocks begin with room for jit_backend_redirect */
+    s32 limit;      /* u64: from this count on, leave at the next look; 0: none looks at it */
+    s32 tlb;        /* pointer to the tables of the software TLB */
+    u32 tlb_bits;   /* log2 of the number of their entries, {u64 page, u64 addend} */
     s32 tlb_read, tlb_write; /* the tables, from where the pointer leads */
     s32 jumps;               /* pointer to an array of {u64 pc, u64 code} */
     u32 jumps_bits;          /* log2 of its number of entries; indexed by pc >> 1 */
@@ -143,6 +144,9 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
 
 /* Lets the jump whose displacement is at offset patch lead to code; others may execute it. */
 void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);
+
+/* Lets a block lead to code elsewhere from its beginning on; others may execute it. */
+void jit_backend_redirect(struct jit_backend *backend, u32 block, u32 code);
 
 /* For struct jit_layout's jump table. */
 u64 jit_backend_address(const struct jit_backend *backend, u32 code);

@@ -117,8 +117,10 @@ int vm_config_parse_engine(struct vm_config *config, const char *value, struct e
         config->engine = VM_ENGINE_INTERP;
     else if (!strcmp(value, "jit1"))
         config->engine = VM_ENGINE_JIT1;
+    else if (!strcmp(value, "jit"))
+        config->engine = VM_ENGINE_JIT;
     else
-        return err_set(err, EINVAL, "'%s' is not a CPU engine; give interp or jit1", value);
+        return err_set(err, EINVAL, "'%s' is not a CPU engine; give interp, jit or jit1", value);
     return 0;
 }
 

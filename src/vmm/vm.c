@@ -272,6 +272,7 @@ static int create_harts(struct vm *vm, struct err *err)
         .icount = vm->config->icount,
         .icount_shift = vm->config->icount_shift,
         .translate = vm->config->engine != VM_ENGINE_INTERP,
+        .regions = vm->config->engine == VM_ENGINE_JIT,
         .stopped = vm_debug_hart_stopped,
         .stopped_itself = vm_hart_stopped_itself,
         .woke = vm_hart_woke,

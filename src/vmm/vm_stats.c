@@ -2,6 +2,8 @@
 /* What a run did, for --stats: counters summed over harts, as text or JSON on standard error. */
 #include "vmm/vm_state.h"
 
+#include "exec/jit.h"
+
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -41,6 +43,8 @@ static u64 sum(struct vm *vm, size_t offset)
     return total;
 }
 
+#define TRANSLATOR_LINES 13 /* the last ones */
+
 #define SUM(field) sum(vm, offsetof(struct hart, field))
 
 static void print_text(const struct stat_line *line, size_t count)
@@ -60,6 +64,10 @@ static void print_json(const struct stat_line *line, size_t count)
 void vm_stats_print(struct vm *vm, u64 elapsed_ns)
 {
     u64 insns = SUM(insns), cpu = cpu_ns();
+    struct jit_stats jit = {0};
+    const struct jit_tier_stats *block = &jit.tier[JIT_TIER_BLOCK];
+    const struct jit_tier_stats *region = &jit.tier[JIT_TIER_REGION];
+    bool translates = exec_jit_stats(vm->exec, &jit);
     const struct stat_line line[] = {
         {"elapsed_us", "elapsed, us", elapsed_ns / 1000},
         {"cpu_us", "host CPU time, us", cpu / 1000},
@@ -76,12 +84,27 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"mmio", "device accesses", SUM(stats.mmio)},
         {"code_pages", "code pages decoded", SUM(stats.code_pages)},
         {"code_drops", "code pages dropped at fences", SUM(stats.code_drops)},
-        {"blocks", "blocks translated", SUM(stats.blocks)},
         {"interpreted", "instructions left to the interpreter", SUM(stats.interpreted)},
+        {"blocks", "blocks translated", block->count},
+        {"block_insns", "instructions in them", block->insns},
+        {"block_bytes", "host code of blocks, bytes", block->host_bytes},
+        {"block_us", "time to translate blocks, us", block->ns / 1000},
+        {"regions", "regions translated", region->count},
+        {"region_insns", "instructions in regions", region->insns},
+        {"region_bytes", "host code of regions, bytes", region->host_bytes},
+        {"region_us", "time to translate regions, us", region->ns / 1000},
+        {"region_refusals", "regions that could not be had", jit.refusals},
+        {"samples", "samples of translated code", jit.samples},
+        {"samples_cold", "samples that found a block", jit.samples_cold},
+        {"page_drops", "translated pages dropped", jit.drops},
+        {"evictions", "pieces of the code buffer reused", jit.evictions},
     };
+    size_t count = ARRAY_SIZE(line);
 
+    if (!translates)
+        count -= TRANSLATOR_LINES;
     if (vm->config->stats == VM_STATS_JSON)
-        print_json(line, ARRAY_SIZE(line));
+        print_json(line, count);
     else
-        print_text(line, ARRAY_SIZE(line));
+        print_text(line, count);
 }

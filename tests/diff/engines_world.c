@@ -35,9 +35,23 @@ static bool attach_jit1(struct hart *hart, u32 code_size, u32 pages)
     return jit_attach_alone(hart, &config);
 }
 
+/* Regions wherever there can be one. */
+static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
+{
+    const struct jit_config config = {.code_size = code_size,
+                                      .segments = 4,
+                                      .pages = pages,
+                                      .limited = hart->env->limited,
+                                      .regions = true,
+                                      .at_once = true};
+
+    return jit_attach_alone(hart, &config);
+}
+
 static const struct engine_kind engine_kinds[] = {
     {"interp", NULL, interp_run},
     {"jit1", attach_jit1, jit_run},
+    {"jit", attach_jit, jit_run},
 };
 
 const struct engine_kind *engine_find(const char *name)

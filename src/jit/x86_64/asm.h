@@ -8,6 +8,8 @@
 
 #include "base/endian.h"
 
+#include <string.h>
+
 enum reg {
     RAX,
     RCX,
@@ -464,6 +466,15 @@ static inline void emit_jmp_patched(struct code *c)
     while (((uintptr_t)c->at + 1) & 3)
         emit8(c, 0x90);
     emit_jmp(c, NULL);
+}
+
+/* One instruction of five bytes, as long as a jump. */
+static inline void emit_nop5(struct code *c)
+{
+    static const u8 nop[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
+
+    memcpy(c->at, nop, sizeof(nop));
+    c->at += sizeof(nop);
 }
 
 static inline void emit_jcc(struct code *c, enum cond cc, const u8 *target)

@@ -119,6 +119,16 @@ void jit_backend_chain(struct jit_backend *b, u32 patch, u32 code)
     __atomic_store_n((u32 *)(void *)(after - 4), code - patch, __ATOMIC_RELEASE);
 }
 
+/* The first instruction, one NOP of five bytes at a multiple of 16, becomes a jump at once. */
+void jit_backend_redirect(struct jit_backend *b, u32 block, u32 code)
+{
+    u64 *at = (u64 *)(void *)(b->buffer.write + block), old = __atomic_load_n(at, __ATOMIC_RELAXED);
+    u64 jump = 0xe9 | (u64)(u32)(code - (block + 5)) << 8;
+
+    ASSERT(b->layout.redirects && !(block & 7));
+    __atomic_store_n(at, jump | (old & ~GENMASK(39, 0)), __ATOMIC_RELEASE);
+}
+
 u64 jit_backend_address(const struct jit_backend *b, u32 code)
 {
     return (u64)(uintptr_t)(b->buffer.run + code);

@@ -94,9 +94,9 @@ static u32 op_bound(u8 opcode)
     return opcode == IR_STORE ? 240 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
-static u32 bound(const struct ir_block *block)
+static u32 bound(const struct ir_block *block, u32 entries)
 {
-    u32 bytes = 1024 + JIT_ENTRIES_MAX * 256;
+    u32 bytes = 1024 + entries * 256;
 
     for (u32 i = 0; i < block->count; i++)
         bytes += op_bound(block->op[i].opcode);
@@ -104,13 +104,13 @@ static u32 bound(const struct ir_block *block)
 }
 
 static bool begin(struct jit_compiler *compiler, const struct ir_block *block, const u16 *where,
-                  u32 source)
+                  u32 source, u32 entries)
 {
     struct jit_backend *b = compiler->backend;
     struct compile *x = compiler->compile;
     u32 start = (compiler->at + 15) & ~15u;
 
-    if (start > compiler->end || compiler->end - start < bound(block))
+    if (start > compiler->end || compiler->end - start < bound(block, entries))
         return false;
     x->b = b;
     x->block = block;
@@ -146,9 +146,11 @@ u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *bl
     struct compile *x = compiler->compile;
     u32 start;
 
-    if (!begin(compiler, block, where, source))
+    if (!begin(compiler, block, where, source, 0))
         return 0;
     start = offset_in_buffer(x);
+    if (x->b->layout.redirects)
+        emit_nop5(&x->c);
     compile_all(x);
     compiler->at = offset_in_buffer(x);
     return start;
@@ -165,7 +167,7 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
 {
     struct compile *x = compiler->compile;
 
-    if (!begin(compiler, block, where, source))
+    if (!begin(compiler, block, where, source, count))
         return false;
     region_begin(x);
     region_fault(x);

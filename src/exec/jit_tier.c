@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The second tier: finds what is executed much and compiles it again as regions.
+ *
+ * Theory of operation. Nothing is counted in the code. A worker thread asks the harts that run
+ * where they are (ATTN_ENGINE), every so often; a hart notes the place where it leaves translated
+ * code for that, which is the target of a backward or indirect jump. A place that was met a few
+ * times in a block of the first tier is a job for the worker: it copies the page, compiles a region
+ * without holding any lock, and installs it if the page has not been dropped meanwhile. Blocks of
+ * the region's entries are redirected to it in place, so jumps that were chained to them lead
+ * there, too. The worker asks rarely while harts run in regions already, and hardly ever while all
+ * sleep.
+ */
+#include "exec/jit_impl.h"
+
+#include "base/endian.h"
+#include "rv/region.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MS          UINT64_C(1000000) /* in nanoseconds */
+#define ASK_OFTEN   (MS / 4)
+#define ASK_RARELY  (5 * MS)
+#define ASK_ASLEEP  (20 * MS)
+#define COLD_ROUNDS 40 /* without a block being met, after which the worker asks rarely */
+
+_Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all");
+
+/* What a region is made of, and with. */
+struct region_work {
+    struct region region;
+    struct job job;
+    u8 bytes[PAGE_SIZE];
+    const struct isa *isa;
+    struct jit_entry entry[JIT_ENTRIES_MAX];
+    u32 start; /* of the code, */
+    u32 size;
+    u64 began;
+};
+
+bool jit_tier_init(struct jit *jit)
+{
+    jit->work = calloc(1, sizeof(*jit->work));
+    return jit->work;
+}
+
+/* ---- making one ---- */
+
+/* Takes the page's bytes as blocks see them. False: it is not there any more. Under the lock. */
+static bool take(struct jit *jit, const struct job *job)
+{
+    const struct jit_page *page = jit_page_find(jit, job->gpa);
+    struct region_work *w = jit->work;
+
+    if (!page || page->name != job->page || !jit->harts)
+        return false;
+    for (u32 i = 0; i < PAGE_SIZE; i += 8) {
+        u64 v = __atomic_load_n((const u64 *)(const void *)(page->bytes + i), __ATOMIC_RELAXED);
+        memcpy(w->bytes + i, &v, 8);
+    }
+    w->job = *job;
+    w->isa = &jit->harts->hart->isa;
+    w->began = jit_now_ns();
+    return true;
+}
+
+/* False: it cannot be had. */
+static bool build(struct jit *jit)
+{
+    struct region_work *w = jit->work;
+
+    return region_build(&w->region, w->isa, w->bytes, w->job.offset) && w->region.entry_count;
+}
+
+/* False: the segment is full. */
+static bool compile(struct jit *jit)
+{
+    struct jit_compiler *compiler = jit->tier[JIT_TIER_REGION].compiler;
+    struct region_work *w = jit->work;
+    const struct lift *lift = &w->region.lift;
+
+    for (u32 i = 0; i < w->region.entry_count; i++)
+        w->entry[i].offset = w->region.entry[i];
+    w->start = jit_compiler_at(compiler);
+    if (!jit_backend_compile_region(compiler, &lift->ir, lift->where, w->job.page, w->entry,
+                                    w->region.entry_count))
+        return false;
+    w->size = jit_compiler_at(compiler) - w->start;
+    return true;
+}
+
+/* Where the first tier's code is, if any, it leads to the region from now on. */
+static bool install_entry(struct jit *jit, struct jit_page *page, const struct jit_entry *entry)
+{
+    u32 old = jit_entry_find(page, entry->offset);
+
+    if (old && jit_tier_of(jit, old) == JIT_TIER_REGION && entry->offset != jit->work->job.offset)
+        return true; /* another region has it */
+    if (!jit_entry_set(jit, page, entry->offset, entry->code))
+        return false;
+    if (old && jit_tier_of(jit, old) == JIT_TIER_BLOCK)
+        jit_backend_redirect(jit->backend, old, entry->code);
+    return true;
+}
+
+static void note_region(struct jit *jit)
+{
+    const struct region_work *w = jit->work;
+    const struct jit_translation t = {
+        .tier = 2,
+        .gpa = w->job.gpa + w->job.offset,
+        .pc = w->job.pc,
+        .priv = w->job.priv,
+        .guest_bytes = w->region.insns * 4, /* about */
+        .guest_insns = w->region.lift.count,
+        .host = jit_backend_address(jit->backend, w->start),
+        .host_bytes = w->size,
+    };
+
+    jit_translated(jit, &t, jit_now_ns() - w->began);
+}
+
+/*
+ * Stores to what was lifted count from now on. False: they have come before. A step is 64 bytes, of
+ * which an instruction may go on in the next.
+ */
+static bool mark(struct jit *jit, const struct jit_page *page)
+{
+    const struct region_work *w = jit->work;
+
+    for (u32 at = 0; at < PAGE_SIZE; at += 64) {
+        u32 len = at + 66 <= PAGE_SIZE ? 66 : 64;
+        if (!(w->region.starts[at / 128] >> (at / 2 % 64) & UINT32_MAX))
+            continue;
+        jit_page_mark(jit, page, at, len);
+        for (u32 i = at; i < at + len; i += 2) {
+            const u16 *now = (const void *)(page->bytes + i);
+            if (__atomic_load_n(now, __ATOMIC_RELAXED) != le16_load(w->bytes + i))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Under the lock. */
+static void install(struct jit *jit)
+{
+    struct region_work *w = jit->work;
+    struct jit_page *page = jit_page_find(jit, w->job.gpa);
+
+    if (!page || page->name != w->job.page || !mark(jit, page)) {
+        jit->stats.refusals++;
+        return;
+    }
+    page->segments |= 1u << jit->tier[JIT_TIER_REGION].segment;
+    for (u32 i = 0; i < w->region.entry_count; i++) {
+        if (!install_entry(jit, page, &w->entry[i]))
+            break;
+    }
+    note_region(jit);
+    jit_look_ahead(jit, JIT_TIER_REGION);
+}
+
+void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
+{
+    struct jit *jit = h->jit;
+    const struct job job = {page->gpa, h->hart->pc, h->hart->priv, page->name, offset};
+
+    if (take(jit, &job) && build(jit) &&
+        (compile(jit) || (jit_next_segment(jit, JIT_TIER_REGION) && compile(jit))))
+        install(jit);
+    else
+        jit->stats.refusals++;
+}
+
+/* ---- finding them ---- */
+
+void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code)
+{
+    struct jit *jit = h->jit;
+    struct heat *heat =
+        &jit->heat[(page->name * 0x9e3779b1u ^ key * 0x85ebca6bu) >> 16 & (HEATS - 1)];
+
+    h->sampled = false;
+    pthread_mutex_lock(&jit->lock);
+    jit->stats.samples++;
+    if (key < LAST_HALF && jit_tier_of(jit, code) == JIT_TIER_BLOCK) {
+        jit->stats.samples_cold++;
+        if (heat->page != page->name || heat->offset != key)
+            *heat = (struct heat){page->name, (u16)key, 0};
+        heat->hits += heat->hits != UINT16_MAX;
+        if (heat->hits == jit->heat_wanted && jit->job_count < JOBS_MAX)
+            jit->job[jit->job_count++] =
+                (struct job){page->gpa, h->hart->pc, h->hart->priv, page->name, key};
+        if (heat->hits <= jit->heat_wanted)
+            jit->found_cold = true;
+    }
+    pthread_mutex_unlock(&jit->lock);
+}
+
+/* Asks harts that run where they are; false: there are none. */
+static bool ask(struct jit *jit)
+{
+    bool any = false;
+
+    for (struct jit_hart *h = jit->harts; h; h = h->next) {
+        if (atomic_load_explicit(&h->ack, memory_order_relaxed) == UINT64_MAX)
+            continue;
+        any = true;
+        atomic_store_explicit(&h->asked, 1, memory_order_relaxed);
+        hart_attention(h->hart, ATTN_ENGINE);
+    }
+    return any;
+}
+
+/* Does the job that is in the way the longest; the lock is not held while it compiles. */
+static void do_job(struct jit *jit)
+{
+    struct job job = jit->job[0];
+    bool built, room, done = false;
+
+    memmove(&jit->job[0], &jit->job[1], --jit->job_count * sizeof(job));
+    if (!take(jit, &job))
+        return;
+    pthread_mutex_unlock(&jit->lock);
+    built = build(jit);
+    done = built && compile(jit);
+    pthread_mutex_lock(&jit->lock);
+    if (built && !done) {
+        room = jit_next_segment(jit, JIT_TIER_REGION);
+        pthread_mutex_unlock(&jit->lock);
+        done = room && compile(jit);
+        pthread_mutex_lock(&jit->lock);
+    }
+    if (done)
+        install(jit);
+    else
+        jit->stats.refusals++;
+}
+
+static void sleep_until_asked(struct jit *jit, u64 ns)
+{
+    struct timespec until;
+    u64 end = jit_now_ns() + ns;
+
+    until.tv_sec = (time_t)(end / 1000000000);
+    until.tv_nsec = (long)(end % 1000000000);
+    pthread_cond_timedwait(&jit->wake, &jit->lock, &until);
+}
+
+static void *work(void *arg)
+{
+    struct jit *jit = arg;
+    u32 cold = 0;
+
+    pthread_mutex_lock(&jit->lock);
+    while (!jit->quit) {
+        bool awake;
+        while (jit->job_count && !jit->quit)
+            do_job(jit);
+        cold = jit->found_cold ? 0 : cold + (cold < COLD_ROUNDS);
+        jit->found_cold = false;
+        awake = ask(jit);
+        sleep_until_asked(jit, !awake ? ASK_ASLEEP : cold == COLD_ROUNDS ? ASK_RARELY : ASK_OFTEN);
+    }
+    pthread_mutex_unlock(&jit->lock);
+    return NULL;
+}
+
+int jit_start(struct jit *jit)
+{
+    int r;
+
+    if (!jit->work || jit->at_once || jit->has_worker)
+        return 0;
+    r = pthread_create(&jit->worker, NULL, work, jit);
+    jit->has_worker = !r;
+    return r;
+}
+
+void jit_tier_fini(struct jit *jit)
+{
+    if (jit->has_worker) {
+        pthread_mutex_lock(&jit->lock);
+        jit->quit = true;
+        pthread_cond_signal(&jit->wake);
+        pthread_mutex_unlock(&jit->lock);
+        pthread_join(jit->worker, NULL);
+    }
+    free(jit->work);
+    jit->work = NULL;
+}
