@@ -96,8 +96,11 @@ static void compile_fma(struct compile *x, u32 at)
     enum reg a = val_xmm(x, op->arg[0]), b = val_xmm(x, op->arg[1]), to, a_kept = a, b_kept = b;
     struct rm addend = val_xmm_rm(x, op->arg[2]);
     u32 vex = VEX_66 | VEX_0F38 | (op->size == 8 ? VEX_W : 0), opcode = fma_opcode(op->opcode);
+    bool early = op_target(x, at) == NO_TARGET;
     struct stub *stub;
 
+    if (early) /* there may be no register left but the addend's */
+        val_release(x, op->arg[2]);
     to = op_result(x, at);
     if (a == to)
         a_kept = keep(x, a);
@@ -113,7 +116,10 @@ static void compile_fma(struct compile *x, u32 at)
     stub = check_nan(x, at, STUB_FMA_NAN, to);
     stub->address = (u8)a_kept;
     stub->value = rm_reg(b_kept);
-    op_release(x, at);
+    val_release(x, op->arg[0]);
+    val_release(x, op->arg[1]);
+    if (!early)
+        val_release(x, op->arg[2]);
     done(x, at, to);
 }
 
