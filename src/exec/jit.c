@@ -191,7 +191,7 @@ static u32 code_at_pc(struct jit_hart *h, struct jit_page **page, enum hart_exit
  * mapped there, whose code the jump must not be tied to; and if the hart has caught up since, the
  * jump may be no more.
  */
-static void chain(struct jit_hart *h, const struct jit_page *page, u32 code, u64 seen)
+static void chain(struct jit_hart *h, struct jit_page *page, u32 code, u64 seen)
 {
     if (seen == h->seen && page->name == h->hart->jit.source) {
         pthread_mutex_lock(&h->jit->lock);
@@ -199,7 +199,7 @@ static void chain(struct jit_hart *h, const struct jit_page *page, u32 code, u64
             jit_backend_chain(h->jit->backend, h->hart->jit.patch, code);
         pthread_mutex_unlock(&h->jit->lock);
     } else {
-        jit_jump(h, code);
+        jit_jump(h, page, code);
     }
 }
 
@@ -257,13 +257,13 @@ static enum hart_exit run(struct jit_hart *h)
         if (why == JIT_EXIT_CHAIN)
             chain(h, page, code, seen);
         else
-            jit_jump(h, code);
+            jit_jump(h, page, code);
         if (h->sampled)
             jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
         hart->jit.page = hart->pc & PAGE_MASK;
         hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
         hart->jit.fp_level = fp_level(hart);
-        hart->jit.jumps = &h->jumps[hart->priv * JUMPS];
+        hart->jit.jumps = jit_jumps(h);
         why = jit_backend_run(h->jit->backend, hart, code);
         if (why == JIT_EXIT_FAULT)
             act_on_refusal(hart);

@@ -89,11 +89,12 @@ struct job {
 #define HEATS      512
 #define JOBS_MAX   64
 #define PAGE_HASH  4096
-#define LINKS      512
-#define JUMPS_BITS 11
+#define LINKS      2048
+#define JUMPS_BITS 14
 #define JUMPS      (1u << JUMPS_BITS)
 #define NO_PC      1 /* no pc is odd */
-#define FILLS_MAX  1024
+#define FILLS_MAX  4096
+#define PAGES_SEEN 32768
 
 struct jit {
     struct jit_backend *backend;
@@ -148,6 +149,16 @@ struct link {
     bool global; /* in all address spaces */
 };
 
+/* Where jumps by the table lead, in one privilege mode. */
+struct jump_table {
+    struct jump jump[JUMPS];      /* by pc >> 1 */
+    struct jit_page *page[JUMPS]; /* the code's */
+    bool global[JUMPS];           /* that page is in all address spaces */
+    bool ready;                   /* empty jumps say so; until its first use none do */
+    bool has_local;               /* some jump may not be global */
+    struct fills fills;
+};
+
 struct jit_hart {
     struct jit *jit;
     struct hart *hart;
@@ -159,10 +170,10 @@ struct jit_hart {
     _Atomic u64 ack; /* the same for others to see; UINT64_MAX: not in the engine */
     u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
     u32 space_changes, page_changes;             /* the same */
-    bool replaced; /* a link gave way to another: there may be jumps without a link of theirs */
     struct link link[LINKS];
-    struct jump jumps[4 * JUMPS]; /* one table an enum priv */
-    struct fills link_fills, jump_fills;
+    struct fills link_fills;
+    u64 seen_pages[PAGES_SEEN / 64]; /* bit n: jumps may depend on page n, modulo */
+    struct jump_table table[4];      /* by enum priv */
 };
 
 /* ---- jit_code.c: segments, epochs ---- */
@@ -182,10 +193,14 @@ bool jit_next_segment(struct jit *jit, enum jit_tier tier);
 void jit_look_ahead(struct jit *jit, enum jit_tier tier);
 enum jit_tier jit_tier_of(const struct jit *jit, u32 code);
 
-/* A hart's tables. */
+/* ---- jit_tables.c: what a hart knows by virtual address ---- */
+
 void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global);
 void jit_unlink(struct jit_hart *h, gva_t pc);
-void jit_jump(struct jit_hart *h, u32 code);
+/* hart->pc's code is this, of this page. */
+void jit_jump(struct jit_hart *h, struct jit_page *page, u32 code);
+/* The jumps of the hart's mode, for generated code. */
+struct jump *jit_jumps(struct jit_hart *h);
 void jit_empty_tables(struct jit_hart *h);
 /* Forgets, of the tables, what is not global; what concerns a virtual page. */
 void jit_forget_space(struct jit_hart *h);

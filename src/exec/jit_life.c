@@ -128,8 +128,6 @@ bool jit_attach(struct jit *jit, struct hart *hart)
         return false;
     h->jit = jit;
     h->hart = hart;
-    h->link_fills.count = h->jump_fills.count = FILLS_MAX + 1;
-    jit_empty_tables(h);
     atomic_init(&h->ack, UINT64_MAX);
     pthread_mutex_lock(&jit->lock);
     h->next = jit->harts;

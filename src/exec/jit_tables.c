@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a hart knows by virtual address: links to pages of code, and jumps to code. Both follow the
+ * translation of fetches: they are forgotten page by page, by address space, or all.
+ *
+ * A jump table has the jumps into one virtual page in a row, so that these are found without a
+ * list. Other looks go through the list of what was filled, which costs no more than filling did.
+ */
+#include "exec/jit_impl.h"
+
+#include "rv/code_cache.h"
+
+#include <string.h>
+
+static void note_fill(struct fills *fills, u32 at)
+{
+    if (fills->count < FILLS_MAX)
+        fills->at[fills->count] = (u16)at;
+    fills->count++;
+}
+
+/* ---- links ---- */
+
+static struct link *link_of(struct jit_hart *h, gva_t pc)
+{
+    return &h->link[(pc >> PAGE_SHIFT) % LINKS];
+}
+
+void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global)
+{
+    struct link *link = link_of(h, pc);
+
+    *link = (struct link){code_link_tag(pc, h->hart->priv), page, global};
+    note_fill(&h->link_fills, (u32)(link - h->link));
+}
+
+void jit_unlink(struct jit_hart *h, gva_t pc)
+{
+    link_of(h, pc)->tag = 0;
+}
+
+static void empty_links(struct jit_hart *h)
+{
+    struct fills *f = &h->link_fills;
+
+    if (f->count > FILLS_MAX)
+        memset(h->link, 0, sizeof(h->link));
+    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
+        h->link[f->at[i]].tag = 0;
+    f->count = 0;
+}
+
+/* ---- jumps ---- */
+
+static bool is_dropped(const struct jit_page *page)
+{
+    return atomic_load_explicit(&page->dropped, memory_order_relaxed);
+}
+
+static void empty_table(struct jump_table *t)
+{
+    struct fills *f = &t->fills;
+
+    if (!t->ready)
+        return;
+    for (u32 i = 0; f->count > FILLS_MAX && i < JUMPS; i++)
+        t->jump[i].pc = NO_PC;
+    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
+        t->jump[f->at[i]].pc = NO_PC;
+    f->count = 0;
+    t->has_local = false;
+}
+
+/* An instruction that goes on in another page depends on that, too. */
+static bool depends_on_two(const struct jump *jump)
+{
+    return (jump->pc & ~PAGE_MASK) == LAST_HALF;
+}
+
+/* Forgets jumps that are not global, or jumps to dropped pages. */
+static void sift_table(struct jump_table *t, bool keep_local)
+{
+    struct fills *f = &t->fills;
+    u32 kept = 0;
+
+    if (f->count > FILLS_MAX) {
+        empty_table(t);
+        return;
+    }
+    for (u32 i = 0; i < f->count; i++) {
+        const u32 at = f->at[i];
+        struct jump *jump = &t->jump[at];
+        if (jump->pc == NO_PC)
+            continue;
+        if (depends_on_two(jump) || (keep_local ? is_dropped(t->page[at]) : !t->global[at]))
+            jump->pc = NO_PC;
+        else
+            f->at[kept++] = (u16)at;
+    }
+    f->count = kept;
+}
+
+struct jump *jit_jumps(struct jit_hart *h)
+{
+    struct jump_table *t = &h->table[h->hart->priv];
+
+    for (u32 i = 0; !t->ready && i < JUMPS; i++)
+        t->jump[i].pc = NO_PC;
+    t->ready = true;
+    return t->jump;
+}
+
+static u64 *seen_word(struct jit_hart *h, gva_t va, u64 *bit)
+{
+    u64 n = (va >> PAGE_SHIFT) % PAGES_SEEN;
+
+    *bit = BIT(n % 64);
+    return &h->seen_pages[n / 64];
+}
+
+static void note_page(struct jit_hart *h, gva_t va)
+{
+    u64 bit, *word = seen_word(h, va, &bit);
+
+    *word |= bit;
+}
+
+void jit_jump(struct jit_hart *h, struct jit_page *page, u32 code)
+{
+    const gva_t pc = h->hart->pc;
+    struct jump_table *t = &h->table[h->hart->priv];
+    u32 at = (u32)(pc >> 1) % JUMPS;
+    const struct link *link = link_of(h, pc);
+
+    (void)jit_jumps(h);
+    if (t->jump[at].pc == NO_PC)
+        note_fill(&t->fills, at);
+    t->jump[at] = (struct jump){pc, jit_backend_address(h->jit->backend, code)};
+    t->page[at] = page;
+    t->global[at] = link->global && link->tag == code_link_tag(pc, h->hart->priv) &&
+                    !depends_on_two(&t->jump[at]);
+    t->has_local |= !t->global[at];
+    note_page(h, pc);
+    if (depends_on_two(&t->jump[at]))
+        note_page(h, pc + 2);
+}
+
+/* ---- what changes ---- */
+
+void jit_empty_tables(struct jit_hart *h)
+{
+    empty_links(h);
+    for (u32 i = 0; i < 4; i++)
+        empty_table(&h->table[i]);
+    memset(h->seen_pages, 0, sizeof(h->seen_pages));
+}
+
+void jit_forget_space(struct jit_hart *h)
+{
+    struct fills *f = &h->link_fills;
+    u32 kept = 0;
+
+    for (u32 i = 0; i < 4; i++) {
+        if (h->table[i].has_local)
+            sift_table(&h->table[i], false);
+        h->table[i].has_local = false;
+    }
+    if (f->count > FILLS_MAX) {
+        empty_links(h);
+        return;
+    }
+    for (u32 i = 0; i < f->count; i++) {
+        struct link *link = &h->link[f->at[i]];
+        if (link->tag && link->global)
+            f->at[kept++] = f->at[i];
+        else
+            link->tag = 0;
+    }
+    f->count = kept;
+}
+
+static void forget_jumps(struct jump_table *t, gva_t va)
+{
+    struct jump *row = &t->jump[(u32)(va >> 1) % JUMPS];
+    struct jump *before = &t->jump[(u32)((va - 2) >> 1) % JUMPS];
+
+    if (!t->fills.count)
+        return;
+    for (u32 i = 0; i < PAGE_SIZE / 2; i++) {
+        if ((row[i].pc & PAGE_MASK) == va)
+            row[i].pc = NO_PC;
+    }
+    if (before->pc == va - 2)
+        before->pc = NO_PC;
+}
+
+void jit_forget_page(struct jit_hart *h, gva_t va)
+{
+    u64 bit, *word = seen_word(h, va, &bit);
+    struct link *link = link_of(h, va);
+
+    if ((link->tag & PAGE_MASK) == va)
+        link->tag = 0;
+    for (u32 i = 0; (*word & bit) && i < 4; i++)
+        forget_jumps(&h->table[i], va);
+}
+
+static void forget_dropped(struct jit_hart *h)
+{
+    for (u32 i = 0; i < 4; i++)
+        sift_table(&h->table[i], true);
+    for (u32 i = 0; i < LINKS; i++) {
+        if (h->link[i].tag && is_dropped(h->link[i].page))
+            h->link[i].tag = 0;
+    }
+}
+
+static void catch_up(struct jit_hart *h, bool was_away)
+{
+    u64 epoch = atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst);
+
+    /* Pages of this epoch and before have told theirs. While it was away they were freed, perhaps.
+     */
+    if (atomic_load_explicit(&h->jit->drop_epoch, memory_order_relaxed) > h->seen) {
+        if (was_away)
+            jit_empty_tables(h);
+        else
+            forget_dropped(h);
+    }
+    h->seen = epoch;
+    atomic_store_explicit(&h->ack, epoch, memory_order_seq_cst);
+}
+
+void jit_catch_up(struct jit_hart *h)
+{
+    catch_up(h, false);
+}
+
+void jit_enter(struct jit_hart *h)
+{
+    /* Until others see an ack it counts as outside; the epoch is read again thereafter. */
+    atomic_store_explicit(&h->ack, h->seen, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->jit->epoch, memory_order_seq_cst) != h->seen)
+        catch_up(h, true);
+}
+
+void jit_leave(struct jit_hart *h)
+{
+    atomic_store_explicit(&h->ack, UINT64_MAX, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->hart->attn, memory_order_relaxed) & ATTN_ENGINE)
+        atomic_fetch_and_explicit(&h->hart->attn, ~(u32)ATTN_ENGINE, memory_order_relaxed);
+}
