@@ -61,8 +61,11 @@ static void lift_fp_call(struct lift *l, u64 insn, u32 width)
         l->fp_boxed |= 1u << insn_rd(insn);
 }
 
+/* Where rounding to nearest is expected anyway, it is asked for at once, so that one guard does. */
 static void lift_fp_guard(struct lift *l, enum lift_fp level)
 {
+    if (level == LIFT_FP_DIRTY && l->nearest)
+        level = LIFT_FP_NEAREST;
     if (l->fp_level >= level)
         return;
     ir_fp_guard(&l->ir, level, LIFT_LEAVE_INTERPRET);

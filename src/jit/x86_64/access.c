@@ -92,15 +92,12 @@ void compile_store(struct compile *x, u32 at)
     struct stub *stub;
     struct place place;
     enum reg data;
-    bool moves;
 
     place = place_take(x, at, &stub);
     stub->value_is_const = val_is_const(x, op->arg[1], &stub->constant);
     if (!stub->value_is_const)
         stub->value = val_lies(x, op->arg[1]);
-    moves = stub->value_is_const || stub->value.memory ||
-            (op->size < 4 && is_xmm(stub->value.reg)); /* which are not stored from in halves */
-    if (moves) {
+    if (stub->value_is_const || stub->value.memory) {
         data = reg_take(x, SCRATCH);
         val_load(x, data, op->arg[1]);
         reg_give(x, data);

@@ -416,8 +416,15 @@ static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base,
 static inline void emit_store_indexed(struct code *c, enum reg from, enum reg base, enum reg index,
                                       s32 disp, u32 size)
 {
-    if (is_xmm(from)) {
+    if (is_xmm(from) && size >= 4) {
         emit_xmm_indexed(c, 0x11, from, base, index, disp, size);
+        return;
+    }
+    if (is_xmm(from)) { /* VPEXTRB, VPEXTRW of the lowest */
+        emit_vex_prefix(c, VEX_66 | VEX_0F3A, from, 0, index, base);
+        emit8(c, size == 2 ? 0x15 : 0x14);
+        emit_indexed(c, from, base, index, disp);
+        emit8(c, 0);
         return;
     }
     if (size == 2)
