@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* cosm: the hosted hypervisor's command. */
+#include "apps/cosm/disasm.h"
 #include "apps/cosm/help.h"
 #include "host/file.h"
 #include "vmm/vm.h"
@@ -74,6 +75,11 @@ int main(int argc, char **argv)
     }
     if (options.version || options.command == COMMAND_VERSION) {
         printf("cosm %s\n", COSM_VERSION);
+        return flush();
+    }
+    if (options.command == COMMAND_DISASM) {
+        if (disasm_print(&options, &err) < 0)
+            return fail(&err, EXIT_FAILED);
         return flush();
     }
     return run(&options.config);

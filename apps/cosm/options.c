@@ -3,6 +3,7 @@
 #include "apps/cosm/options.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECTION(id, title)
@@ -246,6 +247,17 @@ static int format_parse(struct options *options, const char *value, struct err *
     return err_set(err, EINVAL, "'%.64s' is not a format; give text, man or bash", value);
 }
 
+static int base_parse(struct options *options, const char *value, struct err *err)
+{
+    char *end;
+
+    errno = 0;
+    options->base = strtoull(value, &end, 0);
+    if (errno || *end || value[0] == '-')
+        return err_set(err, EINVAL, "'%.64s' is not an address; give one like 0x80000000", value);
+    return 0;
+}
+
 static int option_act(struct parser *p, const struct action *action, const char *value,
                       struct err *err)
 {
@@ -267,6 +279,14 @@ static int option_act(struct parser *p, const struct action *action, const char 
         return action->parse(config, action->preset, err);
     case ACT_FORMAT:
         return format_parse(p->options, value, err);
+    case ACT_BASE:
+        return base_parse(p->options, value, err);
+    case ACT_HEX:
+        p->options->hex = true;
+        return 0;
+    case ACT_JSON:
+        p->options->json = true;
+        return 0;
     case ACT_HELP:
         p->options->help = true;
         return 0;
@@ -338,6 +358,10 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         options->topic = command_find(arg);
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
+    if (options->command == COMMAND_DISASM && (options->hex || !options->operands)) {
+        options->operand[options->operands++] = (char *)(uintptr_t)arg;
+        return 0;
+    }
     if (options->command == COMMAND_RUN)
         return err_set(err, EINVAL,
                        "'%.64s' stands alone; say what it is: --kernel, --bios or --drive %.64s",
@@ -375,6 +399,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
     memset(options, 0, sizeof(*options));
     vm_config_init(&options->config);
     options->command = options->topic = COMMAND_NONE;
+    options->operand = argv; /* never ahead of what is read */
     if (*p.arg && **p.arg != '-') {
         options->command = command_find(*p.arg);
         if (options->command == COMMAND_NONE)
@@ -387,5 +412,9 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
         return rc;
     if (options->command == COMMAND_NONE)
         return err_set(err, EINVAL, "no command given; try 'cosm run' or 'cosm --help'");
+    if (options->command == COMMAND_DISASM && !options->operands)
+        return err_set(err, EINVAL,
+                       options->hex ? "--hex needs words, as in: cosm disasm --hex 00a50533"
+                                    : "nothing to disassemble; give a file");
     return options->command == COMMAND_RUN ? vm_config_check(&options->config, err) : 0;
 }

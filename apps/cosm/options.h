@@ -33,8 +33,9 @@ enum {
     CMD_RUN = 1 << COMMAND_RUN,
     CMD_HELP = 1 << COMMAND_HELP,
     CMD_VERSION = 1 << COMMAND_VERSION,
+    CMD_DISASM = 1 << COMMAND_DISASM,
     CMD_NONE = 1 << COMMAND_NONE,
-    CMD_ALL = CMD_RUN | CMD_HELP | CMD_VERSION | CMD_NONE,
+    CMD_ALL = CMD_RUN | CMD_DISASM | CMD_HELP | CMD_VERSION | CMD_NONE,
 };
 
 enum completion {
@@ -59,6 +60,9 @@ enum action_kind {
     ACT_PARSE,  /* parse(value) */
     ACT_PRESET, /* parse(preset) */
     ACT_FORMAT,
+    ACT_BASE,
+    ACT_HEX,
+    ACT_JSON,
     ACT_HELP,
     ACT_VERSION,
 };
@@ -112,9 +116,14 @@ struct options {
     bool version;
     enum help_format format;
     struct vm_config config;
+    /* Of disasm. */
+    u64 base;
+    bool hex, json;
+    char **operand; /* files or words, in argv's array */
+    u32 operands;
 };
 
-/* 0, or -EINVAL and the sentence: a usage error. Values stay in argv. */
+/* 0, or -EINVAL and the sentence: a usage error. Values stay in argv, whose array is written to. */
 MUST_CHECK int options_parse(struct options *options, int argc, char **argv, struct err *err);
 
 /* The words that a value of this kind may begin with, between spaces; "": none to tell. */

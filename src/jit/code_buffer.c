@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory for generated code: one memfd, a writable mapping and an executable one. */
+/*
+ * Memory for generated code: one piece, a writable mapping and an executable one. It has no file,
+ * so that perf takes it for what a translator makes and looks into its map of such.
+ */
 #include "jit/code_buffer.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 bool code_buffer_create(struct code_buffer *buffer, u32 size)
 {
-    int fd = memfd_create("cosm-jit", MFD_CLOEXEC);
-    void *write = MAP_FAILED, *run = MAP_FAILED;
+    void *write =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *run;
 
-    if (fd >= 0 && !ftruncate(fd, size)) {
-        write = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-        run = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    }
-    if (fd >= 0)
-        close(fd);
-    if (write != MAP_FAILED && run != MAP_FAILED) {
+    if (write == MAP_FAILED)
+        return false;
+    run = mremap(write, 0, size, MREMAP_MAYMOVE); /* size 0: maps the same memory once more */
+    if (run != MAP_FAILED && !mprotect(run, size, PROT_READ | PROT_EXEC)) {
         *buffer = (struct code_buffer){.write = write, .run = run, .size = size};
         return true;
     }
-    if (write != MAP_FAILED)
-        munmap(write, size);
     if (run != MAP_FAILED)
         munmap(run, size);
+    munmap(write, size);
     return false;
 }
 

@@ -61,6 +61,7 @@ struct vm_config {
     const char *cpu;      /* "rv64,+zba,-zbb": NULL: all that there is */
     const char *machine;  /* "virt,...": NULL: virt */
     const char *log;      /* spec of host/log.h */
+    const char *symbols;  /* names of guest addresses: ELF file or System.map */
     const char *trace;    /* spec of vmm/trace_spec.h */
     u64 ram_size;         /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
     u32 hart_count;       /* 1..VM_HARTS_MAX */
@@ -75,6 +76,7 @@ struct vm_config {
     enum vm_console console;
     struct vm_pflash pflash[2];
     enum vm_stats stats;
+    bool perf_map;    /* tell perf what translated code is */
     bool icount;      /* time is counted in instructions */
     u32 icount_shift; /* one takes 2^icount_shift ns */
     u64 icount_seed;  /* of random numbers, which then are the same in each run */

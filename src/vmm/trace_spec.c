@@ -47,14 +47,16 @@ static int item(struct trace_spec *spec, const char *text, size_t len, struct er
         spec->insn = true;
     } else if (is_item(text, len, "trap")) {
         spec->trap = true;
+    } else if (is_item(text, len, "jit")) {
+        spec->jit = true;
     } else if (number_item(text, len, "hart", &hart) && hart < UINT32_MAX) {
         spec->one_hart = true;
         spec->hart = (u32)hart;
     } else if (!number_item(text, len, "start", &spec->start) &&
                !number_item(text, len, "count", &spec->count)) {
         return err_set(err, EINVAL,
-                       "'%.*s' is not to be traced; give insn, trap, hart=N, start=N, count=N or "
-                       "file=PATH",
+                       "'%.*s' is not to be traced; give insn, trap, jit, hart=N, start=N, count=N "
+                       "or file=PATH",
                        (int)(len > 100 ? 100 : len), text);
     }
     return 0;
@@ -75,8 +77,8 @@ int trace_spec_parse(struct trace_spec *spec, const char *text, struct err *err)
     }
     if (!r && !strncmp(at, "file=", 5))
         r = path_item(&parsed, at + 5, err);
-    if (!r && !parsed.insn && !parsed.trap)
-        r = err_set(err, EINVAL, "'%s' traces nothing; give insn, trap or both", text);
+    if (!r && !parsed.insn && !parsed.trap && !parsed.jit)
+        r = err_set(err, EINVAL, "'%s' traces nothing; give insn, trap or jit", text);
     if (!r)
         *spec = parsed;
     return r;

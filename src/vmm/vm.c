@@ -261,6 +261,23 @@ static void device_wrote(void *ctx, gpa_t gpa, u64 len)
     code_map_written(vm->env.code_map, gpa, len);
 }
 
+/* Somebody wants to know what is translated? */
+static int create_listener(struct vm *vm, struct err *err)
+{
+    FILE *trace = vm_trace_jit(vm->trace);
+    struct symbols *symbols = NULL;
+    int r;
+
+    if (!trace && !vm->config->perf_map)
+        return 0;
+    r = vm_load_symbols(vm, &symbols, err);
+    if (!r)
+        r = vm_listen_create(&vm->listen, trace, vm->config->perf_map, symbols, err);
+    if (!r)
+        vm->env.jit_observer = vm_listen_observer(vm->listen);
+    return r;
+}
+
 static int create_harts(struct vm *vm, struct err *err)
 {
     struct exec_config ec = {
@@ -282,6 +299,8 @@ static int create_harts(struct vm *vm, struct err *err)
 
     vm_platform_env(vm);
     r = vm_trace_create(&vm->trace, vm->config->trace, &vm->env, &ec, err);
+    if (!r)
+        r = create_listener(vm, err);
     if (!r)
         r = exec_create(&vm->exec, &ec, err);
     if (r)
@@ -465,6 +484,7 @@ void vm_destroy(struct vm *vm)
     for (u32 i = 0; i < VM_DRIVES_MAX; i++)
         raw_close(vm->blk[i]);
     exec_destroy(vm->exec);
+    vm_listen_destroy(vm->listen);
     vm_trace_destroy(vm->trace);
     vm_debug_destroy(vm);
     if (vm->console) {

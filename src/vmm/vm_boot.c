@@ -5,10 +5,12 @@
 #include "host/file.h"
 #include "host/scope.h"
 #include "machine/fdt_patch.h"
+#include "machine/image_elf.h"
 #include "rv/code_cache.h"
 #include "rv/mmu.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FILE_SIZE_MAX (4 * GIB)
@@ -29,6 +31,43 @@ static int read_image(const char *what, const char *path, struct image_source *s
     if (!r)
         *source = (struct image_source){path, bytes, size};
     return r;
+}
+
+static bool begins_like_elf(const char *path)
+{
+    u8 magic[4] = {0};
+    FILE *f = fopen(path, "re");
+    bool read = f && fread(magic, 1, 4, f) == 4;
+
+    if (f)
+        (void)fclose(f);
+    return read && image_is_elf(&(struct image_source){path, magic, 4});
+}
+
+int vm_load_symbols(struct vm *vm, struct symbols **symbols, struct err *err)
+{
+    const struct vm_config *c = vm->config;
+    struct image_source source;
+    const char *what = c->symbols ? "--symbols" : "--kernel";
+    const char *path = c->symbols ? c->symbols : c->kernel;
+    size_t count;
+    int r;
+
+    if (!path || (!c->symbols && !begins_like_elf(path)))
+        return 0;
+    r = read_image(what, path, &source, err);
+    if (r)
+        return r;
+    r = symbols_create(symbols, what, &source, &count, err);
+    free((void *)source.bytes);
+    if (r || count || !c->symbols)
+        return r;
+    symbols_destroy(*symbols);
+    *symbols = NULL;
+    return err_set(err, EINVAL,
+                   "--symbols: '%s' has no code symbols; give an ELF file that is not stripped, or "
+                   "a System.map",
+                   path);
 }
 
 static void free_files(struct boot_files *files)

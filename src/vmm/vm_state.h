@@ -18,6 +18,7 @@
 #include "sbi/sbi.h"
 #include "vmm/gdb.h"
 #include "vmm/vm.h"
+#include "vmm/vm_listen.h"
 #include "vmm/vm_trace.h"
 
 /* A hart's own timer comparator, stimecmp. */
@@ -59,7 +60,8 @@ struct vm {
     struct gmem gmem;
     struct hart_env env;
     struct exec *exec;
-    struct vm_trace *trace; /* NULL: none */
+    struct vm_trace *trace;   /* NULL: none */
+    struct vm_listen *listen; /* NULL: none */
     struct vm_timer timer[VM_HARTS_MAX];
     struct vm_wires wires[VM_HARTS_MAX];
 
@@ -89,6 +91,8 @@ struct vm {
 
 /* vm_boot.c: reads the images into RAM (vm->plan); before the machine is made. */
 MUST_CHECK int vm_load_images(struct vm *vm, struct err *err);
+/* Names of guest addresses: of --symbols, else of a kernel that is an ELF file, else NULL. */
+MUST_CHECK int vm_load_symbols(struct vm *vm, struct symbols **symbols, struct err *err);
 /* Places the device tree and sets the harts to where they start. All harts are paused. */
 MUST_CHECK int vm_boot(struct vm *vm, struct err *err);
 const void *vm_boot_dtb(struct vm *vm, size_t *size);

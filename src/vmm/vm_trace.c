@@ -188,6 +188,11 @@ int vm_trace_create(struct vm_trace **out, const char *text, struct hart_env *en
     return 0;
 }
 
+FILE *vm_trace_jit(const struct vm_trace *trace)
+{
+    return trace && trace->spec.jit ? trace->out : NULL;
+}
+
 void vm_trace_destroy(struct vm_trace *trace)
 {
     if (!trace)

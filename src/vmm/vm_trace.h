@@ -5,6 +5,8 @@
 
 #include "exec/exec.h"
 
+#include <stdio.h>
+
 struct vm_trace;
 
 /*
@@ -13,6 +15,9 @@ struct vm_trace;
  */
 MUST_CHECK int vm_trace_create(struct vm_trace **trace, const char *text, struct hart_env *env,
                                struct exec_config *config, struct err *err);
+/* Where it tells of translations; NULL: nowhere. trace may be NULL. */
+FILE *vm_trace_jit(const struct vm_trace *trace);
+
 void vm_trace_destroy(struct vm_trace *trace);
 
 #endif

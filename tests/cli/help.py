@@ -69,7 +69,7 @@ def full():
 def manual():
     if not shutil.which("man"):
         raise Skip("no man here")
-    for topic in ([], ["run"], ["help"], ["version"]):
+    for topic in ([], ["run"], ["disasm"], ["help"], ["version"]):
         with tempfile.NamedTemporaryFile(suffix=".1") as page:
             page.write(output("help", "--format=man", *topic).encode())
             page.flush()

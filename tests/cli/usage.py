@@ -172,5 +172,57 @@ def stats():
     check(isinstance(json.loads(error), dict), "--json prints no JSON object")
 
 
+@test("disasm lists words, raw files and ELF files, and refuses the rest")
+def disasm():
+    code, out, error = cosm("disasm", "--hex", "00a50533", "8082", "1300000093000000", "--base", "0x1000")
+    check_equal((code, error), (0, ""), "the outcome")
+    check_equal([line.split(None, 2) for line in out.splitlines()],
+                [["1000:", "00a50533", "add a0,a0,a0"], ["1004:", "8082", "c.jr ra"],
+                 ["1006:", "00000013", "addi zero,zero,0"], ["100a:", "00000093", "addi ra,zero,0"]], "the list")
+    raw = file("raw", finisher_program(0x5555) + b"\x13\x05\x07")
+    code, out, error = cosm("disasm", "--json", "-b", "0x80000000", raw)
+    listed = json.loads(out)
+    check_equal((code, error, len(listed)), (0, "", 8), "the outcome of --json")
+    check_equal(listed[-1], {"address": "0x80000016", "bits": "07", "text": ".byte 0x07"}, "the last byte")
+    for wrong in (["disasm"], ["disasm", raw, raw], ["disasm", "--hex"], ["disasm", "--base", "x", raw],
+                  ["disasm", "--smp", "2", raw]):
+        refused(USAGE, *wrong)
+    refused(FAILED, "disasm", "--hex", "12345", says=["12345"])
+    refused(FAILED, "disasm", HERE / "none", says=["does not exist"])
+    # Broken ELF files: whatever they say, no more is read than there is.
+    header = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 243, 1, 0, 64, 64, 0, 64, 56, 65535, 64, 65535, 0)
+    for tail in (b"", b"\xff" * 64, b"\x02" * 200, bytes(range(256)) * 20):
+        code, out, error = cosm("disasm", file("broken", header + tail))
+        check_equal(code, 0, f"the exit status for a broken ELF file ({error})")
+
+
+@test("--trace jit and --perf-map tell of translations by the names of --symbols")
+def translations():
+    program = file("finish", finisher_program(0x5555))
+    names = file("System.map", b"0000000080000000 T first_steps\n0000000080001000 d data\n")
+    refused(USAGE, "run", "--bios", program, "--perf-map", "--cpu-engine", "interp", says=["--cpu-engine"])
+    refused(FAILED, "run", "--bios", program, "--cpu-engine", "jit1", "--trace", "jit", "--symbols", program,
+            says=["--symbols", "System.map"])
+    with subprocess.Popen([COSM, "run", "--bios", program, "-m", "16", "--cpu-engine", "jit1", "--trace", "jit",
+                           "--perf-map", "--symbols", names], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as p:
+        _, error = p.communicate(timeout=20)
+    path = pathlib.Path(f"/tmp/perf-{p.pid}.map")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.unlink()
+    check_equal(p.returncode, 0, "the exit status")
+    check(b"jit tier 1 M 0000000080000000 gpa 80000000" in error, f"--trace jit says {error!r}")
+    check(any(line.split()[2] == "first_steps" for line in lines), f"the map has {lines}")
+
+
+@test("with --icount a run counts the same each time")
+def icount():
+    program = file("finish", finisher_program(0x5555))
+    counts = set()
+    for engine in ("interp", "jit1", "interp"):
+        _, _, error = cosm("run", "--bios", program, "-m", "16", "--icount=shift=1", "--json", "--cpu-engine", engine)
+        counts.add((json.loads(error)["instructions"], json.loads(error)["virtual_ns"]))
+    check_equal(len(counts), 1, f"the number of outcomes, {counts},")
+
+
 if __name__ == "__main__":
     tap.main()

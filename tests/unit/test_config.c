@@ -3,6 +3,8 @@
 #include "tests/test.h"
 #include "vmm/config.h"
 
+#include <errno.h>
+
 static struct vm_config config;
 static struct err err;
 
@@ -21,6 +23,26 @@ static bool refused(vm_config_parse_fn parse, const char *value, const char *par
         return false;
     }
     return true;
+}
+
+TEST(instruction_counting)
+{
+    static const char *const wrong[] = {"shift=11", "shift=",   "shift=-1",    "auto", ",",
+                                        "seed=",    "seed=0x1", "shift=1,foo", "on"};
+    struct vm_config c;
+
+    vm_config_init(&c);
+    CHECK(!c.icount);
+    for (u32 i = 0; i < ARRAY_SIZE(wrong); i++)
+        CHECK_EQ(vm_config_parse_icount(&c, wrong[i], &err), -EINVAL);
+    CHECK(!c.icount);
+    CHECK_EQ(vm_config_parse_icount(&c, "", &err), 0);
+    CHECK(c.icount);
+    CHECK_EQ(c.icount_shift, 3);
+    CHECK_EQ(c.icount_seed, 0);
+    CHECK_EQ(vm_config_parse_icount(&c, "shift=0,seed=77", &err), 0);
+    CHECK_EQ(c.icount_shift, 0);
+    CHECK_EQ(c.icount_seed, 77);
 }
 
 TEST(defaults)

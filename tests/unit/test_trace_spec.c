@@ -17,6 +17,13 @@ TEST(all_items)
     CHECK_STR(spec.path, "a,b");
 }
 
+TEST(translations)
+{
+    CHECK_EQ(trace_spec_parse(&spec, "jit,file=x", &err), 0);
+    CHECK(spec.jit && !spec.insn && !spec.trap);
+    CHECK_STR(spec.path, "x");
+}
+
 TEST(defaults)
 {
     CHECK_EQ(trace_spec_parse(&spec, "trap", &err), 0);
