@@ -210,6 +210,8 @@ struct label {
     u32 at, from[8], count;
 };
 
+u64 engines_pte_of(u32 page, u32 flags); /* of a page of RAM */
+
 void emit_branch_to(struct text *t, struct label *l, enum op op, u32 a, u32 b);
 void emit_place(struct text *t, struct label *l);
 
@@ -234,7 +236,6 @@ void engines_build_handlers(const struct program *p, u8 *image);
 
 /* engines_build.c: the image of RAM, RAM_SIZE bytes. False: the code does not fit. */
 bool engines_build(struct program *program, u8 *image);
-u64 engines_pte_of(u32 page, u32 flags);
 u64 engines_random_pte(const struct program *p, u64 *rng, u32 page, bool user);
 
 /* engines_world.c: an engine with all that surrounds it. */

@@ -4,11 +4,6 @@
 
 #include "base/endian.h"
 
-u64 engines_pte_of(u32 page, u32 flags)
-{
-    return (RAM_BASE / PAGE_SIZE + page) << 10 | flags;
-}
-
 static u32 random_flags(const struct program *p, u64 *rng, bool code)
 {
     u32 flags = PTE_V | PTE_R | PTE_W | PTE_AD | (code ? PTE_X : 0);

@@ -91,3 +91,8 @@ void emit_place(struct text *t, struct label *l)
     }
     l->count = 0;
 }
+
+u64 engines_pte_of(u32 page, u32 flags)
+{
+    return (RAM_BASE / PAGE_SIZE + page) << 10 | flags;
+}

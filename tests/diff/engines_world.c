@@ -30,12 +30,13 @@ struct world {
 
 static bool attach_jit1(struct hart *hart, u32 code_size, u32 pages)
 {
-    const struct jit_config config = {code_size, 4, pages, hart->env->limited};
+    const struct jit_config config = {
+        .code_size = code_size, .segments = 4, .pages = pages, .limited = hart->env->limited};
 
     return jit_attach_alone(hart, &config);
 }
 
-/* Regions wherever there can be one. */
+/* With regions as early and as many as possible, on this thread: a seed says what happens. */
 static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
 {
     const struct jit_config config = {.code_size = code_size,
@@ -43,6 +44,7 @@ static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
                                       .pages = pages,
                                       .limited = hart->env->limited,
                                       .regions = true,
+                                      .heat = 1,
                                       .at_once = true};
 
     return jit_attach_alone(hart, &config);
@@ -51,6 +53,7 @@ static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
 static const struct engine_kind engine_kinds[] = {
     {"interp", NULL, interp_run},
     {"jit1", attach_jit1, jit_run},
+    {"jit", attach_jit, jit_run},
     {"jit", attach_jit, jit_run},
 };
 
