@@ -26,8 +26,13 @@ class Machine:
         self.command = [str(word) for word in command]
         self.stats = list(stats)  # options that make it print counts at its end
 
-    def start(self, linux, initrd, append="", harts=1, memory="512M", extra=()):
-        return Console([*self.command, *self.boot_options(linux / "Image", initrd, append, harts, memory), *extra])
+    def start(self, linux, initrd, append="", harts=1, memory="512M", extra=(), drive=None):
+        return Console([*self.command, *self.boot_options(linux / "Image", initrd, append, harts, memory),
+                        *(self.drive_options(drive) if drive else []), *extra])
+
+    @staticmethod
+    def drive_options(image):
+        return ["--drive", image]
 
     @staticmethod
     def boot_options(kernel, initrd, append, harts, memory):
@@ -42,6 +47,10 @@ class Qemu(Machine):
     def boot_options(kernel, initrd, append, harts, memory):
         return ["-M", "virt", "-nographic", "-kernel", kernel, "-initrd", initrd,
                 "-append", f"console=ttyS0 quiet {append}".strip(), "-m", memory, "-smp", harts]
+
+    @staticmethod
+    def drive_options(image):
+        return ["-drive", f"file={image},format=raw,if=none,id=disk", "-device", "virtio-blk-device,drive=disk"]
 
 
 class Here:

@@ -56,6 +56,8 @@ ROWS = [
     Row("selfmod", "self-modifying code", "kgenerations/s", "selfmod", "selfmod"),
     Row("two-harts", "CoreMark-like twice on two harts, of once", "times", "harts"),
     Row("boot", "kernel start to the shell", "s", "boot", more_is_better=False),
+    Row("login", "Debian (systemd), power-on to login", "s", "life", more_is_better=False),
+    Row("gcc", "gcc -O2 of 2,800 lines of C", "s", "life", more_is_better=False),
     Row("idle-memory", "idle 256 MiB guest, resident", "MiB", "idle", more_is_better=False),
     Row("idle-cpu", "idle 256 MiB guest, of a core", "%", "idle", more_is_better=False),
 ]

@@ -24,6 +24,7 @@ AMOUNTS = [
     ("runs", 5, 2, "runs of each kind"),
     ("iterations", 1000, 200, "of the integer loop"),
     ("time", 400, 50, "milliseconds a row of the table, after a warm-up of a quarter of it"),
+    ("life", 3, 0, "runs of Debian's start and of the compiler, minutes each; at most as many as of the rest"),
     ("idle", 10, 3, "seconds for which an idle guest is watched"),
 ]
 
@@ -34,7 +35,8 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="about three minutes: fewer runs, shorter ones")
     for option, usual, quick, text in AMOUNTS:
         parser.add_argument(f"--{option}", type=int, help=f"{text} (default {usual}, quick {quick})")
-    parser.add_argument("--part", choices=["figures", "programs"], help="boots, loop and idle guest alone, or the table")
+    parser.add_argument("--part", choices=["figures", "programs", "life"],
+                        help="boots, loop and idle guest alone; the table; or Debian's start and the compiler")
     parser.add_argument("--only", action="append", metavar="WORD", help="rows of the table whose name holds a word")
     parser.add_argument("--machines", action="append", metavar="NAME", help="of: cosm-interp cosm-jit1 cosm-jit qemu "
                         "qemu-new qemu-user native (default: all there are)")
@@ -45,11 +47,13 @@ def parse():
     for option, usual, quick, _ in AMOUNTS:
         if getattr(args, option) is None:
             setattr(args, option, quick if args.quick else usual)
-        if getattr(args, option) < 1:
+        if getattr(args, option) < (option != "life"):
             parser.error(f"--{option} must be at least 1")
     args.cosm = os.path.abspath(args.cosm)
     args.newer = args.newer or ("none" if args.quick else "sid")
-    if args.only or args.machines:
+    if args.part == "life" or args.only:
+        args.life = max(args.life, 1)
+    if args.part != "life" and (args.only or args.machines):
         args.part = "programs"
     return args
 
@@ -85,7 +89,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         if args.part != "figures":
             result["programs"] = suite.Suite(args, linux, pathlib.Path(name)).run()
-        if args.part != "programs":
+        if args.part in (None, "figures"):
             result.update(figures.run(args, linux, pathlib.Path(name)))
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "figures.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -7,6 +7,8 @@ import statistics
 import subprocess
 import time
 
+import guest
+import life
 import machines
 import programs
 from console import Ended, Timeout
@@ -24,12 +26,28 @@ class Suite:
         self.args = args
         self.linux = linux
         self.folder = folder
-        self.rows = [row for row in programs.ROWS if not args.only or any(word in row.name for word in args.only)]
+        self.rows = [row for row in programs.ROWS if self.wanted(row)]
         self.systems = self.chosen(machines.systems(args.cosm, args.qemu_root))
         self.processes = self.chosen(machines.processes())
         self.values = {row.name: {} for row in self.rows}  # {row: {machine: [values]}}
         self.checksums = {row.name: {} for row in self.rows}  # {row: {checksum: [machines]}}
         self.problems = []
+        self.life = self.has(life.LOGIN, life.COMPILE) and self.make_life()
+
+    def make_life(self):
+        """The disk of real life; without it the other rows are still worth having."""
+        try:
+            return life.Life(self.args.cosm, self.linux, self.folder)
+        except (guest.Failure, OSError, Ended, Timeout) as problem:
+            self.problems.append(f"no disk with Debian: {str(problem).splitlines()[0]}")
+            return None
+
+    def wanted(self, row):
+        if row.group == life.GROUP and not self.args.life:
+            return False
+        if self.args.part == life.GROUP:
+            return row.group == life.GROUP
+        return not self.args.only or any(word in row.name for word in self.args.only)
 
     def chosen(self, found):
         return [machine for machine in found if not self.args.machines or machine.name in self.args.machines]
@@ -45,6 +63,11 @@ class Suite:
         if row in self.values:
             self.values[row].setdefault(machine.name, []).append(value)
 
+    def saw(self, machine, row, checksum):
+        users = self.checksums[row].setdefault(checksum, [])
+        if machine.name not in users:
+            users.append(machine.name)
+
     def take_output(self, machine, rows, output):
         """The lines of one run of the programs; rows without one are problems."""
         missing = {row.name for row in rows}
@@ -53,9 +76,7 @@ class Suite:
                 continue
             missing.discard(name)
             self.take(machine, name, float(value))
-            users = self.checksums[name].setdefault(checksum, [])
-            if machine.name not in users:
-                users.append(machine.name)
+            self.saw(machine, name, checksum)
         if missing:
             tail = " / ".join(line for line in output.replace("\r", "").splitlines()[-12:] if not LINE.match(line))
             self.problems.append(f"{machine.title}: no figure for {', '.join(sorted(missing))}: {tail[:300]}")
@@ -123,9 +144,27 @@ class Suite:
             self.take(machine, "idle-cpu", 100 * (console.cpu_seconds() - before) / self.args.idle)
             self.take(machine, "idle-memory", console.memory_kib()["VmRSS"] / 1024)
 
-    def steps(self, machine):
+    def login(self, machine):
+        self.take(machine, life.LOGIN, self.life.login(machine))
+
+    def compile(self, machine):
+        if machine in self.processes:
+            self.take(machine, life.COMPILE, self.life.compile_here())
+            return
+        seconds, checksum = self.life.compile(machine)
+        self.take(machine, life.COMPILE, seconds)
+        self.saw(machine, life.COMPILE, checksum)
+
+    def life_steps(self, machine):
+        asked = self.args.machines or machine.name not in life.SLOW
+        if not self.life or not asked or (machine in self.processes and machine.kind != "native"):
+            return []
+        login = machine in self.systems and self.has(life.LOGIN)
+        return [self.login] * login + [self.compile] * self.has(life.COMPILE)
+
+    def steps(self, machine, number):
         here = machine in self.processes
-        found = []
+        found = self.life_steps(machine) if number < self.args.life else []
         if not here and self.has("boot", "idle-memory", "idle-cpu"):
             found.append(self.idle)
         if self.program_rows:
@@ -139,10 +178,10 @@ class Suite:
         turn = number % len(self.machines)
         for machine in self.machines[turn:] + self.machines[:turn]:
             start = time.monotonic()
-            for step in self.steps(machine):
+            for step in self.steps(machine, number):
                 try:
                     step(machine)
-                except (Ended, Timeout) as problem:
+                except (Ended, Timeout, ValueError) as problem:
                     self.problems.append(f"{machine.title}: {str(problem).splitlines()[0]}")
             say(f"  {number + 1}/{self.args.runs} {machine.title}: {time.monotonic() - start:.0f} s")
 

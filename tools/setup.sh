@@ -10,7 +10,7 @@ cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 lint="clang-format clang-tidy shellcheck"
 test="$run $cross $lint clang libclang-rt-14-dev llvm binutils device-tree-compiler e2fsprogs
     gdb-multiarch qemu-user qemu-system-misc qemu-utils expect"
-bench="$run $cross qemu-user qemu-system-misc"
+bench="$run $cross qemu-user qemu-system-misc e2fsprogs"
 
 wanted=
 for purpose in "$@"; do
