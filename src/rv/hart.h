@@ -176,6 +176,7 @@ struct hart {
     struct isa isa;                          /* extensions present; fixed */
     struct pmp_range pmp_range[PMP_ENTRIES]; /* derived from pmpcfg and pmpaddr by pmp.c */
     u32 pmp_active;                          /* bit n: entry n matches some address */
+    bool pmp_open;                           /* everybody may do everything everywhere */
     /* Hulls of superpages that the TLB holds parts of, by global or not and address sign. */
     struct gva_range tlb_large[2][2];
     u32 id; /* mhartid */

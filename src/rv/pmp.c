@@ -8,7 +8,8 @@
 #include "rv/mmu.h"
 
 /* Physical addresses have 56 bits, pmpaddr holds bits 55..2. */
-#define PMPADDR_MASK GENMASK(53, 0)
+#define PMPADDR_MASK     GENMASK(53, 0)
+#define PMP_ADDRESS_LAST GENMASK(55, 0)
 
 /* Recomputes what entry index matches. */
 static void entry_update(struct hart *hart, u32 index)
@@ -38,6 +39,25 @@ static void entry_update(struct hart *hart, u32 index)
         hart->pmp_active |= 1u << index;
     else
         hart->pmp_active &= ~(1u << index);
+}
+
+/* After any change: does the first entry in force, if any, let everybody do everything? */
+static void update_open(struct hart *hart)
+{
+    const struct pmp_range *first;
+    u32 i;
+
+    hart->pmp_open = false;
+    if (hart->csr.mseccfg & (MSECCFG_MML | MSECCFG_MMWP))
+        return;
+    if (!hart->pmp_active) {
+        hart->pmp_open = !hart->isa.pmp_count;
+        return;
+    }
+    i = (u32)__builtin_ctz(hart->pmp_active);
+    first = &hart->pmp_range[i];
+    hart->pmp_open = first->first == 0 && first->last >= PMP_ADDRESS_LAST &&
+                     (hart->csr.pmpcfg[i] & PMP_RWX) == PMP_RWX;
 }
 
 /* Smepmp, table "RWX encoding under MML", by L R W X. */
@@ -74,7 +94,8 @@ static u32 unmatched_permissions(const struct hart *hart, enum priv priv)
     return hart->csr.mseccfg & MSECCFG_MML ? PMP_R | PMP_W : PMP_RWX;
 }
 
-u32 pmp_permissions(const struct hart *hart, gpa_t gpa, u64 size, enum priv priv, bool *whole)
+u32 pmp_permissions_by_entry(const struct hart *hart, gpa_t gpa, u64 size, enum priv priv,
+                             bool *whole)
 {
     gpa_t page = gpa & PAGE_MASK, page_last = gpa | ~PAGE_MASK, last = gpa + size - 1;
 
@@ -129,6 +150,7 @@ void pmp_write_cfg(struct hart *hart, u32 index, u8 cfg)
         return;
     hart->csr.pmpcfg[index] = cfg;
     entry_update(hart, index);
+    update_open(hart);
     mmu_flush(hart);
 }
 
@@ -147,6 +169,7 @@ void pmp_write_addr(struct hart *hart, u32 index, u64 addr)
     entry_update(hart, index);
     if (index + 1 < PMP_ENTRIES)
         entry_update(hart, index + 1);
+    update_open(hart);
     mmu_flush(hart);
 }
 
@@ -166,6 +189,7 @@ void pmp_write_mseccfg(struct hart *hart, u64 value)
     if (isa_has(&hart->isa, ISA_ZKR))
         mask |= MSECCFG_USEED | MSECCFG_SSEED;
     hart->csr.mseccfg = value & mask;
+    update_open(hart);
     if ((old ^ hart->csr.mseccfg) & (MSECCFG_MML | MSECCFG_MMWP))
         mmu_flush(hart);
 }
@@ -177,4 +201,5 @@ void pmp_reset(struct hart *hart)
         hart->csr.pmpcfg[i] = 0;
         hart->csr.pmpaddr[i] = 0;
     }
+    update_open(hart);
 }

@@ -20,11 +20,22 @@
 #define PMP_NAPOT   3u
 #define PMP_A_OF(c) (((c) >> 3) & 3u)
 
+/* The same as pmp_permissions, by looking at all entries. */
+u32 pmp_permissions_by_entry(const struct hart *hart, gpa_t gpa, u64 size, enum priv priv,
+                             bool *whole);
+
 /*
  * What priv may do with [gpa, gpa + size), size 1..8 within a page: a mask of PMP_R, PMP_W, PMP_X.
  * *whole: the answer holds for every access within gpa's page.
  */
-u32 pmp_permissions(const struct hart *hart, gpa_t gpa, u64 size, enum priv priv, bool *whole);
+static inline u32 pmp_permissions(const struct hart *hart, gpa_t gpa, u64 size, enum priv priv,
+                                  bool *whole)
+{
+    if (UNLIKELY(!hart->pmp_open))
+        return pmp_permissions_by_entry(hart, gpa, size, priv, whole);
+    *whole = true;
+    return PMP_RWX;
+}
 
 /* May priv do this access? Otherwise as pmp_permissions. */
 bool pmp_check(const struct hart *hart, gpa_t gpa, u64 size, enum access acc, enum priv priv,
