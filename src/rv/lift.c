@@ -98,7 +98,7 @@
 #define LOAD(type, addr) lift_load(l, (addr), sizeof(type), (type)-1 < (type)1)
 #define STORE(type, addr, v)                          \
     do {                                              \
-        ir_value addr_ = (addr);                      \
+        ir_value addr_ = lift_address(l, (addr));     \
         ir_value data_ = (v);                         \
         ir_store(&l->ir, addr_, data_, sizeof(type)); \
     } while (0)
@@ -128,6 +128,7 @@ static void forget(struct lift *l)
     l->fp_level = 0;
     l->fp_boxed = 0;
     l->known = l->extended = 1; /* x0 */
+    l->relative = 0;
     l->last_rd = l->forward_rd = REG_SINK;
 }
 
@@ -170,21 +171,57 @@ static ir_value lift_sx32(struct lift *l, ir_value v)
     return is_signed_word(l, v) ? v : ir_unary(&l->ir, IR_SX32, v);
 }
 
+/* Is v the address of the page that runs and a constant? Registers are as this instruction finds
+ * them: what it takes over from the one before may have read them earlier. */
+static bool is_relative(const struct lift *l, ir_value v, u64 *constant)
+{
+    const struct ir_op *op = &l->ir.op[v];
+    u64 more;
+
+    *constant = 0;
+    while (op->opcode == IR_ADD && ir_is_const(&l->ir, op->arg[1], &more)) {
+        *constant += more;
+        v = op->arg[0];
+        op = &l->ir.op[v];
+    }
+    if (op->opcode != IR_GET)
+        return false;
+    if (op->imm == IR_SLOT_PAGE)
+        return true;
+    if (v < l->first || op->imm >= 32 || !(l->relative >> op->imm & 1))
+        return false;
+    *constant += l->value[op->imm];
+    return true;
+}
+
+/* The address of an access: what is relative to one thing in several ways is so in one. */
+static ir_value lift_address(struct lift *l, ir_value address)
+{
+    ir_value page, offset;
+    u64 constant;
+
+    if (!is_relative(l, address, &constant))
+        return address;
+    page = ir_get(&l->ir, IR_SLOT_PAGE);
+    offset = ir_const(&l->ir, constant);
+    return ir_binary(&l->ir, IR_ADD, page, offset);
+}
+
 static void lift_rd(struct lift *l, u64 insn, ir_value v)
 {
     unsigned r = insn_rd(insn);
+    bool relative, known;
+    u64 constant, offset;
     u32 extends;
-    u64 constant;
 
     if (l->whole || r == REG_SINK)
         return;
     extends = is_signed_word(l, v);
-    if (ir_is_const(&l->ir, v, &constant)) {
-        l->known |= 1u << r;
-        l->value[r] = constant;
-    } else {
-        l->known &= ~(1u << r);
-    }
+    known = ir_is_const(&l->ir, v, &constant);
+    relative = is_relative(l, v, &offset);
+    l->known = (l->known & ~(1u << r)) | (u32)known << r;
+    l->relative = (l->relative & ~(1u << r)) | (u32)relative << r;
+    l->value[r] = relative ? offset : constant;
     l->extended = (l->extended & ~(1u << r)) | extends << r;
     ir_put(&l->ir, r, v);
 }
@@ -204,7 +241,7 @@ static ir_value lift_pc(struct lift *l, u32 ahead)
 
 static ir_value lift_load(struct lift *l, ir_value address, u32 size, bool extends)
 {
-    return ir_load(&l->ir, address, size, extends && size < 8);
+    return ir_load(&l->ir, lift_address(l, address), size, extends && size < 8);
 }
 
 static ir_value without_extension(const struct lift *l, ir_value v)
@@ -231,8 +268,10 @@ static ir_value lift_divide(struct lift *l, u64 insn, enum ir_opcode wide, enum 
 static void lift_call(struct lift *l, u64 insn)
 {
     ir_control(&l->ir, l->apart ? IR_CALL_APART : IR_CALL, 0, (s64)insn);
-    if (!l->apart)
-        l->known = l->extended = 1;
+    if (l->apart)
+        return;
+    l->known = l->extended = 1;
+    l->relative = 0;
 }
 
 static void lift_fence(struct lift *l, u64 insn)
@@ -419,6 +458,7 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
     l->where[l->count] = (u16)offset;
     l->ir.guest = (u16)l->count;
     forward_last(l, insn, plain);
+    l->first = l->ir.count;
     end = lift[insn_op(insn)](l, insn);
     note_last(l, insn, plain, before);
     if (end == LIFT_REFUSES) {

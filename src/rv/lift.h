@@ -42,9 +42,11 @@ struct lift {
     bool nearest;    /* dynamic rounding is taken to be to nearest; else such code is run_insn's */
     u8 fp_level;     /* enum lift_fp that was seen in this block */
     u32 fp_boxed;    /* bit r: f[r] is known to be boxed */
-    u32 known;       /* bit r: x[r] is the constant value[r] */
+    u32 known;       /* bit r: x[r] is the constant value[r]; */
+    u32 relative;    /* the same, added to the address of the page that runs */
     u32 extended;    /* bit r: x[r] is sign-extended from 32 bits */
     u64 value[32];
+    u32 first; /* operation of the instruction at hand */
     /* The instruction before, if it does but compute a register: its first operation. */
     u32 last_rd; /* REG_SINK: it does more */
     u16 last_start;

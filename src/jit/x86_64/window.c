@@ -21,7 +21,7 @@ struct open {
     u32 last; /* opened */
 };
 
-/* Is v a slot's value and a constant? */
+/* Is v a slot's value, or the page that runs, and a constant? */
 static bool is_near_slot(const struct compile *x, ir_value v, u32 *slot, s32 *offset)
 {
     const struct ir_op *op = &x->block->op[v];
@@ -32,7 +32,8 @@ static bool is_near_slot(const struct compile *x, ir_value v, u32 *slot, s32 *of
             return false;
         op = &x->block->op[op->arg[0]];
     }
-    if (op->opcode != IR_GET || op->imm >= SLOTS_MAX || !fits_s32(constant))
+    if (op->opcode != IR_GET || !fits_s32(constant) ||
+        (op->imm >= SLOTS_MAX && op->imm != IR_SLOT_PAGE))
         return false;
     *slot = (u32)op->imm;
     *offset = (s32)constant;
