@@ -91,6 +91,8 @@ static u32 op_bound(u8 opcode)
         return 224;
     if (ir_has_result(opcode))
         return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;
+    if (opcode == IR_JUMPR)
+        return 1024;
     return opcode == IR_STORE ? 240 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
