@@ -19,7 +19,8 @@
 #define VM_ICOUNT_SHIFT     3
 #define VM_ICOUNT_SHIFT_MAX 10
 
-enum vm_engine { VM_ENGINE_INTERP, VM_ENGINE_JIT1, VM_ENGINE_JIT };
+/* VM_ENGINE_BEST: jit where the host's processor allows it, else interp. */
+enum vm_engine { VM_ENGINE_BEST, VM_ENGINE_INTERP, VM_ENGINE_JIT1, VM_ENGINE_JIT };
 enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
 enum vm_net_kind { VM_NET_NULL, VM_NET_LOOPBACK };

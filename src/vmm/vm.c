@@ -3,6 +3,7 @@
 #include "vmm/vm.h"
 
 #include "block/raw.h"
+#include "exec/jit.h"
 #include "host/file.h"
 #include "net/null.h"
 #include "rv/code_map.h"
@@ -278,8 +279,24 @@ static int create_listener(struct vm *vm, struct err *err)
     return r;
 }
 
+static int choose_engine(const struct vm *vm, enum vm_engine *engine, struct err *err)
+{
+    bool can = jit_is_supported();
+
+    *engine = vm->config->engine;
+    if (*engine == VM_ENGINE_BEST)
+        *engine = can ? VM_ENGINE_JIT : VM_ENGINE_INTERP;
+    if (*engine == VM_ENGINE_INTERP || can)
+        return 0;
+    return err_set(err, ENOTSUP,
+                   "this host's processor cannot run translated code (x86-64 with "
+                   "AVX, BMI2 and FMA can); use --cpu-engine=interp");
+}
+
 static int create_harts(struct vm *vm, struct err *err)
 {
+    enum vm_engine engine;
+    int r = choose_engine(vm, &engine, err);
     struct exec_config ec = {
         .env = &vm->env,
         .isa = vm->isa,
@@ -288,15 +305,16 @@ static int create_harts(struct vm *vm, struct err *err)
         .ram_size = vm->config->ram_size,
         .icount = vm->config->icount,
         .icount_shift = vm->config->icount_shift,
-        .translate = vm->config->engine != VM_ENGINE_INTERP,
-        .regions = vm->config->engine == VM_ENGINE_JIT,
+        .translate = engine != VM_ENGINE_INTERP,
+        .regions = engine == VM_ENGINE_JIT,
         .stopped = vm_debug_hart_stopped,
         .stopped_itself = vm_hart_stopped_itself,
         .woke = vm_hart_woke,
         .ctx = vm,
     };
-    int r;
 
+    if (r)
+        return r;
     vm_platform_env(vm);
     r = vm_trace_create(&vm->trace, vm->config->trace, &vm->env, &ec, err);
     if (!r)
