@@ -9,6 +9,7 @@
 #include "rv/lift.h"
 
 #include "rv/csr.h"
+#include "rv/lift_fp.h"
 
 /* The words nest, and with them the names of their temporaries, each in a scope of its own. */
 #pragma GCC diagnostic ignored "-Wshadow"
@@ -119,9 +120,6 @@
 #define SYSTEM_SPIN(fn) return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 #define SPIN_HINT       return lift_leave(l, insn, LIFT_LEAVE_YIELD)
 
-/* State beyond the x registers, by its distance from them. */
-#define SLOT(member) ((u32)((offsetof(struct hart, member) - offsetof(struct hart, x)) / 8))
-
 /* Nothing is known of what ran before. */
 static void forget(struct lift *l)
 {
@@ -150,7 +148,7 @@ void lift_label(struct lift *l, u32 offset)
     forget(l);
 }
 
-static ir_value lift_rs(struct lift *l, unsigned r)
+ir_value lift_rs(struct lift *l, unsigned r)
 {
     if (l->known >> r & 1)
         return ir_const(&l->ir, l->value[r]);
@@ -207,7 +205,7 @@ static ir_value lift_address(struct lift *l, ir_value address)
     return ir_binary(&l->ir, IR_ADD, page, offset);
 }
 
-static void lift_rd(struct lift *l, u64 insn, ir_value v)
+void lift_rd(struct lift *l, u64 insn, ir_value v)
 {
     unsigned r = insn_rd(insn);
     bool relative, known;
@@ -331,8 +329,6 @@ static enum lift_end lift_leave(struct lift *l, u64 insn, u32 how)
     ir_control(&l->ir, IR_LEAVE, 0, how);
     return LIFT_ENDS;
 }
-
-#include "rv/lift_fp.h"
 
 /* Translated code may go on after most CSRs in use, unless run_insn says otherwise. */
 static enum lift_end lift_csr(struct lift *l, u64 insn)

@@ -272,4 +272,39 @@ TEST(prints)
     CHECK_EQ(ir_print(&block, NULL, 0), sizeof(want) - 1);
 }
 
+TEST(floating_point)
+{
+    static const char want[] = "fguard.3 #19\n"
+                               "v1 = get #40\n"
+                               "v2 = fadd.64 v1, v1\n"
+                               "v3 = fma.32 v1, v2, v1\n"
+                               "v4 = ftos32.64 v2 #1\n"
+                               "v5 = fxget\n"
+                               "fxset v5\n"
+                               "leave #16\n";
+    char text[512];
+    ir_value a, b;
+
+    ir_init(&block);
+    ir_fp_guard(&block, 3, 19);
+    a = ir_get(&block, 40);
+    b = ir_fp(&block, IR_FADD, 8, a, a, 0);
+    (void)ir_fp(&block, IR_FMA, 4, a, b, a);
+    (void)ir_fp_round(&block, IR_FTOS32, 8, b, IR_ROUND_ZERO);
+    ir_control(&block, IR_FXSET, ir_fp(&block, IR_FXGET, 0, 0, 0, 0), 0);
+    ir_control(&block, IR_LEAVE, 0, 16);
+    CHECK(!ir_verify(&block));
+    CHECK_EQ(ir_print(&block, text, sizeof(text)), sizeof(want) - 1);
+    CHECK_STR(text, want);
+    block.op[2].size = 2;
+    CHECK(ir_verify(&block));
+    block.op[2].size = 8;
+    block.op[4].imm = IR_ROUND_UP + 1;
+    CHECK(ir_verify(&block));
+    block.op[4].imm = IR_ROUND_UP;
+    CHECK(!ir_verify(&block));
+    CHECK(!ir_makes_fp(IR_FEQ) && ir_makes_fp(IR_FFROMU) && ir_may_raise(IR_FTOU64));
+    CHECK(!ir_may_raise(IR_FSIGN) && !ir_may_raise(IR_FBOX) && !ir_is_fp(IR_FXGET));
+}
+
 TEST_MAIN()
