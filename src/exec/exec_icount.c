@@ -20,7 +20,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLICE       16384u /* short enough for a hart that spins until another has done its part */
+#define SLICE       65536u /* short enough for a hart that spins until another has done its part */
 #define SLICE_ALONE (1u << 20) /* input from outside waits no longer */
 
 struct icount {

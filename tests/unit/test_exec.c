@@ -32,6 +32,23 @@ struct world {
     bool stops_hart;                 /* an ecall stops the hart; else it suspends it */
 };
 
+static bool counted, translated; /* what the next world is to be */
+
+/* On a thread a hart, and by counts on one. */
+#define TEST_BOTH(name)              \
+    static void name##_either(void); \
+    TEST(name)                       \
+    {                                \
+        name##_either();             \
+    }                                \
+    TEST(name##_counted)             \
+    {                                \
+        counted = true;              \
+        name##_either();             \
+        counted = false;             \
+    }                                \
+    static void name##_either(void)
+
 static u64 world_time(void *ctx)
 {
     return 0;
@@ -86,6 +103,9 @@ static struct world *world_create(u32 harts, const u32 *insns, u32 count)
                             .ram_size = RAM_SIZE,
                             .stopped = world_stopped,
                             .woke = world_woke,
+                            .icount = counted,
+                            .icount_shift = 3,
+                            .translate = translated,
                             .ctx = w};
     struct err err;
 
@@ -126,7 +146,7 @@ static void await(_Atomic u32 *counter, u32 value)
         sched_yield();
 }
 
-TEST(suspend_and_pause_meet)
+TEST_BOTH(suspend_and_pause_meet)
 {
     static const u32 insns[] = {ECALL, ADDI_S0_1, JUMP_BACK};
     struct world *w = world_create(1, insns, ARRAY_SIZE(insns));
@@ -145,7 +165,7 @@ TEST(suspend_and_pause_meet)
     world_destroy(w);
 }
 
-TEST(pause_does_not_end_suspend)
+TEST_BOTH(pause_does_not_end_suspend)
 {
     static const u32 insns[] = {ECALL, ADDI_S0_1, JUMP_BACK};
     struct world *w = world_create(1, insns, ARRAY_SIZE(insns));
@@ -166,7 +186,7 @@ TEST(pause_does_not_end_suspend)
 }
 
 /* An interrupt that is withdrawn again and again: the hart must not end up asleep in a handler. */
-TEST(vanishing_interrupts)
+TEST_BOTH(vanishing_interrupts)
 {
     static const u32 insns[] = {WFI, ADDI_S0_1, JUMP_BACK}, handler[] = {ECALL};
     struct world *w = world_create(1, insns, ARRAY_SIZE(insns));
@@ -192,7 +212,7 @@ TEST(vanishing_interrupts)
     world_destroy(w);
 }
 
-TEST(step_serves_fences)
+TEST_BOTH(step_serves_fences)
 {
     static const u32 insns[] = {ADDI_S0_1, ADDI_S0_1}, new[] = {ADDI_S0_2};
     struct world *w = world_create(1, insns, ARRAY_SIZE(insns));
@@ -217,7 +237,7 @@ TEST(step_serves_fences)
 }
 
 /* A hart that steps over the call that stops it is stopped. */
-TEST(step_over_stop)
+TEST_BOTH(step_over_stop)
 {
     static const u32 insns[] = {ECALL, ADDI_S0_1, JUMP_BACK};
     struct world *w = world_create(1, insns, ARRAY_SIZE(insns));
@@ -230,6 +250,87 @@ TEST(step_over_stop)
     CHECK(!exec_hart_is_started(w->exec, 0));
     alarm(0);
     world_destroy(w);
+}
+
+#define FIRINGS   50
+#define PERIOD_NS 1237 /* no multiple of an instruction's 8 ns */
+
+struct firing {
+    struct world *world;
+    struct timer_port port;
+    u64 ns[FIRINGS], insns[FIRINGS], s0[FIRINGS];
+    _Atomic u32 count;
+};
+
+static void fired(void *ctx, u32 arg)
+{
+    struct firing *f = ctx;
+    const struct hart *hart = exec_hart(f->world->exec, arg);
+    u32 n = f->count;
+
+    if (n == FIRINGS)
+        return;
+    f->ns[n] = exec_virtual_ns(f->world->exec);
+    f->insns[n] = hart->insns;
+    f->s0[n] = hart->x[8];
+    timer_arm(&f->port, PERIOD_NS * (u64)(n + 2));
+    f->count = n + 1;
+}
+
+/* Timers fire between the same two instructions, whatever pauses from outside. */
+TEST(timers_fire_at_counts)
+{
+    static const u32 insns[] = {ADDI_S0_1, ADDI_S0_1, JUMP_BACK};
+
+    for (u32 run = 0; run < 4; run++) {
+        struct firing f = {0};
+        counted = true;
+        translated = run & 1;
+        f.world = world_create(1, insns, ARRAY_SIZE(insns));
+        f.port = exec_virtual_timer(f.world->exec, fired, &f, 0);
+        timer_arm(&f.port, PERIOD_NS);
+        exec_resume(f.world->exec);
+        alarm(60);
+        while (f.count < FIRINGS) {
+            if (run & 2) {
+                exec_pause(f.world->exec);
+                exec_resume(f.world->exec);
+            }
+            sched_yield();
+        }
+        exec_pause(f.world->exec);
+        alarm(0);
+        for (u32 i = 0; i < FIRINGS; i++) {
+            u64 n = (PERIOD_NS * (u64)(i + 1) + 7) / 8;
+            CHECK_EQ(f.ns[i], n * 8);
+            CHECK_EQ(f.insns[i], n);
+            CHECK_EQ(f.s0[i], n / 3 * 2 + (n % 3 == 2 ? 2 : n % 3));
+        }
+        world_destroy(f.world);
+    }
+    counted = translated = false;
+}
+
+/* Time stands still only if nothing is to come: else it jumps there. */
+TEST(idle_time_is_jumped_over)
+{
+    static const u32 insns[] = {WFI, ADDI_S0_1, JUMP_BACK};
+    struct firing f = {0};
+
+    counted = true;
+    f.world = world_create(2, insns, ARRAY_SIZE(insns));
+    f.port = exec_virtual_timer(f.world->exec, fired, &f, 0);
+    timer_arm(&f.port, UINT64_C(3600000000000));
+    exec_resume(f.world->exec);
+    alarm(60);
+    await(&f.count, 0);
+    exec_pause(f.world->exec);
+    CHECK_EQ(f.insns[0], 1);
+    CHECK_EQ(f.ns[0], UINT64_C(3600000000000));
+    CHECK(exec_hart_waits(f.world->exec, 0));
+    alarm(0);
+    world_destroy(f.world);
+    counted = false;
 }
 
 TEST(code_is_trusted_once_all_have_acknowledged)
