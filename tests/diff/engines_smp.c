@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PROGRAM_SECONDS 20 /* it takes milliseconds, unless the machine is very busy */
+#define PROGRAM_SECONDS 40 /* it takes milliseconds, unless the machine is very busy */
 #define SHRINK_REPEATS  8
 #define SHRINK_SECONDS  60
 
@@ -173,13 +173,23 @@ static void reset_hart(struct smp_world *w, const struct smp_program *p, u32 ind
     exec_hart_start(w->exec, index);
 }
 
+/* A thread that translates in the background may still look at what was there. */
+static void load_image(struct smp_world *w, const u8 *image)
+{
+    for (u32 i = 0; i < RAM_SIZE; i += 8) {
+        u64 v;
+        memcpy(&v, image + i, 8);
+        __atomic_store_n((u64 *)(void *)(w->gmem.region[0].host + i), v, __ATOMIC_RELAXED);
+    }
+}
+
 /* The harts are paused before and after. */
 static void world_go(struct smp_world *w, const struct smp_program *p, const u8 *image)
 {
     struct timespec until;
     int r = 0;
 
-    memcpy(w->gmem.region[0].host, image, RAM_SIZE);
+    load_image(w, image);
     for (u32 i = 0; i < w->harts; i++)
         reset_hart(w, p, i);
     w->stopped = 0;
