@@ -202,6 +202,7 @@ static void compile_width(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
     enum reg a = val_xmm(x, op->arg[0]), to = op_result(x, at), t = to;
+    struct stub *stub;
 
     if (op->opcode == IR_FBOX) {
         emit_vex_near(&x->c, VEX_NONE, ORPS, to, a, fp_constant(x->b, FP_BOX));
@@ -220,7 +221,8 @@ static void compile_width(struct compile *x, u32 at)
         if (t != to)
             reg_give(x, t);
     }
-    jump_to_stub(x, at, CC_P, STUB_NAN, to)->back = x->c.at;
+    stub = jump_to_stub(x, at, CC_P, STUB_NAN, to);
+    stub->back = x->c.at; /* behind the jump */
     op_release(x, at);
     done(x, at, to);
 }
