@@ -87,7 +87,7 @@ struct place {
 #define JUMPS_MAX  2048
 #define NO_LAG     (-1)
 
-/* A region keeps its count in the state, and a slot in COUNT. */
+/* A region may keep its count in the state, and a slot in COUNT. */
 #define REGION_REGS (PINNED_MAX + 1)
 #define NO_SLOT     0xff
 
@@ -279,7 +279,11 @@ s32 region_lag(struct compile *x, u32 label);
  * jump to a label. */
 void region_leave(struct compile *x, s32 done);
 void region_enter(struct compile *x, u32 label);
-/* Slots in registers to the state, and back. */
+/* Is COUNT what it is in blocks? */
+bool region_counts_in_register(const struct compile *x);
+/* Before a call into the engine: the count to the state, if a register holds it. */
+void region_store_count(struct compile *x);
+/* Slots in registers to the state, and back (the count, too). */
 void region_store(struct compile *x);
 void region_load(struct compile *x);
 /* Emits the region's fault exit. */

@@ -74,8 +74,10 @@ static void compile_loop(struct compile *x, const struct ir_op *op, u32 label)
 
     region_count(x, label, op_lag(x, op) + 1);
     if (l->limit) {
-        emit_mov(c, RAX, state_rm(l->count));
-        emit_alu(c, ALU_CMP, RAX, state_rm(l->limit));
+        enum reg count = region_counts_in_register(x) ? COUNT : RAX;
+        if (count == RAX)
+            emit_mov(c, RAX, state_rm(l->count));
+        emit_alu(c, ALU_CMP, count, state_rm(l->limit));
         emit_jcc(c, CC_AE, NULL);
         leave_near(x, op, label);
     }
@@ -284,6 +286,7 @@ void compile_engine_access(struct compile *x, bool store)
         emit_call(&x->c, store ? x->b->store : x->b->load);
         return;
     }
+    region_store_count(x);
     emit_call(&x->c, store ? x->b->store_kept : x->b->load_kept);
     check_engine(x);
 }
@@ -294,6 +297,8 @@ static void compile_call(struct compile *x, const struct ir_op *op)
 
     if (x->in && !apart)
         region_store(x);
+    if (x->in)
+        region_store_count(x);
     emit_mov_imm(&x->c, RDX, (u64)op->imm);
     emit_mov_imm(&x->c, R11, x->where[op->guest] | (u32)op_lag(x, op) << 16);
     if (!x->in) {

@@ -18,6 +18,7 @@ static const u8 region_regs[REGION_REGS] = {RBX, R12, R13, R14, R15, RSI, RDI, R
 struct weights {
     u64 slot[SLOTS_MAX];
     u64 exits;                   /* ways out, and in again */
+    u64 count;                   /* additions to the count of instructions */
     s16 nesting[LABELS_MAX + 1]; /* change of loop depth at a label */
 };
 
@@ -97,6 +98,15 @@ static u64 exit_weight(const struct compile *x, const struct ir_op *op)
     }
 }
 
+/* Each takes as long as a store and a load of what was stored. */
+static u64 count_weight(const struct compile *x, const struct ir_op *op)
+{
+    bool jumps =
+        op->opcode == IR_JUMP || (op->opcode == IR_BRANCH && op->imm <= x->where[op->guest]);
+
+    return op->opcode == IR_JUMPR || (jumps && region_label(x, op->imm) != LABELS_MAX) ? 3 : 0;
+}
+
 static void weigh(struct compile *x, struct weights *w)
 {
     s32 depth = 0;
@@ -108,6 +118,7 @@ static void weigh(struct compile *x, struct weights *w)
             depth += w->nesting[region_label(x, op->imm)];
         weight = UINT64_C(1) << LOOP_BITS * (u32)(depth < DEPTH_MAX ? depth : DEPTH_MAX);
         w->exits += weight * exit_weight(x, op);
+        w->count += weight * count_weight(x, op);
         if ((op->opcode != IR_GET && op->opcode != IR_PUT) || (u64)op->imm >= SLOTS_MAX)
             continue;
         w->slot[op->imm] += weight;
@@ -126,6 +137,8 @@ static u64 weight_of(const struct compile *x, const struct weights *w, u32 reg)
 {
     u32 slot = x->in->held[reg];
 
+    if (region_regs[reg] == COUNT && slot == NO_SLOT)
+        return w->count;
     return slot == NO_SLOT ? 0 : w->slot[slot];
 }
 
@@ -203,13 +216,22 @@ bool region_lacks(const struct compile *x, u32 label, s32 lag)
     return there != NO_LAG && there != lag;
 }
 
+bool region_counts_in_register(const struct compile *x)
+{
+    return x->in->held[REGION_REGS - 1] == NO_SLOT;
+}
+
 void region_count(struct compile *x, u32 label, s32 lag)
 {
     s16 *there = &x->in->label[label].lag;
 
     if (*there == NO_LAG)
         *there = (s16)lag;
-    if (*there != lag)
+    if (*there == lag)
+        return;
+    if (region_counts_in_register(x))
+        emit_lea(&x->c, COUNT, COUNT, NO_REG, lag - *there);
+    else
         emit_alu_imm(&x->c, true, ALU_ADD, state_rm(x->b->layout.count), lag - *there);
 }
 
@@ -261,7 +283,8 @@ void region_leave(struct compile *x, s32 done)
         if (other != NO_SLOT)
             emit_mov(c, region_regs[i], memory_of(x, other));
     }
-    emit_mov(c, COUNT, state_rm(x->b->layout.count));
+    if (!region_counts_in_register(x))
+        emit_mov(c, COUNT, state_rm(x->b->layout.count));
     if (done)
         emit_lea(c, COUNT, COUNT, NO_REG, done);
 }
@@ -273,7 +296,8 @@ void region_enter(struct compile *x, u32 label)
 
     if (region_lag(x, label))
         emit_lea(c, COUNT, COUNT, NO_REG, -region_lag(x, label));
-    emit_store(c, state_rm(x->b->layout.count), COUNT);
+    if (!region_counts_in_register(x))
+        emit_store(c, state_rm(x->b->layout.count), COUNT);
     for (u32 i = 0; i < REGION_REGS; i++) {
         u32 other = held_by_blocks(x, i);
         if (r->held[i] == other)
@@ -294,12 +318,20 @@ void region_store(struct compile *x)
     }
 }
 
+void region_store_count(struct compile *x)
+{
+    if (region_counts_in_register(x))
+        emit_store(&x->c, state_rm(x->b->layout.count), COUNT);
+}
+
 void region_load(struct compile *x)
 {
     for (u32 i = 0; i < REGION_REGS; i++) {
         if (x->in->held[i] != NO_SLOT)
             emit_mov(&x->c, region_regs[i], memory_of(x, x->in->held[i]));
     }
+    if (region_counts_in_register(x))
+        emit_mov(&x->c, COUNT, state_rm(x->b->layout.count));
 }
 
 void region_fault(struct compile *x)
