@@ -499,6 +499,6 @@ int vm_config_check(const struct vm_config *config, struct err *err)
         return err_set(err, EINVAL, "--paused needs --gdb, from which the guest is started");
     if (config->perf_map && config->engine == VM_ENGINE_INTERP)
         return err_set(err, EINVAL,
-                       "--perf-map needs an engine that translates: --cpu-engine=jit1");
+                       "--perf-map needs an engine that translates: --cpu-engine=jit");
     return 0;
 }
