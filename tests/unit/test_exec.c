@@ -333,6 +333,46 @@ TEST(idle_time_is_jumped_over)
     counted = false;
 }
 
+static const u8 *host_page(const struct world *w, gpa_t gpa)
+{
+    const struct gmem_region *r = gmem_find(w->env.gmem, gpa, PAGE_SIZE);
+
+    return r->host + (gpa - r->base);
+}
+
+static bool may_write(const struct hart *hart, gva_t va)
+{
+    return tlb_serves(&hart->tlb.table[TLB_S].write[tlb_index(va)], va, 1);
+}
+
+/* One that attends at once, and one so late that nobody knows what has been protected. */
+TEST(write_entries_go_however_late_a_hart_attends)
+{
+    static const u32 insns[] = {WFI};
+
+    for (u32 times = 1; times <= CODE_MAP_RECENT + 1; times += CODE_MAP_RECENT) {
+        struct world *w = world_create(2, insns, 1);
+        struct hart *one = exec_hart(w->exec, 0), *other = exec_hart(w->exec, 1);
+        for (gpa_t at = RAM; at < RAM + 3 * PAGE_SIZE; at += PAGE_SIZE) {
+            const struct tlb_fill fill = {at, (u8 *)(uintptr_t)host_page(w, at), true, true, false};
+            tlb_fill(&other->tlb, TLB_S, &fill);
+        }
+        for (u32 i = 0; i < times; i++) {
+            const gpa_t at = RAM + (i % 2) * 2 * PAGE_SIZE;
+            bool trusted;
+            u64 word;
+            code_map_written(w->env.code_map, at, 2);
+            word = code_map_protect(w->env.code_map, one, at, &trusted);
+            code_map_mark(w->env.code_map, at, 2, word);
+        }
+        mem_attend_protect(other);
+        CHECK(!may_write(other, RAM));
+        CHECK(may_write(other, RAM + PAGE_SIZE));
+        CHECK_EQ(may_write(other, RAM + 2 * PAGE_SIZE), times == 1);
+        world_destroy(w);
+    }
+}
+
 TEST(code_is_trusted_once_all_have_acknowledged)
 {
     static const u32 insns[] = {WFI};
