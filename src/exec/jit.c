@@ -199,7 +199,7 @@ static void chain(struct jit_hart *h, struct jit_page *page, u32 code, u64 seen)
             jit_backend_chain(h->jit->backend, h->hart->jit.patch, code);
         pthread_mutex_unlock(&h->jit->lock);
     } else {
-        jit_jump(h, page, code);
+        jit_jump(h, code);
     }
 }
 
@@ -257,7 +257,7 @@ static enum hart_exit run(struct jit_hart *h)
         if (why == JIT_EXIT_CHAIN)
             chain(h, page, code, seen);
         else
-            jit_jump(h, page, code);
+            jit_jump(h, code);
         if (h->sampled)
             jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
         hart->jit.page = hart->pc & PAGE_MASK;

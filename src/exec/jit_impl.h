@@ -151,11 +151,10 @@ struct link {
 
 /* Where jumps by the table lead, in one privilege mode. */
 struct jump_table {
-    struct jump jump[JUMPS];      /* by pc >> 1 */
-    struct jit_page *page[JUMPS]; /* the code's */
-    bool global[JUMPS];           /* that page is in all address spaces */
-    bool ready;                   /* empty jumps say so; until its first use none do */
-    bool has_local;               /* some jump may not be global */
+    struct jump jump[JUMPS]; /* by pc >> 1 */
+    bool global[JUMPS];      /* the code's page is in all address spaces */
+    bool ready;              /* empty jumps say so; until its first use none do */
+    bool has_local;          /* some jump may not be global */
     struct fills fills;
 };
 
@@ -170,6 +169,7 @@ struct jit_hart {
     _Atomic u64 ack; /* the same for others to see; UINT64_MAX: not in the engine */
     u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
     u32 space_changes, page_changes;             /* the same */
+    bool replaced; /* a link gave way to another: there may be jumps without a link of theirs */
     struct link link[LINKS];
     struct fills link_fills;
     u64 seen_pages[PAGES_SEEN / 64]; /* bit n: jumps may depend on page n, modulo */
@@ -198,7 +198,7 @@ enum jit_tier jit_tier_of(const struct jit *jit, u32 code);
 void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global);
 void jit_unlink(struct jit_hart *h, gva_t pc);
 /* hart->pc's code is this, of this page. */
-void jit_jump(struct jit_hart *h, struct jit_page *page, u32 code);
+void jit_jump(struct jit_hart *h, u32 code);
 /* The jumps of the hart's mode, for generated code. */
 struct jump *jit_jumps(struct jit_hart *h);
 void jit_empty_tables(struct jit_hart *h);

@@ -30,6 +30,7 @@ void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global)
 {
     struct link *link = link_of(h, pc);
 
+    h->replaced |= link->tag != 0;
     *link = (struct link){code_link_tag(pc, h->hart->priv), page, global};
     note_fill(&h->link_fills, (u32)(link - h->link));
 }
@@ -37,6 +38,7 @@ void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global)
 void jit_unlink(struct jit_hart *h, gva_t pc)
 {
     link_of(h, pc)->tag = 0;
+    h->replaced = true;
 }
 
 static void empty_links(struct jit_hart *h)
@@ -77,8 +79,8 @@ static bool depends_on_two(const struct jump *jump)
     return (jump->pc & ~PAGE_MASK) == LAST_HALF;
 }
 
-/* Forgets jumps that are not global, or jumps to dropped pages. */
-static void sift_table(struct jump_table *t, bool keep_local)
+/* Forgets jumps that are not global. */
+static void sift_table(struct jump_table *t)
 {
     struct fills *f = &t->fills;
     u32 kept = 0;
@@ -92,7 +94,7 @@ static void sift_table(struct jump_table *t, bool keep_local)
         struct jump *jump = &t->jump[at];
         if (jump->pc == NO_PC)
             continue;
-        if (depends_on_two(jump) || (keep_local ? is_dropped(t->page[at]) : !t->global[at]))
+        if (depends_on_two(jump) || !t->global[at])
             jump->pc = NO_PC;
         else
             f->at[kept++] = (u16)at;
@@ -125,7 +127,7 @@ static void note_page(struct jit_hart *h, gva_t va)
     *word |= bit;
 }
 
-void jit_jump(struct jit_hart *h, struct jit_page *page, u32 code)
+void jit_jump(struct jit_hart *h, u32 code)
 {
     const gva_t pc = h->hart->pc;
     struct jump_table *t = &h->table[h->hart->priv];
@@ -136,7 +138,6 @@ void jit_jump(struct jit_hart *h, struct jit_page *page, u32 code)
     if (t->jump[at].pc == NO_PC)
         note_fill(&t->fills, at);
     t->jump[at] = (struct jump){pc, jit_backend_address(h->jit->backend, code)};
-    t->page[at] = page;
     t->global[at] = link->global && link->tag == code_link_tag(pc, h->hart->priv) &&
                     !depends_on_two(&t->jump[at]);
     t->has_local |= !t->global[at];
@@ -153,6 +154,7 @@ void jit_empty_tables(struct jit_hart *h)
     for (u32 i = 0; i < 4; i++)
         empty_table(&h->table[i]);
     memset(h->seen_pages, 0, sizeof(h->seen_pages));
+    h->replaced = false;
 }
 
 void jit_forget_space(struct jit_hart *h)
@@ -162,7 +164,7 @@ void jit_forget_space(struct jit_hart *h)
 
     for (u32 i = 0; i < 4; i++) {
         if (h->table[i].has_local)
-            sift_table(&h->table[i], false);
+            sift_table(&h->table[i]);
         h->table[i].has_local = false;
     }
     if (f->count > FILLS_MAX) {
@@ -205,13 +207,41 @@ void jit_forget_page(struct jit_hart *h, gva_t va)
         forget_jumps(&h->table[i], va);
 }
 
+/* Forgets the jumps to the entries of a page that is linked there. */
+static void forget_entries(struct jit_hart *h, const struct link *link)
+{
+    const struct entries *e = atomic_load_explicit(&link->page->entries, memory_order_acquire);
+    const gva_t va = link->tag & PAGE_MASK;
+
+    for (u32 priv = 0; priv < 4; priv++) {
+        struct jump *jump = h->table[priv].jump;
+        struct jump *before = &jump[(u32)((va - 2) >> 1) % JUMPS];
+        if (link->tag != code_link_tag(va, (enum priv)priv) || !h->table[priv].ready)
+            continue;
+        for (u32 i = 0; e && i <= e->mask; i++) {
+            u64 slot = atomic_load_explicit(&e->slot[i], memory_order_relaxed);
+            gva_t pc = va + ((u32)slot & ~PAGE_MASK);
+            if (slot && jump[(u32)(pc >> 1) % JUMPS].pc == pc)
+                jump[(u32)(pc >> 1) % JUMPS].pc = NO_PC;
+        }
+        if (before->pc == va - 2)
+            before->pc = NO_PC;
+    }
+}
+
+/* If no link gave way to another since the tables were emptied, links tell where jumps may be. */
 static void forget_dropped(struct jit_hart *h)
 {
-    for (u32 i = 0; i < 4; i++)
-        sift_table(&h->table[i], true);
+    if (h->replaced) {
+        jit_empty_tables(h);
+        return;
+    }
     for (u32 i = 0; i < LINKS; i++) {
-        if (h->link[i].tag && is_dropped(h->link[i].page))
-            h->link[i].tag = 0;
+        struct link *link = &h->link[i];
+        if (!link->tag || !is_dropped(link->page))
+            continue;
+        forget_entries(h, link);
+        link->tag = 0;
     }
 }
 
