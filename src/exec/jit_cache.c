@@ -6,7 +6,7 @@
  * write entries for them. A page that is added before all have is not trusted: bytes may change
  * unnoticed. What is translated then is a copy of it, and at the next FENCE.I of any hart, if all
  * have answered by then, the copy is compared with the page: equal, the page is trusted from now
- * on; else it is dropped, as is one whose answers are still missing. See docs/adr/0006.
+ * on; else it is dropped, as is one whose answers are still missing. See docs/adr/0008.
  */
 #include "exec/jit_impl.h"
 

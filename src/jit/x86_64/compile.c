@@ -155,6 +155,7 @@ u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *bl
         emit_nop5(&x->c);
     compile_all(x);
     compiler->at = offset_in_buffer(x);
+    ASSERT(compiler->at <= compiler->end);
     return start;
 }
 
@@ -184,6 +185,7 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
         region_enter(x, label);
     }
     compiler->at = offset_in_buffer(x);
+    ASSERT(compiler->at <= compiler->end);
     return true;
 }
 
