@@ -187,7 +187,7 @@ class Suite:
         self.step("layers", self.program, "layers", ["tools/layers.py", "build"])
         self.step("tests", self.meson, "build", *([] if long else ["--no-suite", "long"]))
         self.step("asan", self.meson, "build-asan", "--no-suite", "long", "--no-suite", "boot", "--no-suite", "fuzz")
-        self.step("tsan", self.meson, "build-tsan", "--suite", "unit")
+        self.step("tsan", self.meson, "build-tsan", "--suite", "unit", "--suite", "threads")
         self.step("lint", self.lint)
 
     def new_skips(self):
