@@ -24,7 +24,7 @@
 #define MS          UINT64_C(1000000) /* in nanoseconds */
 #define ASK_OFTEN   (MS / 4)
 #define ASK_RARELY  (5 * MS)
-#define ASK_ASLEEP  (20 * MS)
+#define ASK_ASLEEP  (50 * MS)
 #define COLD_ROUNDS 40 /* without a block being met, after which the worker asks rarely */
 
 _Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all");
