@@ -204,7 +204,7 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
         open_window(x, w, &place, stub);
     stub->address = (u8)place.base;
     stub->disp = place.disp;
-    stub->alone = true;
+    stub->alone = x->in; /* blocks are many: theirs go to the engine, which looks there, too */
     stub->index = (u8)place.index;
     stub->spare = (u8)place.spare;
     reg_give(x, place.spare);
