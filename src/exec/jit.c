@@ -153,7 +153,10 @@ static void act_on_refusal(struct hart *hart)
         raise_fault(hart);
         return;
     }
-    hart->pc += insn_is_long(code_cache_raw(hart, hart->pc)) ? 4 : 2;
+    if (hart->trap.tval) /* what a CSR instruction says of itself */
+        hart->pc += hart->trap.tval;
+    else
+        hart->pc += insn_is_long(code_cache_raw(hart, hart->pc)) ? 4 : 2;
     hart->insns++;
 }
 

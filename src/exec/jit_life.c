@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define CODE_SIZE (64u << 20) /* bytes; pages of it are taken as they are filled */
-#define SEGMENTS  8
+#define CODE_SIZE (256u << 20) /* bytes; pages of it are taken as they are filled */
+#define SEGMENTS  16
 #define PAGES_MAX 65536
 #define HEAT      2
 

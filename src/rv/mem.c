@@ -83,7 +83,7 @@ static bool device_store(struct hart *hart, gva_t va, gpa_t gpa, unsigned size, 
     if (gpa % size || !bus->write || !bus->write(bus->ctx, gpa, size, value))
         return hart_raise(hart, CAUSE_STORE_ACCESS, va);
     if (UNLIKELY(atomic_load_explicit(&hart->attn, memory_order_relaxed)))
-        return hart_raise(hart, (enum cause)CAUSE_ATTEND, va);
+        return hart_raise(hart, (enum cause)CAUSE_ATTEND, 0);
     return true;
 }
 

@@ -34,13 +34,13 @@
             goto exception;  \
     } while (0)
 #define SYSTEM_JUMP(fn) SYSTEM(fn)
-#define SYSTEM_CSR(fn)            \
-    do {                          \
-        u64 fp_ = fp_state(hart); \
-        SYSTEM(fn);               \
-        if (!is_quiet(hart, fp_)) \
-            goto exception;       \
-        NEXT_PC;                  \
+#define SYSTEM_CSR(fn)                  \
+    do {                                \
+        u64 fp_ = fp_state(hart);       \
+        SYSTEM(fn);                     \
+        if (!is_quiet(hart, insn, fp_)) \
+            goto exception;             \
+        NEXT_PC;                        \
     } while (0)
 #define SYSTEM_SPIN(fn) \
     do {                \
@@ -56,12 +56,13 @@ static u64 fp_state(const struct hart *hart)
     return (hart->csr.mstatus & MSTATUS_FS) | hart->csr.frm;
 }
 
-/* After a CSR instruction: may the code that called go on? */
-static bool is_quiet(struct hart *hart, u64 fp_before)
+/* After a CSR instruction: may the code that called go on? tval is the instruction's length: where
+ * it was fetched may not be mapped any more. */
+static bool is_quiet(struct hart *hart, u64 insn, u64 fp_before)
 {
     return (fp_state(hart) == fp_before &&
             !atomic_load_explicit(&hart->attn, memory_order_relaxed)) ||
-           hart_raise(hart, (enum cause)CAUSE_ATTEND, 0);
+           hart_raise(hart, (enum cause)CAUSE_ATTEND, insn_len(insn));
 }
 
 #define INSN(id, name, ext, fmt, match, ...)          \
