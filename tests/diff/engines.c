@@ -114,12 +114,19 @@ static bool parse(int argc, char **argv, struct options *o)
     return optind == argc;
 }
 
-static void report(struct program *program)
+static void show_differences(void)
 {
-    engines_shrink(program, fails);
-    engines_print(program, image, &isa);
     for (u32 i = 0; i < tested_count; i++)
         (void)world_compare(reference, tested[i], true);
+}
+
+/* Before and after: what went before may matter, and the small program agree when run again. */
+static void report(struct program *program)
+{
+    show_differences();
+    engines_shrink(program, fails);
+    engines_print(program, image, &isa);
+    show_differences();
 }
 
 static bool is_wanted(const struct program *p, const char *kind)
