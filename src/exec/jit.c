@@ -13,9 +13,10 @@
  * mapping of two pages. It is reached by the table alone (nothing is chained to a page's last
  * halfword), and whoever fills the table looks at the second half as it is now.
  */
-#include "exec/jit_impl.h"
+#include "exec/jit.h"
 
 #include "base/assert.h"
+#include "exec/jit_impl.h"
 #include "rv/code_cache.h"
 #include "rv/csr.h"
 #include "rv/interp.h"

@@ -147,6 +147,7 @@ struct link {
     u64 tag; /* code_link_tag; 0: none */
     struct jit_page *page;
     bool global; /* in all address spaces */
+    bool listed; /* among link_fills */
 };
 
 /* Where jumps by the table lead, in one privilege mode. */

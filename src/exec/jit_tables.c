@@ -31,8 +31,9 @@ void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global)
     struct link *link = link_of(h, pc);
 
     h->replaced |= link->tag != 0;
-    *link = (struct link){code_link_tag(pc, h->hart->priv), page, global};
-    note_fill(&h->link_fills, (u32)(link - h->link));
+    if (!link->listed)
+        note_fill(&h->link_fills, (u32)(link - h->link));
+    *link = (struct link){code_link_tag(pc, h->hart->priv), page, global, .listed = true};
 }
 
 void jit_unlink(struct jit_hart *h, gva_t pc)
@@ -48,7 +49,7 @@ static void empty_links(struct jit_hart *h)
     if (f->count > FILLS_MAX)
         memset(h->link, 0, sizeof(h->link));
     for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
-        h->link[f->at[i]].tag = 0;
+        h->link[f->at[i]] = (struct link){0};
     f->count = 0;
 }
 
@@ -176,7 +177,7 @@ void jit_forget_space(struct jit_hart *h)
         if (link->tag && link->global)
             f->at[kept++] = f->at[i];
         else
-            link->tag = 0;
+            *link = (struct link){0};
     }
     f->count = kept;
 }
@@ -232,12 +233,14 @@ static void forget_entries(struct jit_hart *h, const struct link *link)
 /* If no link gave way to another since the tables were emptied, links tell where jumps may be. */
 static void forget_dropped(struct jit_hart *h)
 {
-    if (h->replaced) {
+    const struct fills *f = &h->link_fills;
+
+    if (h->replaced || f->count > FILLS_MAX) {
         jit_empty_tables(h);
         return;
     }
-    for (u32 i = 0; i < LINKS; i++) {
-        struct link *link = &h->link[i];
+    for (u32 i = 0; i < f->count; i++) {
+        struct link *link = &h->link[f->at[i]];
         if (!link->tag || !is_dropped(link->page))
             continue;
         forget_entries(h, link);

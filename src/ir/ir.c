@@ -6,25 +6,11 @@
 #include "base/bits.h"
 #include "base/fmt.h"
 
-static const struct {
-    const char *name;
-    u8 operands;
-    bool result;
-} info[IR_OPCODES] = {
+const struct ir_info ir_info[IR_OPCODES] = {
 #define IR(id, name, operands, result) [IR_##id] = {name, operands, result},
 #include "spec/ir.def"
 #undef IR
 };
-
-u32 ir_operands(enum ir_opcode opcode)
-{
-    return info[opcode].operands;
-}
-
-bool ir_has_result(enum ir_opcode opcode)
-{
-    return info[opcode].result;
-}
 
 static ir_value add(struct ir_block *block, struct ir_op op)
 {
@@ -316,10 +302,10 @@ static const char *verify_op(const struct ir_block *block, u32 at)
 
     if (op->opcode >= IR_OPCODES)
         return "unknown operation";
-    for (u32 i = 0; i < info[op->opcode].operands; i++) {
+    for (u32 i = 0; i < ir_info[op->opcode].operands; i++) {
         if (op->arg[i] >= at)
             return "an operand is not defined before its use";
-        if (!info[block->op[op->arg[i]].opcode].result)
+        if (!ir_info[block->op[op->arg[i]].opcode].result)
             return "an operand is an operation without a result";
     }
     if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && (!is_pow2(op->size) || op->size > 8))
@@ -376,14 +362,14 @@ static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
 
 #define PUT_TEXT(...) \
     (len += fmt_print(len < size ? buf + len : NULL, len < size ? size - len : 0, __VA_ARGS__))
-    if (info[op->opcode].result)
+    if (ir_info[op->opcode].result)
         PUT_TEXT("v%u = ", at);
-    PUT_TEXT("%s", info[op->opcode].name);
+    PUT_TEXT("%s", ir_info[op->opcode].name);
     if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
         PUT_TEXT(".%s%u", op->extends ? "s" : "u", op->size * 8u);
     if (ir_is_fp(op->opcode) || op->opcode == IR_FGUARD)
         PUT_TEXT(".%u", op->opcode == IR_FGUARD ? op->size : op->size * 8u);
-    for (u32 i = 0; i < info[op->opcode].operands; i++)
+    for (u32 i = 0; i < ir_info[op->opcode].operands; i++)
         PUT_TEXT("%s v%u", i ? "," : "", op->arg[i]);
     if (prints_imm(op->opcode))
         PUT_TEXT(" #%ld", (long)op->imm);

@@ -104,8 +104,21 @@ static inline bool ir_may_raise(u8 opcode)
     return ir_is_fp(opcode) && !(opcode >= IR_FSIGN && opcode <= IR_FSIGNX) && opcode != IR_FBOX;
 }
 
-u32 ir_operands(enum ir_opcode opcode);
-bool ir_has_result(enum ir_opcode opcode);
+extern const struct ir_info {
+    const char *name;
+    u8 operands;
+    bool result;
+} ir_info[IR_OPCODES];
+
+static inline u32 ir_operands(enum ir_opcode opcode)
+{
+    return ir_info[opcode].operands;
+}
+
+static inline bool ir_has_result(enum ir_opcode opcode)
+{
+    return ir_info[opcode].result;
+}
 
 /* NULL: well formed; else what is wrong. */
 const char *ir_verify(const struct ir_block *block);
