@@ -164,7 +164,9 @@ static bool lift_all(struct region *r, const struct isa *isa, const u8 *bytes)
             end = LIFT_ENDS;
         }
     }
-    return end == LIFT_ENDS;
+    if (end != LIFT_ENDS)
+        lift_finish(l, PAGE_SIZE);
+    return true;
 }
 
 bool region_build(struct region *r, const struct isa *isa, const u8 *bytes, u32 offset)
