@@ -25,6 +25,7 @@
 #define ASK_OFTEN   (MS / 4)
 #define ASK_RARELY  (5 * MS)
 #define ASK_ASLEEP  (50 * MS)
+#define REST_ROUNDS 8  /* asleep, after which nothing more is expected to be translated */
 #define COLD_ROUNDS 40 /* without a block being met, after which the worker asks rarely */
 
 _Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all");
@@ -254,7 +255,7 @@ static void sleep_until_asked(struct jit *jit, u64 ns)
 static void *work(void *arg)
 {
     struct jit *jit = arg;
-    u32 cold = 0;
+    u32 cold = 0, asleep = 0;
 
     pthread_mutex_lock(&jit->lock);
     while (!jit->quit) {
@@ -264,6 +265,9 @@ static void *work(void *arg)
         cold = jit->found_cold ? 0 : cold + (cold < COLD_ROUNDS);
         jit->found_cold = false;
         awake = ask(jit);
+        asleep = awake ? 0 : asleep + (asleep <= REST_ROUNDS);
+        if (asleep == REST_ROUNDS)
+            jit_backend_rest(jit->backend);
         sleep_until_asked(jit, !awake ? ASK_ASLEEP : cold == COLD_ROUNDS ? ASK_RARELY : ASK_OFTEN);
     }
     pthread_mutex_unlock(&jit->lock);

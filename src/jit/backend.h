@@ -148,6 +148,9 @@ void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);
 /* Lets a block lead to code elsewhere from its beginning on; others may execute it. */
 void jit_backend_redirect(struct jit_backend *backend, u32 block, u32 code);
 
+/* Nothing has been compiled for a while: gives back what writing took. Any thread. */
+void jit_backend_rest(struct jit_backend *backend);
+
 /* For struct jit_layout's jump table. */
 u64 jit_backend_address(const struct jit_backend *backend, u32 code);
 

@@ -26,6 +26,12 @@ bool code_buffer_create(struct code_buffer *buffer, u32 size)
     return false;
 }
 
+void code_buffer_rest(struct code_buffer *buffer)
+{
+    /* Shared memory stays; only the mapping's entries go, and come back as they are touched. */
+    (void)madvise(buffer->write, buffer->size, MADV_DONTNEED);
+}
+
 void code_buffer_destroy(struct code_buffer *buffer)
 {
     if (!buffer->write)

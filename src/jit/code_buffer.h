@@ -16,6 +16,8 @@ struct code_buffer {
 
 /* False: the host does not give such memory. */
 MUST_CHECK bool code_buffer_create(struct code_buffer *buffer, u32 size);
+/* Not much will be written for a while: what was written counts as resident once, not twice. */
+void code_buffer_rest(struct code_buffer *buffer);
 void code_buffer_destroy(struct code_buffer *buffer);
 
 #endif

@@ -129,6 +129,11 @@ void jit_backend_redirect(struct jit_backend *b, u32 block, u32 code)
     __atomic_store_n(at, jump | (old & ~GENMASK(39, 0)), __ATOMIC_RELEASE);
 }
 
+void jit_backend_rest(struct jit_backend *b)
+{
+    code_buffer_rest(&b->buffer);
+}
+
 u64 jit_backend_address(const struct jit_backend *b, u32 code)
 {
     return (u64)(uintptr_t)(b->buffer.run + code);
