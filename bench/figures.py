@@ -93,7 +93,7 @@ def bench_idle(args, linux):
         before = console.cpu_seconds()
         time.sleep(args.idle)
         return {"cpu_share": (console.cpu_seconds() - before) / args.idle,
-                "resident_beside_ram_kib": console.memory_kib()["VmRSS"] - world.guest_ram_kib(console.pid)}
+                "resident_beside_ram_kib": world.beside_ram_kib(console)}
 
 
 def count_lines():

@@ -142,7 +142,7 @@ class Suite:
             before = console.cpu_seconds()
             time.sleep(self.args.idle)
             self.take(machine, "idle-cpu", 100 * (console.cpu_seconds() - before) / self.args.idle)
-            self.take(machine, "idle-memory", console.memory_kib()["VmRSS"] / 1024)
+            self.take(machine, "idle-memory", console.resident_kib() / 1024)
 
     def login(self, machine):
         self.take(machine, life.LOGIN, self.life.login(machine))

@@ -57,7 +57,7 @@ class Screen:
 
     def test_done(self, count, result):
         self.progress(f"{count} {result}")
-        seconds = re.search(r"([\d.]+)s$", result)
+        seconds = re.search(r"([\d.]+)s\b", result)
         if not self.live and seconds and float(seconds[1]) >= SLOW:
             self.line(f"{self.step}: {count} {result}")
 

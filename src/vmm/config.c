@@ -498,7 +498,6 @@ int vm_config_check(const struct vm_config *config, struct err *err)
     if (config->paused && !config->gdb.enabled)
         return err_set(err, EINVAL, "--paused needs --gdb, from which the guest is started");
     if (config->perf_map && config->engine == VM_ENGINE_INTERP)
-        return err_set(err, EINVAL,
-                       "--perf-map needs an engine that translates: --cpu-engine=jit");
+        return err_set(err, EINVAL, "--perf-map needs an engine that translates: --cpu-engine=jit");
     return 0;
 }

@@ -110,15 +110,17 @@ class Console:
             fields = file.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def memory_kib(self):
-        """{name: KiB} of the resident kinds of memory: RssAnon, RssFile, RssShmem, Pss and the like."""
-        found = {}
-        with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as file:
+    def resident_kib(self):
+        """Resident memory; what the program has mapped twice, as cosm has translated code, counts once."""
+        total, wanted = 0, ""
+        with open(f"/proc/{self.pid}/smaps", encoding="ascii", errors="replace") as file:
             for line in file:
-                match = re.match(r"((?:Vm|Rss)\w+):\s+(\d+) kB", line)
-                if match:
-                    found[match[1]] = int(match[2])
-        return found
+                words = line.split()
+                if "-" in words[0]:
+                    wanted = "Pss:" if words[1].endswith("s") else "Rss:"
+                elif words[0] == wanted:
+                    total += int(words[1])
+        return total
 
     def tail(self, lines=25):
         return "\n".join(self.output.replace("\r", "").splitlines()[-lines:])

@@ -60,16 +60,19 @@ def power_off(console):
     tap.check_equal(console.wait(60), 0, "the exit status after poweroff")
 
 
+def beside_ram_kib(console):
+    """Resident KiB of a cosm beside the guest's RAM."""
+    return console.resident_kib() - guest_ram_kib(console.pid)
+
+
 def guest_ram_kib(pid):
-    """Resident KiB of the largest accessible mapping of a process, which is the guest's RAM."""
-    largest, resident, size, accessible = 0, 0, 0, False
+    """Resident KiB of the mapping that is the guest's RAM."""
+    name, resident = "", 0
     with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
         for line in file:
             words = line.split()
             if "-" in words[0]:
-                accessible = words[1].startswith("rw")
-            elif words[0] == "Size:":
-                size = int(words[1])
-            elif words[0] == "Rss:" and accessible and size > largest:
-                largest, resident = size, int(words[1])
+                name = line
+            elif words[0] == "Rss:" and "cosm-ram" in name:
+                resident += int(words[1])
     return resident
