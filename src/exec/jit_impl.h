@@ -90,10 +90,10 @@ struct job {
 #define JOBS_MAX   64
 #define PAGE_HASH  4096
 #define LINKS      2048
-#define JUMPS_BITS 14
+#define JUMPS_BITS 16
 #define JUMPS      (1u << JUMPS_BITS)
 #define NO_PC      1 /* no pc is odd */
-#define FILLS_MAX  4096
+#define FILLS_MAX  16384
 #define PAGES_SEEN 32768
 
 struct jit {

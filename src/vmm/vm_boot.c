@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FILE_SIZE_MAX (4 * GIB)
+#define FILE_SIZE_MAX (1024 * MIB) /* of what the host may have to read to find out */
 #define FLASH_ENTRY   UINT64_C(0x20000000)
 
 static bool has_firmware(const struct vm_config *config)

@@ -137,6 +137,15 @@ static struct smp_world *world_new(const char *engine, u32 harts)
     return exec_start(w->exec, &err) ? NULL : w;
 }
 
+static void world_free(struct smp_world *w)
+{
+    exec_destroy(w->exec);
+    free(w->gmem.region[0].host);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
 static void poke(struct hart *hart, u32 number, u64 value)
 {
     if (!csr_poke(hart, number, value))
@@ -398,5 +407,8 @@ int main(int argc, char **argv)
     }
     failures = run_all(&o);
     printf("%sok 1 - harts agree\n", failures ? "not " : "");
+    world_free(tested);
+    world_free(reference);
+    free(image);
     return failures != 0;
 }
