@@ -281,6 +281,18 @@ void ir_fp_guard(struct ir_block *block, u32 level, s64 leave)
     add(block, (struct ir_op){.opcode = IR_FGUARD, .size = (u8)level, .imm = leave});
 }
 
+void ir_atomic(struct ir_block *block, enum ir_atomic kind, u32 size, u32 slot, ir_value address,
+               ir_value value, s64 call)
+{
+    add(block, (struct ir_op){.opcode = IR_ATOMIC,
+                              .size = (u8)size,
+                              .access = IR_ACCESS_TLB,
+                              .arg = {address, value},
+                              .slot = (u16)slot,
+                              .kind = (u8)kind,
+                              .imm = call});
+}
+
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm)
 {
     add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a}, .imm = imm});
@@ -310,6 +322,10 @@ static const char *verify_op(const struct ir_block *block, u32 at)
     }
     if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && (!is_pow2(op->size) || op->size > 8))
         return "an access is not of 1, 2, 4 or 8 bytes";
+    if (op->opcode == IR_ATOMIC && op->size != 4 && op->size != 8)
+        return "an atomic operation is not of 4 or 8 bytes";
+    if (op->opcode == IR_ATOMIC && op->kind >= IR_ATOMICS)
+        return "an unknown atomic operation";
     if (ir_is_fp(op->opcode) && op->size != 4 && op->size != 8)
         return "a floating-point operation is not of 4 or 8 bytes";
     if (rounds(op->opcode) && (op->imm < IR_ROUND_NEAREST || op->imm > IR_ROUND_UP))
@@ -341,6 +357,7 @@ static bool prints_imm(u8 opcode)
     case IR_CONST:
     case IR_GET:
     case IR_PUT:
+    case IR_ATOMIC:
     case IR_CALL:
     case IR_CALL_APART:
     case IR_BRANCH:
@@ -356,6 +373,20 @@ static bool prints_imm(u8 opcode)
     }
 }
 
+static const char *const atomic_name[IR_ATOMICS] = {
+    [IR_ATOMIC_SWAP] = "swap",
+    [IR_ATOMIC_ADD] = "add",
+    [IR_ATOMIC_AND] = "and",
+    [IR_ATOMIC_OR] = "or",
+    [IR_ATOMIC_XOR] = "xor",
+    [IR_ATOMIC_MIN] = "min",
+    [IR_ATOMIC_MAX] = "max",
+    [IR_ATOMIC_MINU] = "minu",
+    [IR_ATOMIC_MAXU] = "maxu",
+    [IR_ATOMIC_LINK] = "link",
+    [IR_ATOMIC_CONDITIONAL] = "conditional",
+};
+
 static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
 {
     size_t len = 0;
@@ -369,6 +400,10 @@ static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
         PUT_TEXT(".%s%u", op->extends ? "s" : "u", op->size * 8u);
     if (ir_is_fp(op->opcode) || op->opcode == IR_FGUARD)
         PUT_TEXT(".%u", op->opcode == IR_FGUARD ? op->size : op->size * 8u);
+    if (op->opcode == IR_ATOMIC)
+        PUT_TEXT(".%s.%u", atomic_name[op->kind], op->size * 8u);
+    if (op->opcode == IR_ATOMIC && op->slot != IR_NO_SLOT)
+        PUT_TEXT(" to %u:", op->slot);
     for (u32 i = 0; i < ir_info[op->opcode].operands; i++)
         PUT_TEXT("%s v%u", i ? "," : "", op->arg[i]);
     if (prints_imm(op->opcode))

@@ -31,20 +31,44 @@ enum ir_access {
 /* FTOS32, FTOS64. */
 enum ir_round { IR_ROUND_NEAREST, IR_ROUND_ZERO, IR_ROUND_DOWN, IR_ROUND_UP };
 
+/*
+ * What ATOMIC does. LINK loads, and notes in layout.link the place and its value; CONDITIONAL
+ * stores if the place is that one and still holds this value, forgets it, and gives 0, or else 1.
+ */
+enum ir_atomic {
+    IR_ATOMIC_SWAP,
+    IR_ATOMIC_ADD,
+    IR_ATOMIC_AND,
+    IR_ATOMIC_OR,
+    IR_ATOMIC_XOR,
+    IR_ATOMIC_MIN,
+    IR_ATOMIC_MAX,
+    IR_ATOMIC_MINU,
+    IR_ATOMIC_MAXU,
+    IR_ATOMIC_LINK, /* b is not used */
+    IR_ATOMIC_CONDITIONAL,
+    IR_ATOMICS
+};
+
 typedef u16 ir_value;
 
 /* A GET of this slot gives the guest-virtual address of the page that runs. */
 #define IR_SLOT_PAGE UINT32_MAX
 
+/* The slot of an ATOMIC that gives its result to none. */
+#define IR_NO_SLOT UINT16_MAX
+
 #define IR_OPS_MAX 8192
 
 struct ir_op {
     u8 opcode;
-    u8 size;      /* LOAD, STORE, floating point: bytes; FGUARD: a level */
+    u8 size;      /* LOAD, STORE, ATOMIC, floating point: bytes; FGUARD: a level */
     bool extends; /* LOAD: sign-extend */
     u8 access;    /* enum ir_access */
     ir_value arg[3];
     u16 guest; /* which guest instruction it belongs to: index into the block's */
+    u16 slot;  /* ATOMIC: for its result, or IR_NO_SLOT */
+    u8 kind;   /* ATOMIC: enum ir_atomic */
     s64 imm;
 };
 
@@ -75,6 +99,9 @@ ir_value ir_fp(struct ir_block *block, enum ir_opcode opcode, u32 size, ir_value
 ir_value ir_fp_round(struct ir_block *block, enum ir_opcode opcode, u32 size, ir_value a,
                      enum ir_round round);
 void ir_fp_guard(struct ir_block *block, u32 level, s64 leave);
+/* Of 4 or 8 bytes; call is the imm of the CALL that does the same. */
+void ir_atomic(struct ir_block *block, enum ir_atomic kind, u32 size, u32 slot, ir_value address,
+               ir_value value, s64 call);
 /* CALL, CALL_APART, FENCE, JUMP, LEAVE, LABEL (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 

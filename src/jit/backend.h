@@ -60,11 +60,12 @@ struct jit_layout {
     s32 limit;      /* u64: from this count on, leave at the next look; 0: none looks at it */
     s32 tlb;        /* pointer to the tables of the software TLB */
     u32 tlb_bits;   /* log2 of the number of their entries, {u64 page, u64 addend} */
-    s32 tlb_read, tlb_write; /* the tables, from where the pointer leads */
-    s32 jumps;               /* pointer to an array of {u64 pc, u64 code} */
-    u32 jumps_bits;          /* log2 of its number of entries; indexed by pc >> 1 */
-    u32 int_slots;           /* slots 0 to here may be held in integer registers */
-    const u8 *pinned;        /* slots to keep in host registers, most wanted first */
+    s32 tlb_read, tlb_write;         /* the tables, from where the pointer leads */
+    s32 link, link_value, link_size; /* u64 each, of ATOMIC: host address (0: none), value, bytes */
+    s32 jumps;                       /* pointer to an array of {u64 pc, u64 code} */
+    u32 jumps_bits;                  /* log2 of its number of entries; indexed by pc >> 1 */
+    u32 int_slots;                   /* slots 0 to here may be held in integer registers */
+    const u8 *pinned;                /* slots to keep in host registers, most wanted first */
     u32 pinned_count;
     /* The same for floating-point registers. They are used between an FGUARD that lets pass and
      * the next exit; fp_live is the level that was found then, else 0. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lifter: the words of spec/riscv.def as IR construction. What has no IR form yet (atomics,
- * system) becomes a CALL of run_insn with the record.
+ * The lifter: the words of spec/riscv.def as IR construction. What has no IR form (system, atomics
+ * of bytes and halves) becomes a CALL of run_insn with the record.
  *
  * Constants are followed through registers within a block. Page-relative values (AUIPC, link
  * addresses) are not constants: one physical page may be mapped at several addresses.
@@ -103,10 +103,19 @@
         ir_value data_ = (v);                         \
         ir_store(&l->ir, addr_, data_, sizeof(type)); \
     } while (0)
-#define AMO(bits, op) (void)WHOLE
+#define AMO(bits, op) lift_atomic(l, insn, ATOMIC_##op, bits)
 #define AMOCAS(bits)  (void)WHOLE
-#define LR(bits)      (void)WHOLE
-#define SC(bits)      (void)WHOLE
+#define LR(bits)      lift_atomic(l, insn, IR_ATOMIC_LINK, bits)
+#define SC(bits)      lift_atomic(l, insn, IR_ATOMIC_CONDITIONAL, bits)
+#define ATOMIC_swap   IR_ATOMIC_SWAP
+#define ATOMIC_add    IR_ATOMIC_ADD
+#define ATOMIC_and    IR_ATOMIC_AND
+#define ATOMIC_or     IR_ATOMIC_OR
+#define ATOMIC_xor    IR_ATOMIC_XOR
+#define ATOMIC_min    IR_ATOMIC_MIN
+#define ATOMIC_max    IR_ATOMIC_MAX
+#define ATOMIC_minu   IR_ATOMIC_MINU
+#define ATOMIC_maxu   IR_ATOMIC_MAXU
 #define MEMORY_FENCE  lift_fence(l, insn)
 
 #define BRANCH(cond)     return lift_branch(l, insn, (cond))
@@ -270,6 +279,28 @@ static void lift_call(struct lift *l, u64 insn)
         return;
     l->known = l->extended = 1;
     l->relative = 0;
+}
+
+/* Words and doublewords inline, others are rare. Of the registers only rd changes. */
+static void lift_atomic(struct lift *l, u64 insn, enum ir_atomic kind, u32 bits)
+{
+    unsigned rd = insn_rd(insn);
+    ir_value address, value;
+
+    if (bits < 32) {
+        l->whole = true;
+        return;
+    }
+    address = RS1;
+    value = kind == IR_ATOMIC_LINK ? CONST(0) : RS2;
+    ir_atomic(&l->ir, kind, bits / 8, rd == REG_SINK ? IR_NO_SLOT : rd, address, value, (s64)insn);
+    if (rd == REG_SINK)
+        return;
+    l->known &= ~(1u << rd);
+    l->relative &= ~(1u << rd);
+    l->extended &= ~(1u << rd);
+    if (bits == 32 || kind == IR_ATOMIC_CONDITIONAL)
+        l->extended |= 1u << rd;
 }
 
 static void lift_fence(struct lift *l, u64 insn)

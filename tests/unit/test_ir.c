@@ -272,6 +272,32 @@ TEST(prints)
     CHECK_EQ(ir_print(&block, NULL, 0), sizeof(want) - 1);
 }
 
+TEST(atomics)
+{
+    static const char want[] = "v0 = get #1\n"
+                               "v1 = get #2\n"
+                               "atomic.minu.32 to 3: v0, v1 #17\n"
+                               "atomic.conditional.64 v0, v1 #18\n"
+                               "leave #16\n";
+    char text[512];
+    ir_value a, b;
+
+    ir_init(&block);
+    a = ir_get(&block, 1);
+    b = ir_get(&block, 2);
+    ir_atomic(&block, IR_ATOMIC_MINU, 4, 3, a, b, 17);
+    ir_atomic(&block, IR_ATOMIC_CONDITIONAL, 8, IR_NO_SLOT, a, b, 18);
+    ir_control(&block, IR_LEAVE, 0, 16);
+    CHECK(!ir_verify(&block));
+    CHECK_EQ(ir_print(&block, text, sizeof(text)), sizeof(want) - 1);
+    CHECK_STR(text, want);
+    block.op[2].size = 2;
+    CHECK(ir_verify(&block));
+    block.op[2].size = 4;
+    block.op[2].kind = IR_ATOMICS;
+    CHECK(ir_verify(&block));
+}
+
 TEST(floating_point)
 {
     static const char want[] = "fguard.3 #19\n"

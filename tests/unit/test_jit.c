@@ -40,6 +40,7 @@ struct state {
     struct tlb *tlb;
     struct jump *jumps;
     u8 memory[PAGES * 4096];
+    u64 link, link_value, link_size;
     u64 slow, fault_at; /* engine calls; what the last one was told */
 };
 
@@ -58,6 +59,9 @@ static const struct jit_layout layout = {
     .tlb_bits = 4,
     .tlb_read = offsetof(struct tlb, read),
     .tlb_write = offsetof(struct tlb, write),
+    .link = offsetof(struct state, link),
+    .link_value = offsetof(struct state, link_value),
+    .link_size = offsetof(struct state, link_size),
     .jumps = offsetof(struct state, jumps),
     .jumps_bits = 6,
     .pinned = pinned,
@@ -199,6 +203,65 @@ static u64 engine_call(void *state, u64 imm, u32 at)
     return 1;
 }
 
+/* What ATOMIC does with what was there, a word or a doubleword, sign-extended. */
+static u64 atomic_new(u8 kind, u32 size, u64 old, u64 b)
+{
+    u64 u = size == 4 ? (u32)old : old, v = size == 4 ? (u32)b : b;
+    s64 s = (s64)old, t = size == 4 ? (s32)b : (s64)b;
+
+    switch (kind) {
+    case IR_ATOMIC_SWAP:
+        return b;
+    case IR_ATOMIC_ADD:
+        return old + b;
+    case IR_ATOMIC_AND:
+        return old & b;
+    case IR_ATOMIC_OR:
+        return old | b;
+    case IR_ATOMIC_XOR:
+        return old ^ b;
+    case IR_ATOMIC_MIN:
+        return s < t ? old : b;
+    case IR_ATOMIC_MAX:
+        return s > t ? old : b;
+    case IR_ATOMIC_MINU:
+        return u < v ? old : b;
+    default:
+        CHECK_EQ(kind, IR_ATOMIC_MAXU);
+        return u > v ? old : b;
+    }
+}
+
+/* What is noted of a place are its host address and the like: in the model, too. */
+static u64 atomic_place(u64 address)
+{
+    return (u64)(uintptr_t)&native.memory[address - VA];
+}
+
+static u64 model_atomic(struct state *s, const struct ir_op *op, u64 a, u64 b)
+{
+    u64 old = bytes_load(s, a, op->size, true), mask = UINT64_MAX >> (64 - op->size * 8);
+    bool fits;
+
+    switch (op->kind) {
+    case IR_ATOMIC_LINK:
+        s->link = atomic_place(a);
+        s->link_value = old & mask;
+        s->link_size = op->size;
+        return old;
+    case IR_ATOMIC_CONDITIONAL:
+        fits = s->link == atomic_place(a) && s->link_size == op->size &&
+               !((s->link_value ^ old) & mask);
+        s->link = 0;
+        if (fits)
+            bytes_store(s, a, op->size, b);
+        return !fits;
+    default:
+        bytes_store(s, a, op->size, atomic_new(op->kind, op->size, old, b));
+        return old;
+    }
+}
+
 static const struct jit_engine engine = {engine_load, engine_store, engine_call};
 
 /* ---- the model ---- */
@@ -241,6 +304,13 @@ static bool model_op(struct state *s, const struct ir_op *op, u64 *value, u64 *r
         if (!tlb_hits(a, op->size, true))
             return !engine_store(s, a, b, how, at);
         bytes_store(s, a, op->size, b);
+        return false;
+    case IR_ATOMIC:
+        if (a % op->size || !tlb_hits(a, op->size, op->kind != IR_ATOMIC_LINK))
+            return !engine_call(s, (u64)op->imm, at);
+        a = model_atomic(s, op, a, b);
+        if (op->slot != IR_NO_SLOT)
+            s->slot[op->slot] = a;
         return false;
     case IR_CALL:
         return !engine_call(s, (u64)op->imm, at);
@@ -541,11 +611,61 @@ static s64 random_target(void)
     return rnd(3) ? 2 * (s64)rnd(2048) : 2 * (s64)rnd(100000) - 100000;
 }
 
+/* Kinds that belong together often meet the same place. */
+static void random_atomic(void)
+{
+    u32 from = rnd(2) ? 1 : (u32)rnd(SLOTS), size = rnd(2) ? 4 : 8;
+    u32 to = rnd(4) ? (u32)rnd(SLOTS) : IR_NO_SLOT;
+    enum ir_atomic kind =
+        rnd(2) ? (enum ir_atomic)rnd(IR_ATOMICS) : (enum ir_atomic)(IR_ATOMIC_LINK + rnd(2));
+    ir_value address = ir_get(&block, from), value;
+
+    if (rnd(2))
+        address = ir_binary(&block, IR_AND, address, ir_const(&block, 0 - (u64)size));
+    value = rnd(4) ? random_leaf() : ir_binary(&block, IR_XOR, random_leaf(), address);
+    ir_atomic(&block, kind, size, to, address, value, (s64)(rnd(8) ? rnd(0) & ~UINT64_C(1) : 1));
+}
+
+/* Several on few places that are at hand for all of them, with a pair of LINK and CONDITIONAL. */
+TEST(atomics)
+{
+    u32 hits = 0, stored = 0;
+
+    for (u32 n = 0; n < 20000 && !test_failures; n++) {
+        u32 guests = 2 + (u32)rnd(6), size = rnd(2) ? 4 : 8;
+        ir_value place;
+        reset();
+        native.slot[1] = VA + PAGE + 8 * rnd(PAGE / 8);
+        model = native;
+        for (u32 i = 0; i < guests; i++) {
+            block.guest = (u16)i;
+            where[i] = (u16)(4 * i);
+            place = ir_get(&block, 1);
+            if (i + 2 == guests)
+                ir_atomic(&block, IR_ATOMIC_LINK, size, 3, place, place, 0);
+            else if (i + 1 == guests)
+                ir_atomic(&block, IR_ATOMIC_CONDITIONAL, size, 2, place, random_leaf(), 0);
+            else
+                random_atomic();
+        }
+        ir_control(&block, IR_LEAVE, 0, JIT_EXIT_ENGINE);
+        if (run_both() == JIT_EXIT_FAULT)
+            continue;
+        hits += !native.slow;
+        stored += !native.slow && !native.slot[2];
+    }
+    CHECK(hits > 500 && stored > 200);
+}
+
 static void random_guest(void)
 {
     u32 size = 1u << rnd(4), slot = (u32)rnd(SLOTS);
 
-    switch (rnd(12)) {
+    switch (rnd(14)) {
+    case 12:
+    case 13:
+        random_atomic();
+        break;
     case 0:
         ir_control(
             &block, IR_BRANCH,

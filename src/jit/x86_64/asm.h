@@ -434,6 +434,13 @@ static inline void emit_store_indexed(struct code *c, enum reg from, enum reg ba
     emit_indexed(c, from, base, index, disp);
 }
 
+/* A read-modify-write of 4 or 8 bytes in memory, opcode as for emit_op, sequentially consistent. */
+static inline void emit_locked(struct code *c, u32 size, u32 opcode, u32 reg, struct rm rm)
+{
+    emit8(c, 0xf0);
+    emit_op(c, size == 8, opcode, reg, rm);
+}
+
 /* 0 or 1 into the whole register; the flags are read first. */
 static inline void emit_setcc(struct code *c, enum cond cc, enum reg to)
 {

@@ -47,6 +47,8 @@ static void compile_op(struct compile *x, u32 at)
         compile_load(x, at);
     } else if (op->opcode == IR_STORE) {
         compile_store(x, at);
+    } else if (op->opcode == IR_ATOMIC) {
+        compile_atomic(x, at);
     } else if (is_compare(op->opcode)) {
         compile_compare(x, at);
     } else if (op->opcode == IR_SELECT) {
@@ -93,6 +95,8 @@ static u32 op_bound(u8 opcode)
         return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;
     if (opcode == IR_JUMPR)
         return 1024;
+    if (opcode == IR_ATOMIC)
+        return 640;
     return opcode == IR_STORE ? 240 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 

@@ -26,6 +26,7 @@ struct value {
 enum stub_kind {
     STUB_LOAD,
     STUB_STORE,
+    STUB_ATOMIC,
     STUB_TAKEN,
     STUB_CHAIN,
     STUB_LEAVE,
@@ -47,7 +48,7 @@ enum stub_kind {
 struct stub {
     enum stub_kind kind;
     u8 *from;         /* end of the jump that leads here */
-    u8 *back;         /* where LOAD, STORE and DIVIDE return */
+    u8 *back;         /* where LOAD, STORE, ATOMIC and DIVIDE return */
     u8 address, data; /* registers; STORE's data by rm; DIVIDE's divisor by address */
     s32 disp;         /* added to the address */
     u32 window;       /* 0, or 1 + the place of a window that is not to be */
@@ -57,7 +58,7 @@ struct stub {
     bool value_is_const;
     u64 constant;
     u32 how, where;
-    s64 target; /* offset in the page */
+    s64 target; /* offset in the page; ATOMIC: imm of the call */
     s32 done;   /* guest instructions at the exit */
     u32 at;     /* TAKEN, DIVIDE: the operation */
 };
@@ -230,6 +231,10 @@ void compile_load(struct compile *x, u32 at);
 void compile_store(struct compile *x, u32 at);
 void stub_access(struct compile *x, const struct stub *s);
 
+/* atomic.c */
+void compile_atomic(struct compile *x, u32 at);
+void stub_atomic(struct compile *x, const struct stub *s);
+
 /* Guest instructions that COUNT lacks before op's. */
 static inline s32 op_lag(const struct compile *x, const struct ir_op *op)
 {
@@ -254,6 +259,8 @@ static inline struct rm window_rm(u32 place)
 void compile_put(struct compile *x, u32 at);
 void compile_control(struct compile *x, u32 at);
 void compile_stub(struct compile *x, u32 index);
+/* The engine's call, which may change any slot; where: see struct stub. */
+void compile_engine_call(struct compile *x, s64 imm, u32 where);
 /* Calls the engine's load or store; what a register holds survives. */
 void compile_engine_access(struct compile *x, bool store);
 

@@ -291,25 +291,38 @@ void compile_engine_access(struct compile *x, bool store)
     check_engine(x);
 }
 
-static void compile_call(struct compile *x, const struct ir_op *op)
+void compile_engine_call(struct compile *x, s64 imm, u32 where)
 {
-    bool apart = op->opcode == IR_CALL_APART;
-
-    if (x->in && !apart)
+    if (x->in) {
         region_store(x);
+        region_store_count(x);
+    }
+    emit_mov_imm(&x->c, RDX, (u64)imm);
+    emit_mov_imm(&x->c, R11, where);
+    emit_call(&x->c, x->in ? x->b->call_bare : x->b->call);
+    if (x->in)
+        region_load(x);
+}
+
+static void compile_call_apart(struct compile *x, const struct ir_op *op, u32 where)
+{
     if (x->in)
         region_store_count(x);
     emit_mov_imm(&x->c, RDX, (u64)op->imm);
-    emit_mov_imm(&x->c, R11, x->where[op->guest] | (u32)op_lag(x, op) << 16);
-    if (!x->in) {
-        emit_call(&x->c, apart ? x->b->call_apart : x->b->call);
-    } else if (apart) {
-        emit_call(&x->c, x->b->call_kept);
+    emit_mov_imm(&x->c, R11, where);
+    emit_call(&x->c, x->in ? x->b->call_kept : x->b->call_apart);
+    if (x->in)
         check_engine(x);
-    } else {
-        emit_call(&x->c, x->b->call_bare);
-        region_load(x);
-    }
+}
+
+static void compile_call(struct compile *x, const struct ir_op *op)
+{
+    u32 where = x->where[op->guest] | (u32)op_lag(x, op) << 16;
+
+    if (op->opcode == IR_CALL)
+        compile_engine_call(x, op->imm, where);
+    else
+        compile_call_apart(x, op, where);
 }
 
 void compile_control(struct compile *x, u32 at)
@@ -389,6 +402,9 @@ void compile_stub(struct compile *x, u32 index)
     case STUB_LOAD:
     case STUB_STORE:
         stub_access(x, &s);
+        break;
+    case STUB_ATOMIC:
+        stub_atomic(x, &s);
         break;
     case STUB_TAKEN:
         compile_exit(x, &x->block->op[s.at], s.target, s.done);

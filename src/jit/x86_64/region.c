@@ -119,6 +119,10 @@ static void weigh(struct compile *x, struct weights *w)
         weight = UINT64_C(1) << LOOP_BITS * (u32)(depth < DEPTH_MAX ? depth : DEPTH_MAX);
         w->exits += weight * exit_weight(x, op);
         w->count += weight * count_weight(x, op);
+        if (op->opcode == IR_ATOMIC && op->slot < SLOTS_MAX) {
+            w->slot[op->slot] += weight;
+            x->in->written[op->slot] = true;
+        }
         if ((op->opcode != IR_GET && op->opcode != IR_PUT) || (u64)op->imm >= SLOTS_MAX)
             continue;
         w->slot[op->imm] += weight;

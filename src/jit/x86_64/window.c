@@ -126,7 +126,8 @@ void windows_find(struct compile *x)
             add_access(x, &open, at);
         else if (op->opcode == IR_PUT && op->imm < SLOTS_MAX)
             close_slot(&open, (u32)op->imm);
-        else if (op->opcode == IR_LABEL || op->opcode == IR_CALL)
+        else if (op->opcode == IR_LABEL || op->opcode == IR_CALL ||
+                 op->opcode == IR_ATOMIC) /* it may be a call */
             memset(open.window, 0, sizeof(open.window));
     }
 }
