@@ -13,21 +13,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FILE_SIZE_MAX (1024 * MIB) /* of what the host may have to read to find out */
-#define FLASH_ENTRY   UINT64_C(0x20000000)
+#define FILE_MAX_LEAST (1 * GIB) /* a kernel with what a debugger wants may be larger than RAM */
+#define FILE_MAX_MOST  (4 * GIB)
+#define FLASH_ENTRY    UINT64_C(0x20000000)
 
 static bool has_firmware(const struct vm_config *config)
 {
     return config->bios && __builtin_strcmp(config->bios, "none");
 }
 
-static int read_image(const char *what, const char *path, struct image_source *source,
-                      struct err *err)
+static int read_image(const struct vm_config *config, const char *what, const char *path,
+                      struct image_source *source, struct err *err)
 {
+    u64 max = config->ram_size, size;
     u8 *bytes;
-    u64 size;
-    int r = file_read(what, path, FILE_SIZE_MAX, &bytes, &size, err);
+    int r;
 
+    if (max < FILE_MAX_LEAST)
+        max = FILE_MAX_LEAST;
+    if (max > FILE_MAX_MOST)
+        max = FILE_MAX_MOST;
+    r = file_read(what, path, max, &bytes, &size, err);
     if (!r)
         *source = (struct image_source){path, bytes, size};
     return r;
@@ -55,7 +61,7 @@ int vm_load_symbols(struct vm *vm, struct symbols **symbols, struct err *err)
 
     if (!path || (!c->symbols && !begins_like_elf(path)))
         return 0;
-    r = read_image(what, path, &source, err);
+    r = read_image(c, what, path, &source, err);
     if (r)
         return r;
     r = symbols_create(symbols, what, &source, &count, err);
@@ -86,11 +92,11 @@ int vm_load_images(struct vm *vm, struct err *err)
     if (!has_firmware(c) && !c->kernel && vm->flash[0])
         return 0;
     if (has_firmware(c))
-        r = read_image("--bios", c->bios, &files.firmware, err);
+        r = read_image(c, "--bios", c->bios, &files.firmware, err);
     if (!r && c->kernel)
-        r = read_image("--kernel", c->kernel, &files.kernel, err);
+        r = read_image(c, "--kernel", c->kernel, &files.kernel, err);
     if (!r && c->initrd)
-        r = read_image("--initrd", c->initrd, &files.initrd, err);
+        r = read_image(c, "--initrd", c->initrd, &files.initrd, err);
     if (!r)
         r = boot_plan_load(&vm->plan, &files, &vm->gmem, MACHINE_RAM_BASE, err);
     free_files(&files);
@@ -110,7 +116,7 @@ static int patch_user_dtb(struct vm *vm, struct err *err)
     };
     struct entropy entropy = vm_entropy(vm);
     size_t bound;
-    int r = read_image("--dtb", vm->config->dtb, &source, err);
+    int r = read_image(vm->config, "--dtb", vm->config->dtb, &source, err);
 
     if (r)
         return r;
