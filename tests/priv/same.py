@@ -34,7 +34,7 @@ def compare(args, first, engine):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--timeout", type=float, default=100)
+    parser.add_argument("--timeout", type=float, default=250)
     parser.add_argument("--shift", default="3")
     parser.add_argument("program")
     parser.add_argument("harts")
