@@ -35,7 +35,7 @@ MUST_CHECK bool jit_attach_alone(struct hart *hart, const struct jit_config *con
 void jit_detach(struct hart *hart);
 
 /* Begins to sample harts and to compile regions in the background, if there shall be any; until
- * jit_destroy. 0 or an errno. */
+ * a hart is detached. 0 or an errno. */
 MUST_CHECK int jit_start(struct jit *jit);
 
 enum jit_tier { JIT_TIER_BLOCK, JIT_TIER_REGION, JIT_TIERS };

@@ -252,6 +252,8 @@ u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);
 /* ---- jit_tier.c ---- */
 
 MUST_CHECK bool jit_tier_init(struct jit *jit);
+/* Ends the worker, which looks at harts. */
+void jit_tier_stop(struct jit *jit);
 void jit_tier_fini(struct jit *jit);
 /* A sample: the hart is about to run this code. */
 void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);

@@ -160,6 +160,7 @@ void jit_detach(struct hart *hart)
 
     if (!h)
         return;
+    jit_tier_stop(h->jit);
     pthread_mutex_lock(&h->jit->lock);
     for (at = &h->jit->harts; *at != h; at = &(*at)->next)
         ;

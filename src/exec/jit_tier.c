@@ -285,15 +285,21 @@ int jit_start(struct jit *jit)
     return r;
 }
 
+void jit_tier_stop(struct jit *jit)
+{
+    if (!jit->has_worker)
+        return;
+    pthread_mutex_lock(&jit->lock);
+    jit->quit = true;
+    pthread_cond_signal(&jit->wake);
+    pthread_mutex_unlock(&jit->lock);
+    pthread_join(jit->worker, NULL);
+    jit->has_worker = false;
+}
+
 void jit_tier_fini(struct jit *jit)
 {
-    if (jit->has_worker) {
-        pthread_mutex_lock(&jit->lock);
-        jit->quit = true;
-        pthread_cond_signal(&jit->wake);
-        pthread_mutex_unlock(&jit->lock);
-        pthread_join(jit->worker, NULL);
-    }
+    jit_tier_stop(jit);
     free(jit->work);
     jit->work = NULL;
 }

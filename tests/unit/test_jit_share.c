@@ -228,18 +228,24 @@ static void *run(void *arg)
     return NULL;
 }
 
+static void start_and_join(struct machine *m)
+{
+    pthread_t thread[HARTS];
+
+    CHECK_EQ(jit_start(m->jit), 0);
+    for (u32 i = 0; i < HARTS; i++)
+        CHECK(!pthread_create(&thread[i], NULL, run, m->hart[i]));
+    for (u32 i = 0; i < HARTS; i++)
+        pthread_join(thread[i], NULL);
+}
+
 static struct jit_stats run_all(const struct jit_config *config)
 {
     struct machine m;
-    pthread_t thread[HARTS];
     struct jit_stats stats;
 
     create(&m, config);
-    CHECK_EQ(jit_start(m.jit), 0);
-    for (u32 i = 0; i < HARTS; i++)
-        CHECK(!pthread_create(&thread[i], NULL, run, m.hart[i]));
-    for (u32 i = 0; i < HARTS; i++)
-        pthread_join(thread[i], NULL);
+    start_and_join(&m);
     for (u32 i = 0; i < HARTS; i++)
         CHECK_EQ(m.hart[i]->x[A0], expected(i + 1));
     jit_stats_read(m.jit, &stats);
@@ -286,6 +292,20 @@ TEST(little_code_and_regions)
     struct jit_config c = {.code_size = 1 << 20, .segments = 16, .regions = true, .heat = 1};
 
     (void)run_all(&c);
+}
+
+/* What is compiled in the background looks at harts, which may go any time. */
+TEST(end_amid_regions)
+{
+    for (u32 round = 0; round < 60; round++) {
+        struct machine m;
+
+        create(&m, &(struct jit_config){.regions = true, .heat = 1});
+        for (u32 i = 0; i < HARTS; i++)
+            m.hart[i]->x[S1] = 200 + 50 * round;
+        start_and_join(&m);
+        destroy(&m);
+    }
 }
 
 int main(void)
