@@ -103,6 +103,7 @@ struct region_code {
         s16 lag;         /* of the count in the state there; NO_LAG: not known yet */
         u8 *at;          /* NULL: not placed yet */
     } label[LABELS_MAX]; /* by offset */
+    u32 returns;         /* places that returns were compared with */
     u32 jump_count;
     struct {
         u8 *end; /* of the jump to a label not placed yet */

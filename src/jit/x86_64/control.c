@@ -189,6 +189,8 @@ static void compile_jump(struct compile *x, u32 at)
 }
 
 #define RETURNS_MAX 6
+#define RETURNS_ALL 256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
+                         */
 
 /* The label to which what is called at `at` shall return; LABELS_MAX: it is no call. */
 static u32 return_label(const struct compile *x, u32 at)
@@ -230,8 +232,9 @@ static void compile_near_returns(struct compile *x, u32 at)
     u32 labels[RETURNS_MAX], n = x->in ? find_returns(x, labels) : 0;
     struct ir_op op = x->block->op[at];
 
-    if (!n || return_label(x, at) != LABELS_MAX)
+    if (!n || x->in->returns + n > RETURNS_ALL || return_label(x, at) != LABELS_MAX)
         return;
+    x->in->returns += n;
     emit_mov(&x->c, RCX, rm_reg(RAX));
     emit_alu(&x->c, ALU_SUB, RCX, state_rm(x->b->layout.page));
     for (u32 i = 0; i < n; i++) {

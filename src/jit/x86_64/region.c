@@ -48,7 +48,7 @@ static void find_labels(struct compile *x)
 {
     struct region_code *r = x->in;
 
-    r->label_count = r->jump_count = 0;
+    r->label_count = r->jump_count = r->returns = 0;
     for (u32 i = 0; i < x->block->count; i++) {
         const struct ir_op *op = &x->block->op[i];
         if (op->opcode != IR_LABEL)
