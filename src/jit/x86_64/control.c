@@ -189,8 +189,9 @@ static void compile_jump(struct compile *x, u32 at)
 }
 
 #define RETURNS_MAX 6
-#define RETURNS_ALL 256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
-                         */
+#define RETURNS_ALL                                                              \
+    256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
+         */
 
 /* The label to which what is called at `at` shall return; LABELS_MAX: it is no call. */
 static u32 return_label(const struct compile *x, u32 at)
