@@ -92,7 +92,6 @@ struct job {
 #define LINKS      2048
 #define JUMPS_BITS 16
 #define JUMPS      (1u << JUMPS_BITS)
-#define NO_PC      1 /* no pc is odd */
 #define FILLS_MAX  16384
 #define PAGES_SEEN 32768
 
@@ -132,9 +131,16 @@ struct jit {
 };
 
 struct jump {
-    u64 pc; /* NO_PC: none */
+    u64 pc; /* jump_none: none */
     u64 code;
 };
+
+/* No pc is odd, but what a guest's register says may be: it must not be found at its place, either.
+ */
+static inline u64 jump_none(u32 at)
+{
+    return at ? 1 : 3;
+}
 
 /* What was filled since a table was last emptied, so that emptying it again costs no more. */
 struct fills {

@@ -55,6 +55,11 @@ static void empty_links(struct jit_hart *h)
 
 /* ---- jumps ---- */
 
+static u32 place_of(gva_t pc)
+{
+    return (u32)(pc >> 1) % JUMPS;
+}
+
 static bool is_dropped(const struct jit_page *page)
 {
     return atomic_load_explicit(&page->dropped, memory_order_relaxed);
@@ -67,9 +72,9 @@ static void empty_table(struct jump_table *t)
     if (!t->ready)
         return;
     for (u32 i = 0; f->count > FILLS_MAX && i < JUMPS; i++)
-        t->jump[i].pc = NO_PC;
+        t->jump[i].pc = jump_none(i);
     for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
-        t->jump[f->at[i]].pc = NO_PC;
+        t->jump[f->at[i]].pc = jump_none(f->at[i]);
     f->count = 0;
     t->has_local = false;
 }
@@ -93,10 +98,10 @@ static void sift_table(struct jump_table *t)
     for (u32 i = 0; i < f->count; i++) {
         const u32 at = f->at[i];
         struct jump *jump = &t->jump[at];
-        if (jump->pc == NO_PC)
+        if (jump->pc == jump_none(at))
             continue;
         if (depends_on_two(jump) || !t->global[at])
-            jump->pc = NO_PC;
+            jump->pc = jump_none(at);
         else
             f->at[kept++] = (u16)at;
     }
@@ -108,7 +113,7 @@ struct jump *jit_jumps(struct jit_hart *h)
     struct jump_table *t = &h->table[h->hart->priv];
 
     for (u32 i = 0; !t->ready && i < JUMPS; i++)
-        t->jump[i].pc = NO_PC;
+        t->jump[i].pc = jump_none(i);
     t->ready = true;
     return t->jump;
 }
@@ -132,11 +137,11 @@ void jit_jump(struct jit_hart *h, u32 code)
 {
     const gva_t pc = h->hart->pc;
     struct jump_table *t = &h->table[h->hart->priv];
-    u32 at = (u32)(pc >> 1) % JUMPS;
+    u32 at = place_of(pc);
     const struct link *link = link_of(h, pc);
 
     (void)jit_jumps(h);
-    if (t->jump[at].pc == NO_PC)
+    if (t->jump[at].pc == jump_none(at))
         note_fill(&t->fills, at);
     t->jump[at] = (struct jump){pc, jit_backend_address(h->jit->backend, code)};
     t->global[at] = link->global && link->tag == code_link_tag(pc, h->hart->priv) &&
@@ -182,19 +187,25 @@ void jit_forget_space(struct jit_hart *h)
     f->count = kept;
 }
 
+static void forget_jump(struct jump_table *t, gva_t pc)
+{
+    u32 at = place_of(pc);
+
+    if (t->jump[at].pc == pc)
+        t->jump[at].pc = jump_none(at);
+}
+
 static void forget_jumps(struct jump_table *t, gva_t va)
 {
-    struct jump *row = &t->jump[(u32)(va >> 1) % JUMPS];
-    struct jump *before = &t->jump[(u32)((va - 2) >> 1) % JUMPS];
+    u32 row = place_of(va);
 
     if (!t->fills.count)
         return;
-    for (u32 i = 0; i < PAGE_SIZE / 2; i++) {
-        if ((row[i].pc & PAGE_MASK) == va)
-            row[i].pc = NO_PC;
+    for (u32 at = row; at < row + PAGE_SIZE / 2; at++) {
+        if ((t->jump[at].pc & PAGE_MASK) == va)
+            t->jump[at].pc = jump_none(at);
     }
-    if (before->pc == va - 2)
-        before->pc = NO_PC;
+    forget_jump(t, va - 2);
 }
 
 void jit_forget_page(struct jit_hart *h, gva_t va)
@@ -215,18 +226,15 @@ static void forget_entries(struct jit_hart *h, const struct link *link)
     const gva_t va = link->tag & PAGE_MASK;
 
     for (u32 priv = 0; priv < 4; priv++) {
-        struct jump *jump = h->table[priv].jump;
-        struct jump *before = &jump[(u32)((va - 2) >> 1) % JUMPS];
-        if (link->tag != code_link_tag(va, (enum priv)priv) || !h->table[priv].ready)
+        struct jump_table *t = &h->table[priv];
+        if (link->tag != code_link_tag(va, (enum priv)priv) || !t->ready)
             continue;
         for (u32 i = 0; e && i <= e->mask; i++) {
             u64 slot = atomic_load_explicit(&e->slot[i], memory_order_relaxed);
-            gva_t pc = va + ((u32)slot & ~PAGE_MASK);
-            if (slot && jump[(u32)(pc >> 1) % JUMPS].pc == pc)
-                jump[(u32)(pc >> 1) % JUMPS].pc = NO_PC;
+            if (slot)
+                forget_jump(t, va + ((u32)slot & ~PAGE_MASK));
         }
-        if (before->pc == va - 2)
-            before->pc = NO_PC;
+        forget_jump(t, va - 2);
     }
 }
 

@@ -62,10 +62,12 @@ struct jit_layout {
     u32 tlb_bits;   /* log2 of the number of their entries, {u64 page, u64 addend} */
     s32 tlb_read, tlb_write;         /* the tables, from where the pointer leads */
     s32 link, link_value, link_size; /* u64 each, of ATOMIC: host address (0: none), value, bytes */
-    s32 jumps;                       /* pointer to an array of {u64 pc, u64 code} */
-    u32 jumps_bits;                  /* log2 of its number of entries; indexed by pc >> 1 */
-    u32 int_slots;                   /* slots 0 to here may be held in integer registers */
-    const u8 *pinned;                /* slots to keep in host registers, most wanted first */
+    /* Pointer to an array of {u64 pc, u64 code}, indexed by pc >> 1, and log2 of its entries. An
+     * odd pc does not match; at the place where it were looked for there must be another one. */
+    s32 jumps;
+    u32 jumps_bits;
+    u32 int_slots;    /* slots 0 to here may be held in integer registers */
+    const u8 *pinned; /* slots to keep in host registers, most wanted first */
     u32 pinned_count;
     /* The same for floating-point registers. They are used between an FGUARD that lets pass and
      * the next exit; fp_live is the level that was found then, else 0. */

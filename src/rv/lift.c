@@ -349,6 +349,8 @@ static enum lift_end lift_jalr(struct lift *l, u64 insn, ir_value target)
 {
     if (!l->compressed)
         return LIFT_REFUSES;
+    if (l->ir.op[target].opcode == IR_AND) /* of bit 0, for which JUMPR sees */
+        target = l->ir.op[target].arg[0];
     RD(LINK);
     ir_control(&l->ir, IR_JUMPR, target, 0);
     return LIFT_ENDS;

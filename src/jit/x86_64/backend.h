@@ -63,7 +63,7 @@ struct jit_backend {
     const u8 *enter;
     const u8 *leave;        /* eax: exit number */
     const u8 *leave_synced; /* the same, all registers stored */
-    const u8 *leave_pc;     /* rax: guest pc; JIT_EXIT_LOOKUP */
+    const u8 *leave_pc;     /* rax: guest pc, bit 0 ignored; JIT_EXIT_LOOKUP */
     const u8 *leave_page;   /* eax: offset in the page; JIT_EXIT_LOOKUP */
     const u8 *chain;        /* eax: offset in the page, r11d: patch, ecx: source */
     const u8 *jumpr;        /* rax: guest pc */

@@ -40,6 +40,7 @@ static void emit_leave(struct jit_backend *b, struct code *c)
     b->leave_page = c->at;
     emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.page));
     b->leave_pc = c->at;
+    emit_alu_imm(c, true, ALU_AND, rm_reg(RAX), -2);
     emit_store(c, state_rm(b->layout.pc), RAX);
     emit_mov_imm(c, RAX, JIT_EXIT_LOOKUP);
     b->leave = c->at;
@@ -235,16 +236,16 @@ void emit_indirect_jump(const struct jit_backend *b, struct code *c)
         emit_alu(c, ALU_CMP, COUNT, state_rm(l->limit));
         emit_jcc(c, CC_AE, b->leave_pc);
     }
-    /* Entries are 16 bytes and guest pcs are even: index (pc >> 1) * 16. */
+    /* Entries are 16 bytes and guest pcs are even: the index is 8 times the pc, modulo. An odd one
+     * is not found. */
     emit_mov32(c, RCX, rm_reg(RAX));
-    emit_shift_imm(c, false, SHIFT_SHL, RCX, 3);
-    emit_alu_imm(c, false, ALU_AND, rm_reg(RCX), (s32)((1u << (l->jumps_bits + 4)) - 16));
-    emit_alu(c, ALU_ADD, RCX, state_rm(l->jumps));
-    emit_alu(c, ALU_CMP, RAX, rm_mem(RCX, 0));
+    emit_alu_imm(c, false, ALU_AND, rm_reg(RCX), (s32)((1u << (l->jumps_bits + 1)) - 2));
+    emit_mov(c, RDX, state_rm(l->jumps));
+    emit_op_by_8(c, true, 0x3b, RAX, RDX, RCX, 0); /* cmp */
     emit_jcc(c, CC_NE, b->leave_pc);
     emit_alu_imm(c, true, ALU_AND, rm_reg(RAX), -(1 << JIT_PAGE_BITS));
     emit_store(c, state_rm(l->page), RAX);
-    emit_jmp_rm(c, rm_mem(RCX, 8));
+    emit_op_by_8(c, false, 0xff, 4, RDX, RCX, 8); /* jmp */
 }
 
 void thunks_emit(struct jit_backend *b, struct code *c)
