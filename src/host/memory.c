@@ -7,10 +7,16 @@
 #include "host/scope.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define HUGE_PAGE (2 * MIB)
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* of Linux 6.1 */
+#endif
 
 static int memory_error(u64 size, struct err *err)
 {
@@ -52,8 +58,37 @@ int host_memory_create(struct host_memory *memory, const char *name, u64 size, s
     /* Wishes: a host that cannot fulfil them serves as well. A core dump has no use for RAM. */
     madvise(base, size, MADV_HUGEPAGE);
     madvise(base, size, MADV_DONTDUMP);
-    *memory = (struct host_memory){base, size, steal_fd(&fd), reserved, reserved_size};
+    *memory = (struct host_memory){base,          size,
+                                   steal_fd(&fd), reserved,
+                                   reserved_size, calloc(size / HUGE_PAGE / 64 + 1, sizeof(u64))};
     return 0;
+}
+
+/*
+ * Hosts are seldom set up to give huge pages to files in memory by themselves, but do if asked, for
+ * what has a page already. Other threads may use the memory meanwhile.
+ */
+static void make_huge(struct host_memory *memory, u64 piece)
+{
+    volatile u8 *first = memory->base + piece * HUGE_PAGE;
+
+    (void)*first;
+    (void)madvise((void *)(uintptr_t)first, HUGE_PAGE, MADV_COLLAPSE);
+}
+
+void host_memory_reach(struct host_memory *memory, u64 offset, u64 size)
+{
+    u64 end = (offset + size + HUGE_PAGE - 1) / HUGE_PAGE;
+
+    if (!memory->huge)
+        return;
+    for (u64 n = offset / HUGE_PAGE; n < end && n < memory->size / HUGE_PAGE; n++) {
+        _Atomic u64 *word = &memory->huge[n / 64];
+        if (atomic_load_explicit(word, memory_order_relaxed) & BIT(n % 64))
+            continue;
+        if (!(atomic_fetch_or_explicit(word, BIT(n % 64), memory_order_relaxed) & BIT(n % 64)))
+            make_huge(memory, n);
+    }
 }
 
 void host_memory_destroy(struct host_memory *memory)
@@ -62,5 +97,6 @@ void host_memory_destroy(struct host_memory *memory)
         return;
     munmap(memory->reserved, memory->reserved_size);
     close(memory->fd);
+    free((void *)memory->huge);
     *memory = (struct host_memory){.fd = -1};
 }

@@ -11,11 +11,16 @@ struct host_memory {
     int fd;   /* memfd of size bytes, for sharing with other processes */
     void *reserved;
     u64 reserved_size;
+    _Atomic u64 *huge; /* bit n: piece n of 2 MiB was asked for as one; NULL: no memory for it */
 };
 
 /* size: bytes, a multiple of the host's page size, not 0. name shows in the host's maps. */
 MUST_CHECK int host_memory_create(struct host_memory *memory, const char *name, u64 size,
                                   struct err *err);
+
+/* [offset, offset + size) will be used: the host is asked to have it in pieces of 2 MiB, which it
+ * may refuse. Any thread. */
+void host_memory_reach(struct host_memory *memory, u64 offset, u64 size);
 
 /* Gives it all back; a zeroed or destroyed memory is left alone. */
 void host_memory_destroy(struct host_memory *memory);

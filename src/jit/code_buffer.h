@@ -11,11 +11,15 @@
 struct code_buffer {
     u8 *write;
     const u8 *run;
-    u32 size; /* bytes, a multiple of the host's page size */
+    u32 size;          /* bytes, a multiple of the host's page size */
+    _Atomic u64 *huge; /* bit n: piece n of 2 MiB was asked for as one page */
 };
 
 /* False: the host does not give such memory. */
 MUST_CHECK bool code_buffer_create(struct code_buffer *buffer, u32 size);
+/* [from, end) is about to be written: the host is asked to have it in huge pages, which it may
+ * refuse. Any thread. */
+void code_buffer_reach(struct code_buffer *buffer, u32 from, u32 end);
 /* Not much will be written for a while: what was written counts as resident once, not twice. */
 void code_buffer_rest(struct code_buffer *buffer);
 void code_buffer_destroy(struct code_buffer *buffer);

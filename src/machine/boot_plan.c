@@ -130,6 +130,7 @@ static int load_initrd(struct boot_plan *plan, const struct image_source *source
     rc = add_part(plan, BOOT_INITRD, source->name, gpa, source->size, "give it another place", err);
     if (rc)
         return rc;
+    gmem_reach(gmem, gpa, source->size);
     if (!gmem_write(gmem, gpa, source->bytes, source->size))
         return err_set(err, EFAULT, "initrd '%s' does not fit in RAM", source->name);
     plan->initrd = gpa;

@@ -85,6 +85,7 @@ static int put(const struct image_source *s, const struct gmem *gmem,
 {
     const struct gmem_region *ram = image_ram(gmem, place->base);
 
+    gmem_reach(gmem, gpa, s->size);
     if (!range_within(gpa, size, ram->base, ram->size) || !gmem_write(gmem, gpa, s->bytes, s->size))
         return no_room(s, place, gpa, size, ram, err);
     return 0;

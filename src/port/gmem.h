@@ -27,8 +27,17 @@ struct gmem {
     u32 count;
     /* Told after a device wrote [gpa, gpa + len) so that decoded code is dropped; may be NULL. */
     void (*written)(void *ctx, gpa_t gpa, u64 len);
+    /* Told before much of [gpa, gpa + len) is written, or a hart may reach it directly, so that the
+     * host can have it in large pieces; any thread; may be NULL. */
+    void (*reached)(void *ctx, gpa_t gpa, u64 len);
     void *ctx;
 };
+
+static inline void gmem_reach(const struct gmem *gmem, gpa_t gpa, u64 len)
+{
+    if (gmem->reached)
+        gmem->reached(gmem->ctx, gpa, len);
+}
 
 /* The region that holds all of [gpa, gpa + len), or NULL. */
 static inline const struct gmem_region *gmem_find(const struct gmem *gmem, gpa_t gpa, u64 len)

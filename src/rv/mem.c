@@ -35,6 +35,7 @@ static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
 
     if (!r || !to->whole || page_is_watched(hart, va))
         return;
+    gmem_reach(hart->env->gmem, gpa, PAGE_SIZE);
     fill.host = r->host + (gpa - r->base);
     fill.readable = to->readable;
     fill.writable = to->writable && !r->readonly && !code_map_is_code(hart->env->code_map, gpa);

@@ -45,6 +45,14 @@ static int create_host_side(struct vm *vm, struct err *err)
     return loop_create(&vm->loop, &vm->clock, err);
 }
 
+static void ram_reached(void *ctx, gpa_t gpa, u64 len)
+{
+    struct vm *vm = ctx;
+
+    if (range_within(gpa, len, MACHINE_RAM_BASE, vm->ram.size))
+        host_memory_reach(&vm->ram, gpa - MACHINE_RAM_BASE, len);
+}
+
 static int create_ram(struct vm *vm, struct err *err)
 {
     int r = host_memory_create(&vm->ram, "cosm-ram", vm->config->ram_size, err);
@@ -54,6 +62,8 @@ static int create_ram(struct vm *vm, struct err *err)
     vm->gmem.region[0] =
         (struct gmem_region){.base = MACHINE_RAM_BASE, .size = vm->ram.size, .host = vm->ram.base};
     vm->gmem.count = 1;
+    vm->gmem.reached = ram_reached;
+    vm->gmem.ctx = vm;
     return 0;
 }
 

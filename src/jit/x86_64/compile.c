@@ -114,10 +114,11 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
 {
     struct jit_backend *b = compiler->backend;
     struct compile *x = compiler->compile;
-    u32 start = (compiler->at + 15) & ~15u;
+    u32 start = (compiler->at + 15) & ~15u, size = bound(block, entries);
 
-    if (start > compiler->end || compiler->end - start < bound(block, entries))
+    if (start > compiler->end || compiler->end - start < size)
         return false;
+    code_buffer_reach(&b->buffer, start, start + size);
     x->b = b;
     x->block = block;
     x->where = where;
