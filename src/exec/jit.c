@@ -228,7 +228,19 @@ static u32 fp_level(const struct hart *hart)
 
     if (fs != MSTATUS_FS)
         return fs ? LIFT_FP_ON : LIFT_FP_OFF;
-    return hart->csr.frm == FP_RNE ? LIFT_FP_NEAREST : LIFT_FP_DIRTY;
+    if (hart->csr.frm > FP_RUP)
+        return LIFT_FP_DIRTY;
+    return hart->csr.frm == FP_RNE ? LIFT_FP_NEAREST : LIFT_FP_ROUNDS;
+}
+
+static u32 fp_round(const struct hart *hart)
+{
+    static const u8 round[] = {[FP_RNE] = JIT_FP_NEAREST,
+                               [FP_RTZ] = JIT_FP_ZERO,
+                               [FP_RDN] = JIT_FP_DOWN,
+                               [FP_RUP] = JIT_FP_UP};
+
+    return hart->csr.frm <= FP_RUP ? round[hart->csr.frm] : JIT_FP_NEAREST;
 }
 
 static enum hart_exit run(struct jit_hart *h)
@@ -267,6 +279,7 @@ static enum hart_exit run(struct jit_hart *h)
         hart->jit.page = hart->pc & PAGE_MASK;
         hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
         hart->jit.fp_level = fp_level(hart);
+        hart->jit.fp_round = fp_round(hart);
         hart->jit.jumps = jit_jumps(h);
         why = jit_backend_run(h->jit->backend, hart, code);
         if (why == JIT_EXIT_FAULT)

@@ -45,6 +45,7 @@ static const struct jit_layout layout = {
     .pinned_fp_count = sizeof(pinned_fp),
     .fp_level = offsetof(struct hart, jit.fp_level),
     .fp_live = offsetof(struct hart, jit.fp_live),
+    .fp_round = offsetof(struct hart, jit.fp_round),
     .fp_flags = offsetof(struct hart, csr.fflags),
     .fp_flag = {[JIT_FP_INVALID] = FP_NV,
                 [JIT_FP_DIVIDE] = FP_DZ,

@@ -97,7 +97,7 @@ static u32 lift_block(struct jit *jit, const struct hart *hart, const struct jit
     struct lift *lift = jit->lift;
 
     lift_begin(lift, isa);
-    lift->nearest = hart->csr.frm == FP_RNE;
+    lift->rounds = hart->csr.frm <= FP_RUP;
     while (end == LIFT_GOES_ON && offset < PAGE_SIZE && !lift_is_full(lift)) {
         u64 insn;
         u32 raw;

@@ -328,7 +328,7 @@ static const char *verify_op(const struct ir_block *block, u32 at)
         return "an unknown atomic operation";
     if (ir_is_fp(op->opcode) && op->size != 4 && op->size != 8)
         return "a floating-point operation is not of 4 or 8 bytes";
-    if (rounds(op->opcode) && (op->imm < IR_ROUND_NEAREST || op->imm > IR_ROUND_UP))
+    if (rounds(op->opcode) && (op->imm < IR_ROUND_CURRENT || op->imm > IR_ROUND_AWAY))
         return "an unknown rounding mode";
     if (op->opcode == IR_ADDSHL &&
         (block->op[op->arg[2]].opcode != IR_CONST || (u64)block->op[op->arg[2]].imm - 1 > 2))

@@ -28,8 +28,8 @@ enum ir_access {
     IR_ACCESS_TLB, /* through the software TLB */
 };
 
-/* FTOS32, FTOS64. */
-enum ir_round { IR_ROUND_NEAREST, IR_ROUND_ZERO, IR_ROUND_DOWN, IR_ROUND_UP };
+/* FTOS32, FTOS64. CURRENT: as all other operations; AWAY: to nearest, ties away from zero. */
+enum ir_round { IR_ROUND_CURRENT, IR_ROUND_ZERO, IR_ROUND_DOWN, IR_ROUND_UP, IR_ROUND_AWAY };
 
 /*
  * What ATOMIC does. LINK loads, and notes in layout.link the place and its value; CONDITIONAL

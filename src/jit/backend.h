@@ -38,6 +38,9 @@ struct jit_engine {
     u64 (*call)(void *state, u64 imm, u32 where);
 };
 
+/* How operations round where the IR does not say it: to nearest is with ties to even. */
+enum jit_fp_round { JIT_FP_NEAREST, JIT_FP_DOWN, JIT_FP_UP, JIT_FP_ZERO };
+
 enum jit_fp_exception {
     JIT_FP_INVALID,
     JIT_FP_DIVIDE, /* by zero */
@@ -75,6 +78,7 @@ struct jit_layout {
     u32 pinned_fp_count;
     s32 fp_level; /* u32: what the engine allows; read by FGUARD once after an entry */
     s32 fp_live;  /* u32: the back end's own */
+    s32 fp_round; /* u32: enum jit_fp_round; never changes while generated code runs */
     s32 fp_flags; /* u32: exceptions, added to; */
     u8 fp_flag[JIT_FP_EXCEPTIONS]; /* its bits, by exception */
 };

@@ -212,7 +212,7 @@ struct hart {
         u64 limit; /* insns from which on translated code must not go on */
         void *jumps;
         u32 patch, source;
-        u32 fp_level, fp_live;
+        u32 fp_level, fp_live, fp_round;
     } jit;
 
     struct debug_points *debug; /* NULL: none; read-only while the hart runs */

@@ -58,6 +58,7 @@
 #define ROL32(a, n)        bitops_rol32((u32)(a), (unsigned)(n))
 #define ROR32(a, n)        bitops_ror32((u32)(a), (unsigned)(n))
 #define REV8(a)            bitops_rev8(a)
+#define ORC_B(a)           bitops_orc_b(a)
 #define CALL1(fn, a)       bitops_##fn(a)
 #define CALL2(fn, a, b)    bitops_##fn(a, b)
 #define CALL3(fn, a, b, c) bitops_##fn(a, b, c)

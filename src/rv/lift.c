@@ -8,6 +8,7 @@
  */
 #include "rv/lift.h"
 
+#include "base/assert.h"
 #include "rv/csr.h"
 #include "rv/lift_fp.h"
 
@@ -68,6 +69,7 @@
 #define CTZ(a)      UNARY(CTZ, a)
 #define CPOP(a)     UNARY(CPOP, a)
 #define REV8(a)     UNARY(BSWAP, a)
+#define ORC_B(a)    lift_orc_b(l, (a))
 #define SELECT(c, a, b)                \
     ({                                 \
         ir_value c_ = (c);             \
@@ -145,7 +147,7 @@ void lift_begin(struct lift *l, const struct isa *isa)
     l->count = 0;
     l->max = LIFT_BLOCK_MAX;
     l->compressed = isa_has(isa, ISA_C);
-    l->nearest = true;
+    l->rounds = true;
     l->value[0] = 0;
     forget(l);
 }
@@ -270,6 +272,19 @@ static ir_value lift_divide(struct lift *l, u64 insn, enum ir_opcode wide, enum 
     default:
         return ir_binary(&l->ir, wide, a, b);
     }
+}
+
+/* Ones in each byte that is not 0: a carry into its highest bit tells, if that is not set anyway.
+ */
+static ir_value lift_orc_b(struct lift *l, ir_value v)
+{
+    ir_value low = ir_const(&l->ir, UINT64_C(0x7f7f7f7f7f7f7f7f));
+    ir_value zeros = ir_binary(&l->ir, IR_ADD, ir_binary(&l->ir, IR_AND, v, low), low);
+
+    zeros = ir_binary(&l->ir, IR_OR, ir_binary(&l->ir, IR_OR, zeros, v), low);
+    zeros = ir_binary(&l->ir, IR_SHR, ir_unary(&l->ir, IR_NOT, zeros), ir_const(&l->ir, 7));
+    v = ir_binary(&l->ir, IR_SHL, zeros, ir_const(&l->ir, 8));
+    return ir_unary(&l->ir, IR_NOT, ir_binary(&l->ir, IR_SUB, v, zeros));
 }
 
 static void lift_call(struct lift *l, u64 insn)
@@ -496,6 +511,7 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
     }
     if (l->whole)
         lift_call(l, insn);
+    ASSERT(l->ir.count - before <= LIFT_OPS_MAX);
     l->count++;
     return end;
 }

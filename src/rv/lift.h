@@ -8,6 +8,7 @@
 
 #define LIFT_BLOCK_MAX  64  /* instructions of a block */
 #define LIFT_REGION_MAX 768 /* of a region */
+#define LIFT_OPS_MAX    64  /* operations that an instruction may take */
 
 /* IR slots 0..31 are x0..x31. LEAVE numbers; hart->pc is the next instruction: */
 enum lift_leave {
@@ -23,7 +24,8 @@ enum lift_fp {
     LIFT_FP_OFF, /* FS is off: such instructions are illegal, as the interpreter finds */
     LIFT_FP_ON,
     LIFT_FP_DIRTY,   /* FS is dirty already */
-    LIFT_FP_NEAREST, /* frm is to nearest, ties to even */
+    LIFT_FP_ROUNDS,  /* frm is a mode that the host has: all but the reserved ones and RMM */
+    LIFT_FP_NEAREST, /* it is to nearest, ties to even */
 };
 
 enum lift_end {
@@ -39,12 +41,12 @@ struct lift {
     bool compressed; /* C is present: jumps need no alignment check */
     bool whole;      /* the instruction at hand is left to run_insn, */
     bool apart;      /* which will touch no x register */
-    bool nearest;    /* dynamic rounding is taken to be to nearest; else such code is run_insn's */
-    u8 fp_level;     /* enum lift_fp that was seen in this block */
-    u32 fp_boxed;    /* bit r: f[r] is known to be boxed */
-    u32 known;       /* bit r: x[r] is the constant value[r]; */
-    u32 relative;    /* the same, added to the address of the page that runs */
-    u32 extended;    /* bit r: x[r] is sign-extended from 32 bits */
+    bool rounds;  /* frm is taken to be a mode of the host; else dynamic rounding is run_insn's */
+    u8 fp_level;  /* enum lift_fp that was seen in this block */
+    u32 fp_boxed; /* bit r: f[r] is known to be boxed */
+    u32 known;    /* bit r: x[r] is the constant value[r]; */
+    u32 relative; /* the same, added to the address of the page that runs */
+    u32 extended; /* bit r: x[r] is sign-extended from 32 bits */
     u64 value[32];
     u32 first; /* operation of the instruction at hand */
     /* The instruction before, if it does but compute a register: its first operation. */
@@ -69,7 +71,7 @@ void lift_finish(struct lift *lift, u32 offset);
 /* No room for another instruction? */
 static inline bool lift_is_full(const struct lift *lift)
 {
-    return lift->count == lift->max || lift->ir.count > IR_OPS_MAX - 32;
+    return lift->count == lift->max || lift->ir.count > IR_OPS_MAX - LIFT_OPS_MAX;
 }
 
 #endif

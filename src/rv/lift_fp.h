@@ -2,9 +2,10 @@
 /*
  * The words of floating point in spec/riscv.def for rv/lift.c, and what rv/lift_fp.c does of them.
  *
- * Inline is what the host does as RISC-V does: binary32 and binary64 where rounding is to nearest,
- * and conversions to integers in more modes. The rest is run_insn's. An operand of binary32 must be
- * boxed; that is looked at once a block, and if it is not so, the interpreter does the instruction.
+ * Inline is what the host does as RISC-V does: binary32 and binary64 where the mode of rounding is
+ * frm's and the host has it, and conversions to integers in any mode. The rest is run_insn's. An
+ * operand of binary32 must be boxed; that is looked at once a block, and if it is not so, the
+ * interpreter does the instruction.
  */
 #ifndef COSM_RV_LIFT_FP_H
 #define COSM_RV_LIFT_FP_H
@@ -64,10 +65,12 @@ void lift_fp_call(struct lift *l, u64 insn, u32 width);
 void lift_fp_guard(struct lift *l, enum lift_fp level);
 void lift_fd(struct lift *l, u64 insn, u32 width, ir_value v);
 void lift_fp1(struct lift *l, u64 insn, u32 width, u32 opcode);
-void lift_fp2(struct lift *l, u64 insn, u32 width, u32 opcode, u64 rm);
+void lift_fp2(struct lift *l, u64 insn, u32 width, u32 opcode);
+void lift_fp2_exact(struct lift *l, u64 insn, u32 width, u32 opcode);
 void lift_fma(struct lift *l, u64 insn, u32 width, u32 opcode);
 void lift_fsign(struct lift *l, u64 insn, u32 width, enum ir_opcode opcode);
 void lift_fcompare(struct lift *l, u64 insn, u32 width, u32 opcode);
+void lift_fclass(struct lift *l, u64 insn, u32 width);
 void lift_to_int(struct lift *l, u64 insn, u32 width, u32 opcode);
 bool lift_may_convert_int(struct lift *l, u64 insn, u32 width, u32 opcode);
 void lift_from_int(struct lift *l, u64 insn, u32 width, u32 opcode, ir_value v);
@@ -106,8 +109,8 @@ enum lift_end lift_fflags(struct lift *l, u64 insn);
 #define SIGN_XOR        IR_FSIGNX
 #define FP_SIGN(w, how) lift_fsign(l, insn, w, how)
 #define FP1_RM(w, fn)   lift_fp1(l, insn, w, LIFT_##fn)
-#define FP2_RM(w, fn)   lift_fp2(l, insn, w, LIFT_##fn, (u64)insn_imm(insn))
-#define FP2(w, fn)      lift_fp2(l, insn, w, LIFT_##fn, FP_RNE)
+#define FP2_RM(w, fn)   lift_fp2(l, insn, w, LIFT_##fn)
+#define FP2(w, fn)      lift_fp2_exact(l, insn, w, LIFT_##fn)
 #define FP_FMA(w, np, na) \
     lift_fma(l, insn, w, (np) ? (na) ? IR_FNMS : IR_FNMA : (na) ? IR_FMS : IR_FMA)
 #define FP_CONVERT(from, to, fn) lift_convert(l, insn, from, to, LIFT_##fn)
@@ -122,7 +125,7 @@ enum lift_end lift_fflags(struct lift *l, u64 insn);
 #define FROM_u32(v)     ZX32(v)
 #define FROM_s64(v)     (v)
 #define FROM_u64(v)     (v)
-#define FP_CLASS(w, fn) lift_fp_call(l, insn, 0)
+#define FP_CLASS(w, fn) lift_fclass(l, insn, w)
 #define FP_TO_INT_MOD   lift_fp_call(l, insn, 0)
 #define FP_CONSTANT(w, fn)                                                                \
     do {                                                                                  \

@@ -325,7 +325,7 @@ TEST(floating_point)
     block.op[2].size = 2;
     CHECK(ir_verify(&block));
     block.op[2].size = 8;
-    block.op[4].imm = IR_ROUND_UP + 1;
+    block.op[4].imm = IR_ROUND_AWAY + 1;
     CHECK(ir_verify(&block));
     block.op[4].imm = IR_ROUND_UP;
     CHECK(!ir_verify(&block));

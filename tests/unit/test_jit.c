@@ -36,7 +36,7 @@ struct state {
     u64 slot[SLOTS];
     u64 pc, count, page;
     u32 attn, patch, source;
-    u32 fp_level, fp_live, fp_flags;
+    u32 fp_level, fp_live, fp_round, fp_flags;
     struct tlb *tlb;
     struct jump *jumps;
     u8 memory[PAGES * 4096];
@@ -68,6 +68,7 @@ static const struct jit_layout layout = {
     .pinned_count = sizeof(pinned),
     .fp_level = offsetof(struct state, fp_level),
     .fp_live = offsetof(struct state, fp_live),
+    .fp_round = offsetof(struct state, fp_round),
     .fp_flags = offsetof(struct state, fp_flags),
     .fp_flag = {[JIT_FP_INVALID] = 16,
                 [JIT_FP_DIVIDE] = 8,

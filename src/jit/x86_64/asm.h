@@ -584,6 +584,11 @@ static inline void emit_stmxcsr(struct code *c, struct rm to)
     emit_op(c, false, 0x0fae, 3, to);
 }
 
+static inline void emit_ldmxcsr(struct code *c, struct rm from)
+{
+    emit_op(c, false, 0x0fae, 2, from);
+}
+
 static inline void emit_ldmxcsr_near(struct code *c, const u8 *from)
 {
     emit8(c, 0x0f);

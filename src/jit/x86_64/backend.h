@@ -12,7 +12,8 @@
  *   rax rcx rdx r11  scratch         rsp  16-byte aligned; windows, see window.c
  *   the rest pinned slots, callee-saved ones first
  *   xmm0 .. xmm2  scratch          xmm3 .. xmm15  pinned slots while layout.fp_live is not 0
- * MXCSR is the default but for exception flags, which are the guest's while fp_live is not 0.
+ * MXCSR is the default but for exception flags, which are the guest's while fp_live is not 0, and
+ * then it rounds as layout.fp_round says.
  */
 #define STATE RBP
 #define COUNT R10
@@ -106,9 +107,9 @@ void emit_fp_in(const struct jit_backend *backend, struct code *c);
 /* The exceptions in MXCSR, as in layout.fp_flags. */
 void emit_fp_flags(const struct jit_backend *backend, struct code *c, enum reg to,
                    enum reg scratch);
-/* Clears them unless all are present in a register; flags is lost. */
-void emit_fp_clear_unless(const struct jit_backend *backend, struct code *c, enum reg present,
-                          enum reg flags);
+/* After emit_fp_flags to `flags`, which is lost: clears them unless all are present in a register.
+ */
+void emit_fp_clear_unless(struct code *c, enum reg present, enum reg flags);
 void fp_thunks_emit(struct jit_backend *backend, struct code *c);
 
 static inline const u8 *fp_constant(const struct jit_backend *backend, u32 which)

@@ -2,7 +2,7 @@
 /*
  * Floating point: IR operations to scalar AVX and FMA instructions.
  *
- * MXCSR stays at its default, so these round to nearest and their exception flags are the guest's.
+ * MXCSR rounds as the guest wants, and has its exception flags.
  * What the processor answers otherwise than the IR asks (NaNs, equal zeros in FMIN, conversions out
  * of range) is found by a compare and a jump to a stub, which must raise nothing that the IR does
  * not: where an instruction would, the operand is looked at before.
@@ -295,7 +295,7 @@ static void emit_to_int(struct compile *x, u32 size, bool wide, u32 opcode, enum
     emit_vex(&x->c, scalar(size) | (wide ? VEX_W : 0), opcode, to, 0, rm_reg(from));
 }
 
-enum { ROUND_QUIETLY = 8 };
+enum { ROUND_TRUNCATE = 3, ROUND_QUIETLY = 8 };
 
 static void emit_round(struct compile *x, u32 size, enum reg to, enum reg from, u32 how)
 {
@@ -315,21 +315,48 @@ static void jump_if_least(struct compile *x, u32 at, bool wide, enum reg a, enum
     saturate_if(x, at, CC_O, a, to);
 }
 
-/* Rounds down or up: inexact only if the result fits. */
-static void to_s32_directed(struct compile *x, u32 at, enum reg a, enum reg to)
+/*
+ * t: a as an integer, ties away from zero; never inexact. What truncation leaves is exact, and so
+ * is the double of it, which is truncated to what is to be added.
+ */
+static void round_away(struct compile *x, const struct ir_op *op, enum reg t, enum reg a)
+{
+    enum reg rest = reg_take(x, SCRATCH_XMM);
+
+    emit_round(x, op->size, t, a, ROUND_TRUNCATE | ROUND_QUIETLY);
+    emit_vex(&x->c, scalar(op->size), 0x5c, rest, a, rm_reg(t));
+    emit_vex(&x->c, scalar(op->size), 0x58, rest, rest, rm_reg(rest));
+    emit_round(x, op->size, rest, rest, ROUND_TRUNCATE | ROUND_QUIETLY);
+    emit_vex(&x->c, scalar(op->size), 0x58, t, t, rm_reg(rest));
+    reg_give(x, rest);
+}
+
+/* Down, up, or away from zero: inexact only if the result fits. What does not fit into 64 bits is
+ * an integer before it is rounded. */
+static void to_signed_directed(struct compile *x, u32 at, enum reg a, enum reg to)
 {
     const struct ir_op *op = &x->block->op[at];
-    u32 how = op->imm == IR_ROUND_DOWN ? 1 : 2;
-    enum reg t = reg_take(x, SCRATCH_XMM), low = reg_take(x, SCRATCH);
+    bool wide = op->opcode == IR_FTOS64, late = !wide || op->imm == IR_ROUND_AWAY;
+    enum reg t = reg_take(x, SCRATCH_XMM), low;
 
-    emit_round(x, op->size, t, a, how | ROUND_QUIETLY);
+    if (op->imm == IR_ROUND_AWAY)
+        round_away(x, op, t, a);
+    else
+        emit_round(x, op->size, t, a,
+                   (op->imm == IR_ROUND_DOWN ? 1 : 2) | (late ? ROUND_QUIETLY : 0));
     emit_to_int(x, op->size, true, TO_INT_TRUNCATE, to, t);
-    emit_op(&x->c, true, 0x63, low, rm_reg(to)); /* MOVSXD */
-    emit_alu(&x->c, ALU_CMP, low, rm_reg(to));
-    saturate_if(x, at, CC_NE, a, to);
-    emit_round(x, op->size, t, a, how);
+    if (wide) {
+        jump_if_least(x, at, true, a, to);
+    } else {
+        low = reg_take(x, SCRATCH);
+        emit_op(&x->c, true, 0x63, low, rm_reg(to)); /* MOVSXD */
+        emit_alu(&x->c, ALU_CMP, low, rm_reg(to));
+        saturate_if(x, at, CC_NE, a, to);
+        reg_give(x, low);
+    }
+    if (late)
+        emit_round(x, op->size, t, a, ROUND_TRUNCATE);
     reg_give(x, t);
-    reg_give(x, low);
 }
 
 static void to_signed(struct compile *x, u32 at, enum reg a, enum reg to)
@@ -337,19 +364,13 @@ static void to_signed(struct compile *x, u32 at, enum reg a, enum reg to)
     const struct ir_op *op = &x->block->op[at];
     bool wide = op->opcode == IR_FTOS64;
 
-    if (op->imm == IR_ROUND_NEAREST || op->imm == IR_ROUND_ZERO) {
+    if (op->imm == IR_ROUND_CURRENT || op->imm == IR_ROUND_ZERO) {
         emit_to_int(x, op->size, wide, op->imm == IR_ROUND_ZERO ? TO_INT_TRUNCATE : TO_INT, to, a);
         jump_if_least(x, at, wide, a, to);
         if (!wide)
             emit_op(&x->c, true, 0x63, to, rm_reg(to));
-    } else if (wide) { /* what does not fit is an integer before it is rounded */
-        enum reg t = reg_take(x, SCRATCH_XMM);
-        emit_round(x, op->size, t, a, op->imm == IR_ROUND_DOWN ? 1 : 2);
-        emit_to_int(x, op->size, true, TO_INT_TRUNCATE, to, t);
-        reg_give(x, t);
-        jump_if_least(x, at, true, a, to);
     } else {
-        to_s32_directed(x, at, a, to);
+        to_signed_directed(x, at, a, to);
     }
 }
 
@@ -435,7 +456,7 @@ void compile_fp_flags(struct compile *x, u32 at)
     t = reg_take(x, SCRATCH);
     emit_fp_flags(x->b, &x->c, to, t);
     emit_op(&x->c, false, 0x89, v, flags);
-    emit_fp_clear_unless(x->b, &x->c, v, to);
+    emit_fp_clear_unless(&x->c, v, to);
     reg_give(x, t);
     reg_give(x, to);
     op_release(x, at);

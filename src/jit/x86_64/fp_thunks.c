@@ -7,6 +7,7 @@
 
 #define MXCSR_DEFAULT 0x1f80u
 #define MXCSR_FLAGS   0x3f /* bit 1, "denormal operand", is nothing that anyone asks for */
+#define MXCSR_ROUND   13   /* where enum jit_fp_round has its place */
 
 static struct rm slot(const struct jit_backend *b, u32 i)
 {
@@ -28,12 +29,37 @@ void emit_fp_flags(const struct jit_backend *b, struct code *c, enum reg to, enu
     emit_load_indexed(c, to, scratch, to, 0, 1, false);
 }
 
-void emit_fp_clear_unless(const struct jit_backend *b, struct code *c, enum reg present,
-                          enum reg flags)
+void emit_fp_clear_unless(struct code *c, enum reg present, enum reg flags)
 {
     u8 *skip;
 
     emit_vex(c, VEX_0F38, 0xf2, flags, present, rm_reg(flags)); /* ANDN */
+    skip = emit_jcc_short(c, CC_E);
+    emit_alu_imm(c, false, ALU_AND, red_zone(), ~MXCSR_FLAGS);
+    emit_ldmxcsr(c, red_zone());
+    ASSERT(short_end(c, skip));
+}
+
+/* If layout.fp_round is not the default, MXCSR becomes so, or the default again; no exceptions. */
+static void emit_fp_round(const struct jit_backend *b, struct code *c, enum reg scratch)
+{
+    u8 *skip;
+
+    emit_mov32(c, scratch, state_rm(b->layout.fp_round));
+    emit_test(c, scratch, scratch);
+    skip = emit_jcc_short(c, CC_E);
+    emit_shift_imm(c, false, SHIFT_SHL, scratch, MXCSR_ROUND);
+    emit_alu_imm(c, false, ALU_OR, rm_reg(scratch), MXCSR_DEFAULT);
+    emit_op(c, false, 0x89, scratch, red_zone());
+    emit_ldmxcsr(c, red_zone());
+    ASSERT(short_end(c, skip));
+}
+
+static void emit_fp_unround(const struct jit_backend *b, struct code *c)
+{
+    u8 *skip;
+
+    emit_alu_imm(c, false, ALU_CMP, state_rm(b->layout.fp_round), JIT_FP_NEAREST);
     skip = emit_jcc_short(c, CC_E);
     emit_ldmxcsr_near(c, fp_constant(b, FP_MXCSR));
     ASSERT(short_end(c, skip));
@@ -50,6 +76,7 @@ void emit_fp_out(const struct jit_backend *b, struct code *c, enum reg scratch, 
         emit_store(c, slot(b, i), (enum reg)(PINNED_FP_FIRST + i));
     emit_fp_flags(b, c, scratch, other);
     emit_op(c, false, 0x09, scratch, state_rm(b->layout.fp_flags)); /* OR */
+    emit_fp_unround(b, c);
     patch_rel(skip, c->at);
 }
 
@@ -60,7 +87,8 @@ static void load_all(const struct jit_backend *b, struct code *c)
         emit_mov(c, (enum reg)(PINNED_FP_FIRST + i), slot(b, i));
     emit_fp_flags(b, c, RCX, R11);
     emit_mov32(c, R11, state_rm(b->layout.fp_flags));
-    emit_fp_clear_unless(b, c, R11, RCX);
+    emit_fp_clear_unless(c, R11, RCX);
+    emit_fp_round(b, c, RCX);
 }
 
 void emit_fp_in(const struct jit_backend *b, struct code *c)

@@ -175,7 +175,13 @@ static void emit_kept_before(const struct jit_backend *b, struct code *c)
 
 static void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok)
 {
+    u8 *fault;
+
+    emit_test(c, ok, ok);
+    emit_jcc(c, CC_E, NULL);
+    fault = c->at;
     emit_fp_in(b, c);
+    patch_rel(fault, c->at);
     for (u32 i = sizeof(kept); i-- > 0;)
         emit_pop(c, kept[i]);
     emit_test(c, ok, ok);
