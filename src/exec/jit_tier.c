@@ -14,6 +14,7 @@
 #include "exec/jit_impl.h"
 
 #include "base/endian.h"
+#include "ir/flow.h"
 #include "rv/region.h"
 
 #include <errno.h>
@@ -33,6 +34,7 @@ _Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all
 /* What a region is made of, and with. */
 struct region_work {
     struct region region;
+    struct ir_flow flow;
     struct job job;
     u8 bytes[PAGE_SIZE];
     const struct isa *isa;
@@ -73,7 +75,11 @@ static bool build(struct jit *jit)
 {
     struct region_work *w = jit->work;
 
-    return region_build(&w->region, w->isa, w->bytes, w->job.offset) && w->region.entry_count;
+    if (!region_build(&w->region, w->isa, w->bytes, w->job.offset) || !w->region.entry_count)
+        return false;
+    ir_forward(&w->flow, &w->region.lift.ir);
+    ir_prune(&w->flow);
+    return true;
 }
 
 /* False: the segment is full. */
@@ -86,7 +92,7 @@ static bool compile(struct jit *jit)
     for (u32 i = 0; i < w->region.entry_count; i++)
         w->entry[i].offset = w->region.entry[i];
     w->start = jit_compiler_at(compiler);
-    if (!jit_backend_compile_region(compiler, &lift->ir, lift->where, w->job.page, w->entry,
+    if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page, w->entry,
                                     w->region.entry_count))
         return false;
     w->size = jit_compiler_at(compiler) - w->start;

@@ -83,8 +83,9 @@ static void compile_rotate(struct compile *x, bool wide, enum shift op, enum reg
     enum reg t;
 
     if (val_is_const(x, b, &constant)) {
-        val_load(x, to, a);
-        emit_shift_imm(&x->c, wide, op, to, constant & 63);
+        u32 bits = wide ? 64 : 32, right = (u32)(op == SHIFT_ROR ? constant : 0 - constant);
+        struct rm from = val_is_const(x, a, &constant) ? rm_reg(val_reg(x, a)) : val_rm(x, a);
+        emit_rorx_rm(&x->c, wide, to, from, right & (bits - 1));
         return;
     }
     t = reg_take(x, SCRATCH & ~(1u << RCX));

@@ -327,15 +327,20 @@ static inline void emit_shift_reg(struct code *c, enum shift op, enum reg to, st
     emit_modrm(c, to, from);
 }
 
-/* BMI2: to = from rotated right by n; the flags stay. */
-static inline void emit_rorx(struct code *c, enum reg to, enum reg from, u32 n)
+/* BMI2: to = from, of 64 bits or 32, rotated right by n; the flags stay. */
+static inline void emit_rorx_rm(struct code *c, bool wide, enum reg to, struct rm from, u32 n)
 {
     emit8(c, 0xc4);
-    emit8(c, (~(u32)to >> 3 & 1) << 7 | 0x40 | (~(u32)from >> 3 & 1) << 5 | 3);
-    emit8(c, 0xfb); /* W, no vvvv, F2 */
+    emit8(c, (~(u32)to >> 3 & 1) << 7 | 0x40 | (~(u32)from.reg >> 3 & 1) << 5 | 3);
+    emit8(c, wide ? 0xfb : 0x7b); /* no vvvv, F2 */
     emit8(c, 0xf0);
-    emit_modrm(c, to, rm_reg(from));
+    emit_modrm(c, to, from);
     emit8(c, n);
+}
+
+static inline void emit_rorx(struct code *c, enum reg to, enum reg from, u32 n)
+{
+    emit_rorx_rm(c, true, to, rm_reg(from), n);
 }
 
 /* to = base + index, or base + disp if index is NO_REG. */

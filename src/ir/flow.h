@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Passes over a region that look beyond one guest instruction, through slots.
+ *
+ * What leaves in the middle must find all slots exact: nothing here changes what a slot holds where
+ * a way out lies, only what happens to it in between.
+ */
+#ifndef COSM_IR_FLOW_H
+#define COSM_IR_FLOW_H
+
+#include "ir/ir.h"
+
+#define IR_FLOW_SLOTS 32 /* slots from here on are left alone */
+
+/* Working memory of the passes. */
+struct ir_flow {
+    struct ir_block out;
+    ir_value map[IR_OPS_MAX];
+    u16 version[IR_OPS_MAX]; /* of the slot that a GET in `out` read */
+    u8 need[IR_OPS_MAX];     /* parts of a value that are used */
+};
+
+/*
+ * Makes a new block in flow->out that does the same: shifts whose results meet in another
+ * instruction become a rotate or an extension there.
+ */
+void ir_forward(struct ir_flow *flow, const struct ir_block *block);
+
+/*
+ * Takes what nobody sees out of flow->out, and what only feeds it: PUTs of slots that are written
+ * again before they are read and before a way out, and extensions whose upper half is like that.
+ */
+void ir_prune(struct ir_flow *flow);
+
+#endif
