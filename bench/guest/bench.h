@@ -18,6 +18,13 @@
 
 #define BENCH_NOINLINE __attribute__((noinline))
 
+/* Nothing is known of such a function where it is called, as if another file had it. */
+#ifdef __clang__
+#define BENCH_APART BENCH_NOINLINE
+#else
+#define BENCH_APART __attribute__((noipa))
+#endif
+
 struct bench_row {
     const char *name;
     const char *unit;

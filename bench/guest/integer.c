@@ -2,59 +2,39 @@
 /* Integer work: records and strings in the manner of Dhrystone, a sieve, sorting, SHA-256. */
 #include "bench.h"
 
-enum kind { KIND_ONE, KIND_TWO, KIND_THREE, KIND_FOUR };
+/*
+ * Dhrystone-like: a round makes what a round of Dhrystone makes, in our words: fifteen calls of
+ * small functions, half of which its second file has, so that nothing is known of them where they
+ * are called; a record of 56 bytes copied, two texts of thirty characters compared that differ in
+ * the twentieth, one of them copied each round; globals, an array and a table of 50 by 50. The C
+ * library's strcmp weighs most, on each side as its library has it.
+ */
+enum rank { LOWEST, LOW, MIDDLE, HIGH, HIGHEST };
+
+#define TEXT 31
 
 struct record {
     struct record *next;
-    enum kind kind, other;
+    enum rank rank, other;
     int value;
-    char text[32];
+    char text[TEXT];
 };
 
-#define DHRYSTONES 1000
+#define DHRYSTONES 10000
 
-static struct record *first, second;
-static int global_int;
-static char global_char;
-static int table_one[50], table_two[50][50];
+static struct record *current, *spare;
+static int number, flag;
+static char letter_one, letter_two;
+static int line[50], table[50][50];
 
-static BENCH_NOINLINE void swap_kind(enum kind kind, enum kind *result)
+/* As if they were in another file. */
+
+static BENCH_APART void sum_and_two(int a, int b, int *sum)
 {
-    *result = kind == KIND_THREE ? KIND_ONE : KIND_FOUR;
-    switch (kind) {
-    case KIND_ONE:
-        *result = KIND_ONE;
-        break;
-    case KIND_TWO:
-        *result = global_int > 100 ? KIND_ONE : KIND_FOUR;
-        break;
-    case KIND_THREE:
-        *result = KIND_TWO;
-        break;
-    case KIND_FOUR:
-        break;
-    }
+    *sum = b + (a + 2);
 }
 
-static BENCH_NOINLINE void copy_record(struct record *from)
-{
-    struct record *to = from->next;
-
-    *to = *first;
-    from->value = 5;
-    to->value = from->value;
-    to->next = from->next;
-    if (to->kind == KIND_ONE) {
-        to->value = 6;
-        swap_kind(from->other, &to->other);
-        to->next = first->next;
-        to->value += 10 + global_int;
-    } else {
-        *from = *from->next;
-    }
-}
-
-static BENCH_NOINLINE void fill_tables(int *one, int (*two)[50], int at, int value)
+static BENCH_APART void fill_tables(int *one, int (*two)[50], int at, int value)
 {
     int place = at + 5;
 
@@ -65,70 +45,188 @@ static BENCH_NOINLINE void fill_tables(int *one, int (*two)[50], int at, int val
         two[place][i] = place;
     two[place][place - 1]++;
     two[place + 20][place] = one[place];
-    global_int = 5;
+    number = 5;
 }
 
-static BENCH_NOINLINE int texts_differ(const char *a, const char *b, int *at)
+static BENCH_APART enum rank rank_of_letters(char a, char b)
 {
+    char first = a;
+
+    if (first != b)
+        return LOWEST;
+    letter_one = first;
+    return LOW;
+}
+
+static BENCH_APART int text_is_later(const char *a, const char *b)
+{
+    char letter = 'A';
     int i = 2;
 
     while (i <= 2) {
-        if (a[i] == b[i + 1])
-            return 0;
-        global_char = a[i];
-        i++;
+        if (rank_of_letters(a[i], b[i + 1]) == LOWEST) {
+            letter = 'A';
+            i++;
+        }
     }
-    if (strcmp(a, b) > 0) {
-        *at = i + 7;
-        return 1;
+    if (letter >= 'W' && letter < 'Z')
+        i = 7;
+    if (letter == 'R' || strcmp(a, b) <= 0)
+        return 0;
+    number = i + 7;
+    return 1;
+}
+
+static BENCH_APART int is_middle(enum rank rank)
+{
+    return rank == MIDDLE;
+}
+
+static BENCH_APART void next_rank(enum rank rank, enum rank *next)
+{
+    *next = is_middle(rank) ? rank : HIGH;
+    switch (rank) {
+    case LOWEST:
+        *next = LOWEST;
+        break;
+    case LOW:
+        *next = number > 100 ? LOWEST : HIGH;
+        break;
+    case MIDDLE:
+        *next = LOW;
+        break;
+    case HIGHEST:
+        *next = MIDDLE;
+        break;
+    default:
+        break;
     }
-    return 0;
+}
+
+/* As if they were in this one. */
+
+static void follow(struct record **to)
+{
+    if (current)
+        *to = current->next;
+    sum_and_two(10, number, &current->value);
+}
+
+static BENCH_NOINLINE void copy_record(struct record *from)
+{
+    struct record *to = from->next;
+
+    *to = *current;
+    from->value = 5;
+    to->value = from->value;
+    to->next = from->next;
+    follow(&to->next);
+    if (to->rank == LOWEST) {
+        to->value = 6;
+        next_rank(from->other, &to->other);
+        to->next = current->next;
+        sum_and_two(to->value, 10, &to->value);
+    } else {
+        *from = *from->next;
+    }
+}
+
+static void settle(int *value)
+{
+    int moved = *value + 10;
+
+    for (;;) {
+        if (letter_one == 'A') {
+            moved--;
+            *value = moved - number;
+            break;
+        }
+    }
+}
+
+static void mark_letters(void)
+{
+    flag |= letter_one == 'A';
+    letter_two = 'B';
+}
+
+static void start_letters(void)
+{
+    letter_one = 'A';
+    flag = 0;
+}
+
+static BENCH_NOINLINE uint64_t dhrystone_rounds(int rounds)
+{
+    char one[TEXT], two[TEXT];
+    int a = 0, b = 0, c = 0;
+    enum rank rank = LOWEST;
+
+    strcpy(one, "TWO TEXTS COMPARE, 1 IS FIRST.");
+    for (int i = 1; i <= rounds; i++) {
+        start_letters();
+        mark_letters();
+        a = 2;
+        b = 3;
+        strcpy(two, "TWO TEXTS COMPARE, 2 IS AFTER.");
+        rank = LOW;
+        flag = !text_is_later(one, two);
+        while (a < b) {
+            c = 5 * a - b;
+            sum_and_two(a, b, &c);
+            a++;
+        }
+        fill_tables(line, table, a, c);
+        copy_record(current);
+        for (char letter = 'A'; letter <= letter_two; letter++) {
+            if (rank == rank_of_letters(letter, 'C')) {
+                next_rank(LOWEST, &rank);
+                strcpy(two, "TWO TEXTS COMPARE, 3 IS NEVER.");
+                b = i;
+                number = i;
+            }
+        }
+        b *= a;
+        a = b / c;
+        b = 7 * (b - c) - a;
+        settle(&a);
+    }
+    return bench_fold((uint64_t)(a + 3 * b + 5 * c + (int)rank + flag), two, sizeof two);
 }
 
 static uint64_t dhrystone(void)
 {
-    static struct record record;
-    char one[32], two[32];
-    int a = 0, b = 0, c = 0, at = 0;
+    static struct record first, second;
 
-    first = &record;
-    record = (struct record){&second, KIND_ONE, KIND_THREE, 40, "A RECORD OF OUR OWN, SOME TEXT."};
-    strcpy(one, "THE FIRST OF THE STRINGS, AS IS");
-    memset(table_two, 0, sizeof table_two);
-    for (int i = 1; i <= DHRYSTONES; i++) {
-        global_char = 'A';
-        a = 2, b = 3;
-        strcpy(two, "THE FIRST OF THE STRINGS, AS OF");
-        if (!texts_differ(one, two, &at))
-            c = 5 * a - b;
-        fill_tables(table_one, table_two, a + (i & 7), c);
-        copy_record(first);
-        for (char letter = 'A'; letter <= 'A' + (i & 1); letter++) {
-            if (letter == two[4])
-                swap_kind(KIND_ONE, &record.other);
-        }
-        b = b * a + i;
-        a = b / (c + 1);
-        c = 7 * (b - c) - a;
-    }
-    return bench_fold((uint64_t)(a + b + c + at), table_two, sizeof table_two) +
-           (uint64_t)second.value;
+    current = &first;
+    spare = &second;
+    first = (struct record){spare, LOWEST, MIDDLE, 40, "THE TEXT OF A RECORD OF OURS.."};
+    memset(line, 0, sizeof line);
+    memset(table, 0, sizeof table);
+    return bench_fold(dhrystone_rounds(DHRYSTONES), table[8], sizeof table[8]) ^
+           (uint64_t)spare->value;
 }
 
-#define SIEVE 131072
+/*
+ * The array is far larger than what a software TLB of some hundred pages reaches, and every pass
+ * over it with a stride comes to a new page before long: what a table of sixteen million entries
+ * costs.
+ */
+#define SIEVE (16 << 20)
 
 static uint64_t sieve(void)
 {
-    static uint8_t composite[SIEVE];
+    static uint8_t *composite;
     uint64_t primes = 0, sum = 0;
 
-    memset(composite, 0, sizeof composite);
-    for (uint32_t i = 2; i < SIEVE; i++) {
+    bench_buffer((void **)&composite, SIEVE);
+    memset(composite, 0, SIEVE);
+    for (uint64_t i = 2; i < SIEVE; i++) {
         if (composite[i])
             continue;
         primes++;
         sum += i;
-        for (uint32_t multiple = 2 * i; multiple < SIEVE; multiple += i)
+        for (uint64_t multiple = i * i; multiple < SIEVE; multiple += i)
             composite[multiple] = 1;
     }
     return primes << 40 ^ sum;
