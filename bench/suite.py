@@ -31,7 +31,8 @@ class Suite:
         self.processes = self.chosen(machines.processes())
         self.values = {row.name: {} for row in self.rows}  # {row: {machine: [values]}}
         self.checksums = {row.name: {} for row in self.rows}  # {row: {checksum: [machines]}}
-        self.problems = []
+        self.problems = [f"no machine {name} here" for name in args.machines or ["cosm-interp"]
+                         if name not in (machine.name for machine in self.machines)]
         self.life = self.has(life.LOGIN, life.COMPILE) and self.make_life()
 
     def make_life(self):
