@@ -2,61 +2,100 @@
 /* Arithmetic: IR operations on values to x86-64. */
 #include "jit/x86_64/compile.h"
 
-static void alu(struct compile *x, enum alu op, enum reg to, ir_value v)
+/* From here on the flags tell whether a register, or its low half, is 0, perhaps negative. */
+static void note_flags(struct compile *x, enum reg reg, bool wide, bool have_sign)
+{
+    x->flags.at = x->c.at;
+    x->flags.reg = (u8)reg;
+    x->flags.wide = wide;
+    x->flags.have_sign = have_sign;
+}
+
+static bool flags_tell(const struct compile *x, enum reg reg, bool wide)
+{
+    return x->flags.at == x->c.at && x->flags.reg == reg && x->flags.wide == wide;
+}
+
+static void alu(struct compile *x, enum alu op, bool wide, enum reg to, ir_value v)
 {
     u64 constant;
 
-    if (!val_is_const(x, v, &constant)) {
-        emit_alu(&x->c, op, to, val_rm(x, v));
-    } else if (fits_s32(constant)) {
-        emit_alu_imm(&x->c, true, op, rm_reg(to), (s32)constant);
-    } else {
-        emit_alu(&x->c, op, to, rm_reg(val_reg(x, v)));
-    }
+    if (!val_is_const(x, v, &constant))
+        emit_op(&x->c, wide, (u32)op | 3, to, val_rm(x, v));
+    else if (fits_s32(constant))
+        emit_alu_imm(&x->c, wide, op, rm_reg(to), (s32)constant);
+    else
+        emit_op(&x->c, wide, (u32)op | 3, to, rm_reg(val_reg(x, v)));
+    if (op != ALU_CMP)
+        note_flags(x, to, wide, op != ALU_ADD && op != ALU_SUB);
+}
+
+/* Is the low half of what `at` computes all that is used, so that its upper half may be anything?
+ */
+static bool is_low_only(const struct compile *x, u32 at)
+{
+    const struct ir_op *next = &x->block->op[at + 1];
+
+    return x->value[at].uses == 1 && (next->opcode == IR_SX32 || next->opcode == IR_ZX32) &&
+           next->arg[0] == at;
+}
+
+/* to = a - b, which lies in `to`. */
+static void subtract_from(struct compile *x, bool wide, enum reg to, ir_value a)
+{
+    u64 constant;
+
+    emit_op(&x->c, wide, 0xf7, 3, rm_reg(to)); /* NEG */
+    note_flags(x, to, wide, false);
+    if (!val_is_const(x, a, &constant) || constant)
+        alu(x, ALU_ADD, wide, to, a);
 }
 
 /* to = a op b where `to` may be the register of either. */
-static void compile_alu(struct compile *x, enum alu op, bool commutes, enum reg to, ir_value a,
-                        ir_value b)
+static void compile_alu(struct compile *x, enum alu op, u32 at, enum reg to, ir_value a, ir_value b)
 {
+    bool wide = !is_low_only(x, at);
+    u64 constant;
+
     if (val_lies_in(x, b, to) && !val_lies_in(x, a, to)) {
-        if (!commutes) {
-            enum reg t = reg_take(x, SCRATCH);
-            val_load(x, t, a);
-            alu(x, op, t, b);
-            emit_mov(&x->c, to, rm_reg(t));
-            reg_give(x, t);
+        ir_value swap = a;
+        if (op == ALU_SUB) {
+            subtract_from(x, wide, to, a);
             return;
         }
-        ir_value swap = a;
         a = b;
         b = swap;
+    } else if (op == ALU_SUB && val_is_const(x, a, &constant) && !constant) {
+        val_load(x, to, b);
+        emit_op(&x->c, wide, 0xf7, 3, rm_reg(to)); /* NEG */
+        note_flags(x, to, wide, false);
+        return;
     }
     val_load(x, to, a);
-    alu(x, op, to, b);
+    alu(x, op, wide, to, b);
 }
 
-static void compile_add(struct compile *x, enum reg to, ir_value a, ir_value b)
+static void compile_add(struct compile *x, u32 at, enum reg to, ir_value a, ir_value b)
 {
     u64 constant;
     struct rm ra;
 
     if (val(x, a)->where == IN_CONST) {
-        compile_alu(x, ALU_ADD, true, to, a, b);
+        compile_alu(x, ALU_ADD, at, to, a, b);
         return;
     }
     ra = val_rm(x, a);
     if (ra.memory || ra.reg == to) {
-        compile_alu(x, ALU_ADD, true, to, a, b);
+        compile_alu(x, ALU_ADD, at, to, a, b);
     } else if (val_is_const(x, b, &constant)) {
         if (fits_s32(constant))
             emit_lea(&x->c, to, ra.reg, NO_REG, (s32)constant);
         else
-            compile_alu(x, ALU_ADD, true, to, a, b);
+            compile_alu(x, ALU_ADD, at, to, a, b);
     } else if (!val_rm(x, b).memory && val_rm(x, b).reg != to) {
         emit_lea(&x->c, to, ra.reg, val_rm(x, b).reg, 0);
     } else {
-        compile_alu(x, ALU_ADD, true, to, a, b);
+        compile_alu(x, ALU_ADD, at, to, a, b);
     }
 }
 
@@ -66,8 +105,10 @@ static void compile_shift(struct compile *x, enum shift op, enum reg to, ir_valu
 
     if (val_is_const(x, b, &constant)) {
         val_load(x, to, a);
-        if (constant & 63)
+        if (constant & 63) {
             emit_shift_imm(&x->c, true, op, to, constant & 63);
+            note_flags(x, to, true, false);
+        }
         return;
     }
     if (val(x, a)->where == IN_CONST)
@@ -149,19 +190,39 @@ static enum cond condition_of(u8 opcode)
     }
 }
 
-static void compare(struct compile *x, ir_value a, ir_value b)
+/* Is v in a register of which the flags tell what this comparison with 0 asks? */
+static bool is_in_flags(struct compile *x, u8 opcode, ir_value v)
+{
+    struct rm rm = val_rm(x, v);
+
+    if (rm.memory || !flags_tell(x, (enum reg)rm.reg, true))
+        return false;
+    return opcode == IR_EQ || opcode == IR_NE ||
+           (x->flags.have_sign && (opcode == IR_LTS || opcode == IR_GES));
+}
+
+static void compare(struct compile *x, u8 opcode, ir_value a, ir_value b)
 {
     u64 constant;
+    struct rm ra;
 
-    if (val_is_const(x, b, &constant) && fits_s32(constant) && val(x, a)->where != IN_CONST) {
-        struct rm ra = val_rm(x, a);
+    if (val(x, a)->where == IN_CONST) {
+        alu(x, ALU_CMP, true, val_settle(x, a), b);
+        return;
+    }
+    ra = val_rm(x, a);
+    if (val_is_const(x, b, &constant) && fits_s32(constant)) {
+        if (!constant && is_in_flags(x, opcode, a))
+            return;
         if (!constant && !ra.memory)
             emit_test(&x->c, ra.reg, ra.reg);
         else
             emit_alu_imm(&x->c, true, ALU_CMP, ra, (s32)constant);
-        return;
+    } else if (ra.memory) { /* from the left: no register is needed for it */
+        emit_op(&x->c, true, ALU_CMP | 1, val_reg(x, b), ra);
+    } else {
+        alu(x, ALU_CMP, true, (enum reg)ra.reg, b);
     }
-    alu(x, ALU_CMP, val_reg(x, a), b);
 }
 
 void compile_compare(struct compile *x, u32 at)
@@ -169,7 +230,7 @@ void compile_compare(struct compile *x, u32 at)
     const struct ir_op *op = &x->block->op[at], *next = op + 1;
     enum cond cc = condition_of(op->opcode);
 
-    compare(x, op->arg[0], op->arg[1]);
+    compare(x, op->opcode, op->arg[0], op->arg[1]);
     op_release(x, at);
     if ((next->opcode == IR_BRANCH || next->opcode == IR_LEAVE_IF) && next->arg[0] == at &&
         val(x, (ir_value)at)->uses == 1) {
@@ -209,6 +270,7 @@ void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a)
 {
     struct code *c = &x->c;
     struct rm ra = val_rm(x, a);
+    bool same;
 
     switch (opcode) {
     case IR_NOT:
@@ -228,7 +290,10 @@ void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a)
         emit_op(c, true, 0x0fbf, to, ra);
         break;
     case IR_SX32:
+        same = !ra.memory && flags_tell(x, (enum reg)ra.reg, false);
         emit_op(c, true, 0x63, to, ra);
+        if (same)
+            note_flags(x, to, true, x->flags.have_sign);
         break;
     case IR_ZX8:
         emit_op(c, true, 0x0fb6, to, ra);
@@ -251,23 +316,27 @@ void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a)
     }
 }
 
-void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b)
+void compile_binary(struct compile *x, u32 at, enum reg to)
 {
+    const struct ir_op *op = &x->block->op[at];
+    const ir_value a = op->arg[0], b = op->arg[1];
+    const u32 opcode = op->opcode;
+
     switch (opcode) {
     case IR_ADD:
-        compile_add(x, to, a, b);
+        compile_add(x, at, to, a, b);
         break;
     case IR_SUB:
-        compile_alu(x, ALU_SUB, false, to, a, b);
+        compile_alu(x, ALU_SUB, at, to, a, b);
         break;
     case IR_AND:
-        compile_alu(x, ALU_AND, true, to, a, b);
+        compile_alu(x, ALU_AND, at, to, a, b);
         break;
     case IR_OR:
-        compile_alu(x, ALU_OR, true, to, a, b);
+        compile_alu(x, ALU_OR, at, to, a, b);
         break;
     case IR_XOR:
-        compile_alu(x, ALU_XOR, true, to, a, b);
+        compile_alu(x, ALU_XOR, at, to, a, b);
         break;
     case IR_SHL:
         compile_shift(x, SHIFT_SHL, to, a, b);
@@ -292,4 +361,55 @@ void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_v
     default:
         compile_mul_high(x, opcode == IR_MULHS, to, a, b);
     }
+}
+
+static bool alu_of(u8 opcode, enum alu *op)
+{
+    switch (opcode) {
+    case IR_ADD:
+        *op = ALU_ADD;
+        return true;
+    case IR_SUB:
+        *op = ALU_SUB;
+        return true;
+    case IR_AND:
+        *op = ALU_AND;
+        return true;
+    case IR_OR:
+        *op = ALU_OR;
+        return true;
+    case IR_XOR:
+        *op = ALU_XOR;
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool computes_in_memory(const struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at], *next = op + 1, *get;
+    enum alu alu;
+
+    if (!alu_of(op->opcode, &alu) || next->opcode != IR_PUT || next->arg[0] != at ||
+        x->value[at].uses != 1 || !slot_rm(x, (u32)next->imm).memory)
+        return false;
+    get = &x->block->op[op->arg[0]];
+    return get->opcode == IR_GET && get->imm == next->imm && x->value[op->arg[0]].where == IN_SLOT;
+}
+
+void compile_in_memory(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    u32 slot = (u32)op[1].imm;
+    enum alu alu = ALU_CMP;
+    u64 constant;
+
+    (void)alu_of(op->opcode, &alu);
+    slot_protect(x, slot, at);
+    if (val_is_const(x, op->arg[1], &constant) && fits_s32(constant))
+        emit_alu_imm(&x->c, true, alu, slot_rm(x, slot), (s32)constant);
+    else
+        emit_op(&x->c, true, (u32)alu | 1, val_reg(x, op->arg[1]), slot_rm(x, slot));
+    op_release(x, at);
 }

@@ -33,6 +33,8 @@ static void compile_op(struct compile *x, u32 at)
         op_release(x, at);
         return;
     }
+    if (computes_in_memory(x, at))
+        return;
     slot = names_value(op->opcode) || !ir_has_result(op->opcode) ? NO_TARGET : op_target(x, at);
     if (slot != NO_TARGET)
         slot_protect(x, slot, at);
@@ -66,7 +68,7 @@ static void compile_op(struct compile *x, u32 at)
         else if (is_division(op->opcode))
             compile_divide(x, at, to, op->arg[0], op->arg[1]);
         else
-            compile_binary(x, op->opcode, to, op->arg[0], op->arg[1]);
+            compile_binary(x, at, to);
         op_release(x, at);
     } else {
         compile_control(x, at);
@@ -128,6 +130,7 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->slot_reg = b->slot_reg;
     x->c.at = b->buffer.write + start;
     x->free = SCRATCH | SCRATCH_XMM;
+    x->flags.at = NULL;
     x->stub_count = 0;
     count_uses(x);
     windows_find(x);

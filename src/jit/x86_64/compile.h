@@ -122,6 +122,12 @@ struct compile {
     struct region_code *in; /* NULL: a block */
     s32 base;               /* COUNT is exact before this guest instruction */
     u32 free;               /* scratch registers, a bit each */
+    struct {
+        const u8 *at; /* as long as code ends here, the flags are those of */
+        u8 reg;       /* a register */
+        bool wide;    /* all of it, or the low half */
+        bool have_sign;
+    } flags;
     u32 stub_count;
     struct value value[IR_OPS_MAX];
     u16 window_of[IR_OPS_MAX]; /* index, WINDOWS_MAX: none */
@@ -197,7 +203,10 @@ struct stub *stub_add(struct compile *x, enum stub_kind kind, const struct ir_op
 
 /* arith.c */
 void compile_unary(struct compile *x, u32 opcode, enum reg to, ir_value a);
-void compile_binary(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b);
+void compile_binary(struct compile *x, u32 at, enum reg to);
+/* Is operation `at` one of a slot in memory, which the PUT that follows does in place? */
+bool computes_in_memory(const struct compile *x, u32 at);
+void compile_in_memory(struct compile *x, u32 at);
 void compile_compare(struct compile *x, u32 at);
 void compile_select(struct compile *x, u32 at);
 void compile_addshl(struct compile *x, u32 at);

@@ -122,6 +122,7 @@ static void compile_label(struct compile *x, u32 at)
         region_count(x, label, op_lag(x, op));
     x->base = op->guest - region_lag(x, label);
     region_place_label(x, label);
+    x->flags.at = NULL; /* others jump here */
 }
 
 /* The condition's code; the flags hold it. */
@@ -266,6 +267,11 @@ void compile_put(struct compile *x, u32 at)
     struct rm slot = slot_rm(x, (u32)op->imm);
     u64 constant;
 
+    if (op->arg[0] + 1u == at && computes_in_memory(x, op->arg[0])) {
+        compile_in_memory(x, op->arg[0]);
+        op_release(x, at);
+        return;
+    }
     slot_protect(x, (u32)op->imm, at);
     if (!slot.memory)
         val_load(x, slot.reg, op->arg[0]);
