@@ -154,10 +154,7 @@ static void act_on_refusal(struct hart *hart)
         raise_fault(hart);
         return;
     }
-    if (hart->trap.tval) /* what a CSR instruction says of itself */
-        hart->pc += hart->trap.tval;
-    else
-        hart->pc += insn_is_long(code_cache_raw(hart, hart->pc)) ? 4 : 2;
+    hart->pc += hart->trap.tval; /* its length */
     hart->insns++;
 }
 

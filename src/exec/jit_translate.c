@@ -17,7 +17,7 @@ static u64 arrive_at(struct hart *hart, u32 where)
 {
     u64 before = hart->insns;
 
-    hart->pc = hart->jit.page + (where & 0xffff);
+    hart->pc = hart->jit.page + (where & 0xffff & ~(u32)LIFT_SHORT);
     hart->insns = before + (where >> 16);
     return before;
 }
@@ -38,13 +38,23 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
     return r;
 }
 
+/* Of an instruction that is done, but wants attention: where it was fetched may hold another by
+ * now, or be mapped no more. */
+static void note_length(struct hart *hart, u32 len)
+{
+    if (hart->trap.cause == CAUSE_ATTEND)
+        hart->trap.tval = len;
+}
+
 static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
 {
     struct hart *hart = state;
     u64 before = arrive_at(hart, where);
 
-    if (!mem_store(hart, address, how & 0xff, value))
+    if (!mem_store(hart, address, how & 0xff, value)) {
+        note_length(hart, where & LIFT_SHORT ? 2 : 4);
         return 0;
+    }
     hart->insns = before;
     return 1;
 }
@@ -54,8 +64,10 @@ static u64 engine_call(void *state, u64 insn, u32 where)
     struct hart *hart = state;
     u64 before = arrive_at(hart, where);
 
-    if (!run_insn(hart, insn))
+    if (!run_insn(hart, insn)) {
+        note_length(hart, insn_len(insn));
         return 0;
+    }
     hart->insns = before;
     return 1;
 }

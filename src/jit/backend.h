@@ -28,8 +28,8 @@ struct jit_result {
 };
 
 /*
- * Engine functions. where packs the guest instruction: its offset in the page | its index in the
- * block << 16. A false result leaves the block with JIT_EXIT_FAULT.
+ * Engine functions. where packs the guest instruction: what jit_backend_compile was told of its
+ * place | its index in the block << 16. A false result leaves the block with JIT_EXIT_FAULT.
  */
 struct jit_engine {
     struct jit_result (*load)(void *state, u64 address, u32 how,
@@ -124,7 +124,8 @@ u32 jit_compiler_at(const struct jit_compiler *compiler);
 u32 jit_backend_code_start(const struct jit_backend *backend);
 
 /*
- * Compiles a verified block whose guest instruction i lies at offset where[i] of its page. BRANCH
+ * Compiles a verified block whose guest instruction i lies at offset where[i] of its page; bit 0 is
+ * the engine's, for its functions. BRANCH
  * and JUMP targets are offsets from the page's start, in it or not. source is the engine's name for
  * where the block comes from. Returns the code's offset in the buffer; 0: the piece is full.
  *

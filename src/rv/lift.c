@@ -237,7 +237,7 @@ void lift_rd(struct lift *l, u64 insn, ir_value v)
 
 static u32 offset_of(const struct lift *l)
 {
-    return l->where[l->ir.guest];
+    return l->where[l->ir.guest] & ~(u32)LIFT_SHORT;
 }
 
 static ir_value lift_pc(struct lift *l, u32 ahead)
@@ -499,7 +499,7 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
     enum lift_end end;
 
     l->whole = l->apart = false;
-    l->where[l->count] = (u16)offset;
+    l->where[l->count] = (u16)(offset | (insn_len(insn) == 2 ? LIFT_SHORT : 0));
     l->ir.guest = (u16)l->count;
     forward_last(l, insn, plain);
     l->first = l->ir.count;

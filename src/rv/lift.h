@@ -28,6 +28,9 @@ enum lift_fp {
     LIFT_FP_NEAREST, /* it is to nearest, ties to even */
 };
 
+/* In an offset: the instruction is of two bytes. */
+#define LIFT_SHORT 1
+
 enum lift_end {
     LIFT_GOES_ON,
     LIFT_ENDS,    /* the block is complete */
@@ -36,7 +39,7 @@ enum lift_end {
 
 struct lift {
     struct ir_block ir;
-    u16 where[LIFT_REGION_MAX]; /* page offsets of its instructions */
+    u16 where[LIFT_REGION_MAX]; /* page offsets of its instructions | LIFT_SHORT */
     u32 count, max;
     bool compressed; /* C is present: jumps need no alignment check */
     bool whole;      /* the instruction at hand is left to run_insn, */

@@ -56,13 +56,12 @@ static u64 fp_state(const struct hart *hart)
     return (hart->csr.mstatus & MSTATUS_FS) | hart->csr.frm;
 }
 
-/* After a CSR instruction: may the code that called go on? tval is the instruction's length: where
- * it was fetched may not be mapped any more. */
+/* After a CSR instruction: may the code that called go on? */
 static bool is_quiet(struct hart *hart, u64 insn, u64 fp_before)
 {
     return (fp_state(hart) == fp_before &&
             !atomic_load_explicit(&hart->attn, memory_order_relaxed)) ||
-           hart_raise(hart, (enum cause)CAUSE_ATTEND, insn_len(insn));
+           hart_raise(hart, (enum cause)CAUSE_ATTEND, 0);
 }
 
 #define INSN(id, name, ext, fmt, match, ...)          \

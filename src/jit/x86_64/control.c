@@ -389,7 +389,7 @@ static void stub_leave_if(struct compile *x, const struct stub *s)
 
     way_out(x, s->done - 1);
     emit_mov(c, RAX, state_rm(x->b->layout.page));
-    emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)(s->where & 0xffff));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)(s->where & 0xfffe));
     emit_store(c, state_rm(x->b->layout.pc), RAX);
     emit_mov_imm(c, RAX, (u64)s->target);
     emit_jmp(c, x->b->leave);
