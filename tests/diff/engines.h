@@ -25,9 +25,9 @@
 #define MMIO_SIZE UINT64_C(0x2000)
 
 /* Registers of the MMIO page; all others answer with what a sum of all accesses makes of them. */
-#define MMIO_END   0 /* a store ends the program */
-#define MMIO_CLEAR 8 /* a store lowers the interrupt */
-#define MMIO_RAISE 16
+#define MMIO_END   0      /* a store ends the program */
+#define MMIO_CLEAR 8      /* a store lowers all wires */
+#define MMIO_RAISE 16     /* a store raises those of its bits */
 #define MMIO_PLAIN 0x1000 /* from here on there are none */
 
 /* What lies where, in pages of RAM. */
@@ -75,6 +75,10 @@
 #define PTE_A  0x40u
 #define PTE_D  0x80u
 #define PTE_AD (PTE_A | PTE_D)
+#define PTE_N  BIT(63)
+
+/* Interrupts by wires; the supervisor's timer comes when its comparator says so. */
+#define WIRES (BIT(IRQ_MSI) | BIT(IRQ_MTI) | BIT(IRQ_MEI) | BIT(IRQ_SEI))
 
 /* Registers that random instructions leave alone. */
 enum {

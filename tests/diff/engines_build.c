@@ -36,6 +36,8 @@ u64 engines_random_pte(const struct program *p, u64 *rng, u32 page, bool user)
         to = PAGE_CODE + (page - PAGE_CODE + CODE_PAGES) % (2 * CODE_PAGES);
     else if (!code && !engines_rnd(rng, 3))
         to = PAGE_DATA + (u32)engines_rnd(rng, DATA_PAGES);
+    if (!engines_rnd(rng, 8)) /* Svnapot: as it is, or an encoding that is none */
+        return engines_pte_of((page & ~15u) | (engines_rnd(rng, 16) ? 8 : 4), flags) | PTE_N;
     if (!code && !engines_rnd(rng, p->calm ? 64 : 16))
         return (MMIO_BASE + MMIO_PLAIN) >> 2 | flags;
     return engines_pte_of(to, flags);

@@ -218,6 +218,8 @@ static void build_machine(const struct program *p, u8 *image)
     emit_place(t, &irq);
     E(lui, 30, 0, 0, (s64)(MMIO_BASE >> 12));
     E(sw, 0, 30, 0, MMIO_CLEAR);
+    E(addi, 30, 0, 0, -1);
+    E(csrrw, 0, 30, 0, CSR_stimecmp);
     emit_branch_to(t, &out, OP_beq, 0, 0);
     emit_place(t, &fault); /* maybe between a change and its fence */
     E(sfence_vma, 0, 0, 0, 0);

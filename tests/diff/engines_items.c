@@ -612,10 +612,25 @@ static void emit_fs(struct text *t)
     emit_insn(t, OP_csrrs, 0, reg, 0, csr);
 }
 
-/* Both engines look for interrupts at jumps backward at the latest. */
-static void emit_irq(struct text *t)
+/* The supervisor's timer, soon. */
+static void emit_timer(struct text *t)
 {
-    emit_insn(t, OP_sw, 0, REG_MMIO, 0, MMIO_RAISE);
+    u32 reg = free_reg(t);
+
+    emit_insn(t, OP_csrrs, reg, 0, 0, CSR_time);
+    emit_insn(t, OP_addi, reg, reg, 0, (s64)rnd(t, rnd(t, 2) ? 40 : 2000) - 4);
+    emit_insn(t, OP_csrrw, 0, reg, 0, CSR_stimecmp);
+}
+
+/* Both engines look for interrupts at jumps backward at the latest. */
+static void emit_irq(struct text *t, const struct program *p)
+{
+    if (!p->vague && rnd(t, 2)) {
+        emit_timer(t);
+        return;
+    }
+    emit_li(t, REG_S, (s32)(insn_random(&t->rng) & WIRES));
+    emit_insn(t, OP_sw, 0, REG_MMIO, REG_S, MMIO_RAISE);
     emit_insn(t, OP_addi, REG_S, 0, 0, 2);
     emit_insn(t, OP_addi, REG_S, REG_S, 0, -1);
     emit_insn(t, OP_blt, 0, 0, REG_S, -4);
@@ -713,7 +728,7 @@ static bool emit_system(struct text *t, const struct program *p, const struct it
 {
     switch (item->kind) {
     case ITEM_IRQ:
-        emit_irq(t);
+        emit_irq(t, p);
         return true;
     case ITEM_PTE:
         emit_pte(t);

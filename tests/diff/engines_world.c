@@ -23,7 +23,8 @@ struct world {
     struct gmem gmem;
     struct code_map map;
     u8 *ram;
-    bool limits, ended;
+    bool limits, vague, ended;
+    u64 deadline; /* of the supervisor's timer, in instructions */
     u32 traps;
     u64 sum; /* of all MMIO accesses and of the registers wherever the engine came back */
 };
@@ -66,13 +67,37 @@ const struct engine_kind *engine_find(const char *name)
     return NULL;
 }
 
+/* Instructions, where all engines agree on them. */
 static u64 world_time(void *ctx)
 {
-    return 42;
+    const struct world *w = ctx;
+
+    return w->vague ? 42 : w->hart->insns;
+}
+
+/* The timer's wire as of now. Whether the hart is to stop for it later is up to its limit. */
+static void tick(struct world *w)
+{
+    struct hart *hart = w->hart;
+
+    if (hart->insns < w->deadline) {
+        atomic_fetch_and(&hart->irq_wires, ~BIT(IRQ_STI));
+        if (hart->limit > w->deadline)
+            hart->limit = w->deadline;
+    } else {
+        atomic_fetch_or(&hart->irq_wires, BIT(IRQ_STI));
+    }
+    hart_attention(hart, ATTN_IRQ); /* so that the engine sees the limit, too */
 }
 
 static void world_set_stimecmp(void *ctx, struct hart *hart, u64 time)
 {
+    struct world *w = ctx;
+
+    if (!w->limits)
+        return;
+    w->deadline = time;
+    tick(w);
 }
 
 static void world_entropy(void *ctx, void *buf, size_t len)
@@ -108,9 +133,9 @@ static bool world_write(void *ctx, gpa_t gpa, u32 size, u64 value)
         w->ended = true;
         hart_attention(w->hart, ATTN_PAUSE);
     } else if (gpa == MMIO_BASE + MMIO_CLEAR) {
-        atomic_fetch_and(&w->hart->irq_wires, ~BIT(IRQ_MSI));
+        atomic_fetch_and(&w->hart->irq_wires, ~WIRES);
     } else if (gpa == MMIO_BASE + MMIO_RAISE) {
-        atomic_fetch_or(&w->hart->irq_wires, BIT(IRQ_MSI));
+        atomic_fetch_or(&w->hart->irq_wires, value & WIRES);
         hart_attention(w->hart, ATTN_IRQ);
     } else {
         w->sum = mix(w->sum, gpa, size, value);
@@ -194,6 +219,8 @@ static void world_reset(struct world *w, const struct program *p, const u8 *imag
 
     memcpy(w->ram, image, RAM_SIZE);
     w->sum = w->traps = w->ended = 0;
+    w->vague = p->vague;
+    w->deadline = UINT64_MAX;
     atomic_store(&hart->attn, 0);
     atomic_store(&hart->irq_wires, 0);
     atomic_store(&hart->irq_soft, 0);
@@ -214,11 +241,11 @@ static void world_reset(struct world *w, const struct program *p, const u8 *imag
     poke(w, CSR_stvec, RAM_BASE + PAGE_S_HANDLER * PAGE_SIZE);
     poke(w, CSR_mscratch, RAM_BASE + PAGE_SAVE * PAGE_SIZE);
     poke(w, CSR_medeleg, p->delegates ? BIT(CAUSE_LOAD_PAGE) | BIT(CAUSE_STORE_PAGE) : 0);
-    poke(w, CSR_mie, BIT(IRQ_MSI));
+    poke(w, CSR_mie, WIRES | BIT(IRQ_STI));
     poke(w, CSR_mcounteren, UINT32_MAX);
     poke(w, CSR_scounteren, UINT32_MAX);
     poke(w, CSR_menvcfg,
-         ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | (p->s_update ? ENVCFG_ADUE : 0));
+         ENVCFG_STCE | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | (p->s_update ? ENVCFG_ADUE : 0));
     poke(w, CSR_senvcfg, ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE);
     poke(w, CSR_pmpaddr0 + 15, UINT64_MAX);
     poke(w, CSR_pmpcfg0 + 2, (u64)(PMP_NAPOT << 3 | PMP_RWX) << 56);
@@ -250,8 +277,21 @@ static u64 draw_limit(const struct program *p, u64 draw)
     return draw % (p->hot && draw >> 60 ? 50000 : most[draw >> 58 & 3]);
 }
 
+/* After so many instructions, or when the timer is due. */
+static void stop_soon(struct world *w, u64 insns)
+{
+    struct hart *hart = w->hart;
+
+    hart->limit = hart->insns + insns;
+    if (w->deadline > hart->insns && w->deadline < hart->limit)
+        hart->limit = w->deadline;
+    else if (w->deadline <= hart->insns)
+        tick(w);
+}
+
 void world_run(struct world *w, const struct program *p, const u8 *image)
 {
+    static const u8 wires[] = {IRQ_MSI, IRQ_MTI, IRQ_MEI, IRQ_SEI};
     struct hart *hart = w->hart;
     u64 rng = p->seed ^ 0x11417;
 
@@ -260,13 +300,13 @@ void world_run(struct world *w, const struct program *p, const u8 *image)
         u64 draw = insn_random(&rng);
         enum hart_exit why;
         if (w->limits)
-            hart->limit = hart->insns + draw_limit(p, draw);
+            stop_soon(w, draw_limit(p, draw));
         why = w->kind->run(hart, false);
         if (why == HART_EXIT_ATTN)
             return;
         add_state(w, why);
         if (why == HART_EXIT_LIMIT && p->interrupts && (draw & 6)) {
-            atomic_fetch_or(&hart->irq_wires, BIT(IRQ_MSI));
+            atomic_fetch_or(&hart->irq_wires, BIT(wires[draw >> 40 & 3]));
             hart_attention(hart, ATTN_IRQ);
         }
     }
