@@ -29,7 +29,12 @@ void ir_forward(struct ir_flow *flow, const struct ir_block *block);
 /*
  * Takes what nobody sees out of flow->out, and what only feeds it: PUTs of slots that are written
  * again before they are read and before a way out, and extensions whose upper half is like that.
+ *
+ * Marks PUTs as brief whose slot need not hold the value, as it is read and written again with
+ * nothing in between but operations that any register serves, IR_BRIEF_OPS of a guest instruction
+ * at most; and their last GETs.
  */
+#define IR_BRIEF_OPS 4
 void ir_prune(struct ir_flow *flow);
 
 #endif

@@ -66,9 +66,10 @@ struct ir_op {
     bool extends; /* LOAD: sign-extend */
     u8 access;    /* enum ir_access */
     ir_value arg[3];
-    u16 guest; /* which guest instruction it belongs to: index into the block's */
-    u16 slot;  /* ATOMIC: for its result, or IR_NO_SLOT */
-    u8 kind;   /* ATOMIC: enum ir_atomic */
+    u16 guest;  /* which guest instruction it belongs to: index into the block's */
+    u16 slot;   /* ATOMIC: for its result, or IR_NO_SLOT */
+    u8 kind;    /* ATOMIC: enum ir_atomic */
+    bool brief; /* PUT, GET: see ir/flow.h */
     s64 imm;
 };
 

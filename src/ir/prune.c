@@ -28,6 +28,10 @@ struct prune {
         struct seen seen;
     } label[LABELS_MAX]; /* those met, last ones first */
     u32 label_count;
+    u32 brief;                 /* bit s: slot s is written before anything but plain operations */
+    u32 read;                  /* those that are read before that */
+    u16 writer[IR_FLOW_SLOTS]; /* the guest instruction that writes it */
+    u32 guest, ops;            /* operations of the guest instruction at hand */
 };
 
 static const struct seen everything = {UINT32_MAX, UINT32_MAX};
@@ -141,10 +145,64 @@ static void prune_put(struct prune *p, struct ir_op *op)
     need = (p->now.low & bit ? LOW : 0) | (p->now.high & bit ? HIGH : 0);
     p->now.low &= ~bit;
     p->now.high &= ~bit;
-    if (need)
-        use(p, op->arg[0], need);
-    else
+    if (!need) {
         make_dead(op);
+        return;
+    }
+    use(p, op->arg[0], need);
+    op->brief = p->brief & bit;
+    p->brief |= bit;
+    p->read &= ~bit;
+    p->writer[op->imm] = op->guest;
+}
+
+/* Does it need no register in particular, and two at most? */
+static bool is_plain(const struct prune *p, const struct ir_op *op)
+{
+    u64 constant;
+
+    switch (op->opcode) {
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+        return !ir_is_const(p->block, op->arg[0], &constant);
+    case IR_ROL:
+    case IR_ROR:
+    case IR_ROL32:
+    case IR_ROR32:
+        return ir_is_const(p->block, op->arg[1], &constant);
+    case IR_ADD:
+    case IR_SUB:
+    case IR_AND:
+    case IR_OR:
+    case IR_XOR:
+    case IR_MUL:
+    case IR_ADDSHL:
+    case IR_NOT:
+        return true;
+    default:
+        return op->opcode >= IR_SX8 && op->opcode <= IR_ZX32;
+    }
+}
+
+static void follow_brief(struct prune *p, const struct ir_op *op)
+{
+    if (op->opcode == IR_CONST || op->opcode == IR_GET || op->opcode == IR_PUT)
+        return;
+    if (op->guest != p->guest)
+        p->ops = 0;
+    p->guest = op->guest;
+    if (++p->ops > IR_BRIEF_OPS || !is_plain(p, op))
+        p->brief = 0;
+}
+
+/* Of the reads before a PUT the last one, unless it goes into that PUT's value. */
+static void mark_last(struct prune *p, struct ir_op *get)
+{
+    u32 bit = 1u << get->imm;
+
+    get->brief = (p->brief & ~p->read & bit) && p->writer[get->imm] != get->guest;
+    p->read |= bit;
 }
 
 /* An operation that does nothing but compute. */
@@ -160,6 +218,7 @@ static void prune_pure(struct prune *p, u32 at)
     if (op->opcode == IR_GET && op->imm < IR_FLOW_SLOTS) {
         p->now.low |= 1u << op->imm;
         p->now.high |= need & HIGH ? 1u << op->imm : 0;
+        mark_last(p, op);
     }
     for (u32 i = 0; i < ir_operands((enum ir_opcode)op->opcode); i++)
         use(p, op->arg[i], halves(p, op, i, need));
@@ -180,6 +239,7 @@ static void prune_op(struct prune *p, u32 at)
 {
     struct ir_op *op = &p->block->op[at];
 
+    follow_brief(p, op);
     if (op->opcode == IR_PUT) {
         prune_put(p, op);
     } else if (is_pure(op->opcode)) {

@@ -392,7 +392,7 @@ bool computes_in_memory(const struct compile *x, u32 at)
     enum alu alu;
 
     if (!alu_of(op->opcode, &alu) || next->opcode != IR_PUT || next->arg[0] != at ||
-        x->value[at].uses != 1 || !slot_rm(x, (u32)next->imm).memory)
+        x->value[at].uses != 1 || next->brief || !slot_rm(x, (u32)next->imm).memory)
         return false;
     get = &x->block->op[op->arg[0]];
     return get->opcode == IR_GET && get->imm == next->imm && x->value[op->arg[0]].where == IN_SLOT;

@@ -110,6 +110,7 @@ struct region_code {
         u32 label;
     } jump[JUMPS_MAX];
     u8 *fault; /* all slots in registers to the state, and out */
+    u8 lodger; /* NO_SLOT: there is none */
 };
 
 struct compile {
@@ -156,15 +157,25 @@ static inline bool is_pinned(const struct compile *x, u32 slot)
     return slot < SLOTS_MAX && x->slot_reg[slot] != NO_REG;
 }
 
+static inline struct rm slot_memory(const struct compile *x, u32 slot)
+{
+    return state_rm(x->b->layout.slot + 8 * (s32)slot);
+}
+
+/* Does the slot lodge in a scratch register at present? */
+static inline bool region_lodges(const struct compile *x, u32 slot)
+{
+    return x->in && slot != NO_SLOT && x->in->lodger == slot;
+}
+
 static inline struct rm slot_rm(const struct compile *x, u32 slot)
 {
-    const struct jit_layout *layout = &x->b->layout;
 
     if (slot == IR_SLOT_PAGE)
-        return state_rm(layout->page);
+        return state_rm(x->b->layout.page);
     if (is_pinned(x, slot))
         return rm_reg(x->slot_reg[slot]);
-    return state_rm(layout->slot + 8 * (s32)slot);
+    return slot_memory(x, slot);
 }
 
 /* values.c: one of the registers of a set that are free, and giving it back. */
@@ -303,6 +314,13 @@ void region_store_count(struct compile *x);
 /* Slots in registers to the state, and back (the count, too). */
 void region_store(struct compile *x);
 void region_load(struct compile *x);
+/*
+ * A slot in memory may lodge in a scratch register from a PUT that is brief to its last GET: one
+ * slot at a time, as operations in between need scratch registers, too. region_lodge is the PUT of
+ * v; false: it cannot be.
+ */
+bool region_lodge(struct compile *x, u32 slot, ir_value v);
+void region_unlodge(struct compile *x, u32 slot);
 /* Emits the region's fault exit. */
 void region_fault(struct compile *x);
 

@@ -261,27 +261,41 @@ static void compile_jumpr(struct compile *x, u32 at)
     emit_indirect_jump(x->b, &x->c);
 }
 
+static void store_slot(struct compile *x, struct rm slot, ir_value v)
+{
+    u64 constant;
+
+    if (val(x, v)->where != IN_CONST && !val_lies(x, v).memory)
+        emit_store(&x->c, slot, val_lies(x, v).reg);
+    else if (val_is_const(x, v, &constant) && fits_s32(constant))
+        emit_store_imm(&x->c, slot, (s32)constant);
+    else
+        emit_store(&x->c, slot, val_reg(x, v));
+}
+
 void compile_put(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    struct rm slot = slot_rm(x, (u32)op->imm);
-    u64 constant;
+    u32 number = (u32)op->imm;
+    struct rm slot;
 
     if (op->arg[0] + 1u == at && computes_in_memory(x, op->arg[0])) {
         compile_in_memory(x, op->arg[0]);
         op_release(x, at);
         return;
     }
-    slot_protect(x, (u32)op->imm, at);
-    if (!slot.memory)
-        val_load(x, slot.reg, op->arg[0]);
-    else if (val(x, op->arg[0])->where != IN_CONST && !val_lies(x, op->arg[0]).memory)
-        emit_store(&x->c, slot, val_lies(x, op->arg[0]).reg);
-    else if (val_is_const(x, op->arg[0], &constant) && fits_s32(constant))
-        emit_store_imm(&x->c, slot, (s32)constant);
+    slot_protect(x, number, at);
+    if (op->brief && region_lodge(x, number, op->arg[0])) {
+        op_release(x, at);
+        return;
+    }
+    slot = region_lodges(x, number) ? slot_memory(x, number) : slot_rm(x, number);
+    if (slot.memory)
+        store_slot(x, slot, op->arg[0]);
     else
-        emit_store(&x->c, slot, val_reg(x, op->arg[0]));
+        val_load(x, slot.reg, op->arg[0]);
     op_release(x, at);
+    region_unlodge(x, number);
 }
 
 /* After the thunk of a region's call into the engine: has that failed? */

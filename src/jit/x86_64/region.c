@@ -194,6 +194,7 @@ void region_begin(struct compile *x)
 
     x->in = r;
     x->slot_reg = r->slot_reg;
+    r->lodger = NO_SLOT;
     memcpy(r->slot_reg, x->b->slot_reg, sizeof(r->slot_reg));
     for (u32 i = 0; i < REGION_REGS; i++)
         r->held[i] = (u8)held_by_blocks(x, i);
@@ -268,11 +269,6 @@ void region_resolve(struct compile *x)
         patch_rel(r->jump[i].end, r->label[r->jump[i].label].at);
 }
 
-static struct rm memory_of(const struct compile *x, u32 slot)
-{
-    return state_rm(x->b->layout.slot + 8 * (s32)slot);
-}
-
 void region_leave(struct compile *x, s32 done)
 {
     const struct region_code *r = x->in;
@@ -283,9 +279,9 @@ void region_leave(struct compile *x, s32 done)
         if (r->held[i] == other)
             continue;
         if (r->held[i] != NO_SLOT && r->written[r->held[i]])
-            emit_store(c, memory_of(x, r->held[i]), region_regs[i]);
+            emit_store(c, slot_memory(x, r->held[i]), region_regs[i]);
         if (other != NO_SLOT)
-            emit_mov(c, region_regs[i], memory_of(x, other));
+            emit_mov(c, region_regs[i], slot_memory(x, other));
     }
     if (!region_counts_in_register(x))
         emit_mov(c, COUNT, state_rm(x->b->layout.count));
@@ -307,9 +303,9 @@ void region_enter(struct compile *x, u32 label)
         if (r->held[i] == other)
             continue;
         if (other != NO_SLOT)
-            emit_store(c, memory_of(x, other), region_regs[i]);
+            emit_store(c, slot_memory(x, other), region_regs[i]);
         if (r->held[i] != NO_SLOT)
-            emit_mov(c, region_regs[i], memory_of(x, r->held[i]));
+            emit_mov(c, region_regs[i], slot_memory(x, r->held[i]));
     }
     region_jump(x, label, CC_ALWAYS);
 }
@@ -318,7 +314,7 @@ void region_store(struct compile *x)
 {
     for (u32 i = 0; i < REGION_REGS; i++) {
         if (x->in->held[i] != NO_SLOT)
-            emit_store(&x->c, memory_of(x, x->in->held[i]), region_regs[i]);
+            emit_store(&x->c, slot_memory(x, x->in->held[i]), region_regs[i]);
     }
 }
 
@@ -332,7 +328,7 @@ void region_load(struct compile *x)
 {
     for (u32 i = 0; i < REGION_REGS; i++) {
         if (x->in->held[i] != NO_SLOT)
-            emit_mov(&x->c, region_regs[i], memory_of(x, x->in->held[i]));
+            emit_mov(&x->c, region_regs[i], slot_memory(x, x->in->held[i]));
     }
     if (region_counts_in_register(x))
         emit_mov(&x->c, COUNT, state_rm(x->b->layout.count));
@@ -344,4 +340,38 @@ void region_fault(struct compile *x)
     region_store(x);
     emit_mov_imm(&x->c, RAX, JIT_EXIT_FAULT);
     emit_jmp(&x->c, x->b->leave_synced);
+}
+
+bool region_lodge(struct compile *x, u32 slot, ir_value v)
+{
+    struct value *value = val(x, v);
+    enum reg reg;
+
+    if (!x->in || slot >= slots_eligible(x))
+        return false;
+    if (region_lodges(x, slot)) {
+        val_load(x, (enum reg)x->slot_reg[slot], v);
+        return true;
+    }
+    if (is_pinned(x, slot) || x->in->lodger != NO_SLOT)
+        return false;
+    if (value->where == IN_SCRATCH && value->uses == 1 && !is_xmm(value->reg)) {
+        reg = (enum reg)value->reg;
+        value->where = IN_PINNED; /* not to be given back */
+    } else {
+        reg = reg_take(x, SCRATCH);
+        val_load(x, reg, v);
+    }
+    x->in->slot_reg[slot] = (u8)reg;
+    x->in->lodger = (u8)slot;
+    return true;
+}
+
+void region_unlodge(struct compile *x, u32 slot)
+{
+    if (!region_lodges(x, slot))
+        return;
+    reg_give(x, (enum reg)x->in->slot_reg[slot]);
+    x->in->slot_reg[slot] = NO_REG;
+    x->in->lodger = NO_SLOT;
 }

@@ -127,8 +127,12 @@ void val_release(struct compile *x, ir_value v)
 {
     struct value *value = val(x, v);
 
-    if (value->uses != UINT8_MAX && --value->uses == 0 && value->where == IN_SCRATCH)
+    if (value->uses == UINT8_MAX || --value->uses)
+        return;
+    if (value->where == IN_SCRATCH)
         reg_give(x, value->reg);
+    else if (value->where == IN_SLOT && x->block->op[v].brief)
+        region_unlodge(x, value->slot);
 }
 
 void op_release(struct compile *x, u32 at)
