@@ -246,7 +246,8 @@ static int create_harts(struct exec *exec, struct err *err)
 {
     struct hart_env *env = exec->config.env;
 
-    const struct jit_config jit = {.limited = exec->config.icount, .regions = exec->config.regions};
+    const struct jit_config jit = {
+        .limited = exec->config.icount, .regions = exec->config.regions, .patient = true};
 
     env->limited = exec->config.icount;
     if (exec->config.translate && !(exec->jit = jit_create(&jit)))

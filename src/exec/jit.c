@@ -158,6 +158,16 @@ static void act_on_refusal(struct hart *hart)
     hart->insns++;
 }
 
+/* False: nothing was done. */
+static bool run_cold(struct jit_hart *h, struct jit_page *page, u32 key)
+{
+    enum cold cold = jit_run_cold(h, page, key);
+
+    if (cold == COLD_FAULT)
+        act_on_refusal(h->hart);
+    return cold != COLD_NOTHING;
+}
+
 /* Finds the code at hart->pc, translating if need be; 0: something else was done instead, and *left
  * says whether to leave, as interpret_one. */
 static u32 code_at_pc(struct jit_hart *h, struct jit_page **page, enum hart_exit *left)
@@ -178,6 +188,8 @@ static u32 code_at_pc(struct jit_hart *h, struct jit_page **page, enum hart_exit
         break;
     }
     code = jit_entry_find(*page, key);
+    if (!code && h->jit->patient && jit_is_new(h->jit, *page, key) && run_cold(h, *page, key))
+        return 0;
     if (!code)
         code = jit_translate(h, *page, key, &dropped);
     if (dropped)

@@ -15,6 +15,7 @@ struct jit_config {
     bool limited;  /* as hart_env.limited */
     bool regions;  /* what is executed much is compiled again, better */
     u32 heat;      /* how often a place is met by samples before that */
+    bool patient;  /* what is met for the first time is interpreted, translated only if met again */
     bool at_once;  /* regions are made with the first block of theirs, on the hart's thread */
 };
 

@@ -86,7 +86,7 @@ struct job {
     u32 offset;
 };
 
-#define HEATS      512
+#define HEATS      16384
 #define JOBS_MAX   64
 #define PAGE_HASH  4096
 #define LINKS      2048
@@ -94,10 +94,13 @@ struct job {
 #define JUMPS      (1u << JUMPS_BITS)
 #define FILLS_MAX  16384
 #define PAGES_SEEN 32768
+#define MET        65536
 
 struct jit {
     struct jit_backend *backend;
     u32 page_max;
+    bool patient;
+    _Atomic u32 met[MET]; /* what was met once, by a hash: jit_met */
     pthread_mutex_t lock;
     _Atomic(struct jit_page *) hash[PAGE_HASH];
     _Atomic u64 epoch;      /* counts up when something was retired */
@@ -254,6 +257,15 @@ void jit_translated(struct jit *jit, const struct jit_translation *t, u64 ns);
 
 /* What is translated at an offset. Takes the lock. */
 u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);
+
+/* ---- jit_cold.c ---- */
+
+/* Is this the first time, as far as is known, that an entry is asked for? */
+bool jit_is_new(struct jit *jit, const struct jit_page *page, u32 key);
+/* Interprets from hart->pc on, the page's entry, to the next jump or so. COLD_NOTHING: it did not.
+ */
+enum cold { COLD_NOTHING, COLD_RAN, COLD_FAULT };
+enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key);
 
 /* ---- jit_tier.c ---- */
 

@@ -2,7 +2,6 @@
 /* Each instruction as a function of its own, made from spec/riscv.def. */
 #include "rv/run_insn.h"
 
-#include "base/assert.h"
 #include "rv/csr.h"
 #include "rv/interp_ops.h"
 #include "rv/mem.h"
@@ -21,19 +20,34 @@
 #undef JUMP_LINK
 #undef JUMP_LINK_DIRECT
 
-#define PC               (hart->pc)
-#define SYNC()           ((void)0) /* the caller has done it */
-#define NEXT_PC          (hart->pc += insn_len(insn))
-#define NOT_HERE         ASSERT(!"a jump has no function")
-#define BRANCH(c)        NOT_HERE
-#define JUMP_LINK(to)    NOT_HERE
-#define JUMP_LINK_DIRECT NOT_HERE
+#define PC      (hart->pc)
+#define LEN     insn_len(insn)
+#define SYNC()  ((void)0) /* the caller has done it */
+#define NEXT_PC (hart->pc += LEN)
+#define BRANCH(cond)                           \
+    do {                                       \
+        if (cond)                              \
+            return jump(hart, hart->pc + IMM); \
+    } while (0)
+#define JUMP_LINK_DIRECT JUMP_LINK(hart->pc + IMM)
+#define JUMP_LINK(to)                              \
+    do {                                           \
+        const u64 to_ = (to), link_ = LINK;        \
+        enum run_result result_ = jump(hart, to_); \
+        if (result_ == RUN_LEFT)                   \
+            RD(link_);                             \
+        return result_;                            \
+    } while (0)
 #define SYSTEM(fn)           \
     do {                     \
         if (!fn(hart, insn)) \
             goto exception;  \
     } while (0)
-#define SYSTEM_JUMP(fn) SYSTEM(fn)
+#define SYSTEM_JUMP(fn)  \
+    do {                 \
+        SYSTEM(fn);      \
+        return RUN_LEFT; \
+    } while (0)
 #define SYSTEM_CSR(fn)                  \
     do {                                \
         u64 fp_ = fp_state(hart);       \
@@ -41,14 +55,30 @@
         if (!is_quiet(hart, insn, fp_)) \
             goto exception;             \
         NEXT_PC;                        \
+        return RUN_LEFT;                \
     } while (0)
-#define SYSTEM_SPIN(fn) \
-    do {                \
-        SYSTEM(fn);     \
-        NEXT_PC;        \
+#define SYSTEM_SPIN(fn)  \
+    do {                 \
+        SYSTEM(fn);      \
+        NEXT_PC;         \
+        return RUN_LEFT; \
     } while (0)
 #define SYSTEM_WFI SYSTEM_SPIN(system_wfi)
-#define SPIN_HINT  NEXT_PC
+#define SPIN_HINT        \
+    do {                 \
+        NEXT_PC;         \
+        return RUN_LEFT; \
+    } while (0)
+
+static enum run_result jump(struct hart *hart, u64 to)
+{
+    if (!isa_has(&hart->isa, ISA_C) && to & 2) {
+        hart_raise(hart, CAUSE_INSN_MISALIGNED, to);
+        return RUN_FAULT;
+    }
+    hart->pc = to;
+    return RUN_LEFT;
+}
 
 /* What translated code takes for granted of floating point. */
 static u64 fp_state(const struct hart *hart)
@@ -64,19 +94,19 @@ static bool is_quiet(struct hart *hart, u64 insn, u64 fp_before)
            hart_raise(hart, (enum cause)CAUSE_ATTEND, 0);
 }
 
-#define INSN(id, name, ext, fmt, match, ...)          \
-    static bool run_##id(struct hart *hart, u64 insn) \
-    {                                                 \
-        (void)hart;                                   \
-        (void)insn;                                   \
-        __VA_ARGS__;                                  \
-        return true;                                  \
-    illegal:                                          \
-        __attribute__((unused));                      \
-        return system_illegal(hart);                  \
-    exception:                                        \
-        __attribute__((unused));                      \
-        return false;                                 \
+#define INSN(id, name, ext, fmt, match, ...)                     \
+    static enum run_result run_##id(struct hart *hart, u64 insn) \
+    {                                                            \
+        (void)hart;                                              \
+        (void)insn;                                              \
+        __VA_ARGS__;                                             \
+        return RUN_ON;                                           \
+    illegal:                                                     \
+        __attribute__((unused));                                 \
+        system_illegal(hart);                                    \
+    exception:                                                   \
+        __attribute__((unused));                                 \
+        return RUN_FAULT;                                        \
     }
 #define INSNC(...) INSN(__VA_ARGS__)
 #define CINSN(...)
@@ -84,14 +114,15 @@ static bool is_quiet(struct hart *hart, u64 insn, u64 fp_before)
 #undef INSN
 #undef INSNC
 
-static bool run_illegal(struct hart *hart, u64 insn)
+static enum run_result run_illegal(struct hart *hart, u64 insn)
 {
-    return hart_raise(hart, CAUSE_ILLEGAL, insn_illegal_bits(insn));
+    hart_raise(hart, CAUSE_ILLEGAL, insn_illegal_bits(insn));
+    return RUN_FAULT;
 }
 
-bool run_insn(struct hart *hart, u64 insn)
+enum run_result run_insn(struct hart *hart, u64 insn)
 {
-    static bool (*const run[OP_COUNT])(struct hart *, u64) = {
+    static enum run_result (*const run[OP_COUNT])(struct hart *, u64) = {
         [OP_ILLEGAL] = run_illegal,
 #define INSN(id, ...)  [OP_##id] = run_##id,
 #define INSNC(id, ...) [OP_##id] = run_##id,

@@ -6,12 +6,13 @@
 
 #include "rv/decode.h"
 
-/*
- * Executes one decoded instruction that is not a branch or a plain jump. hart->pc is its address
- * and hart->insns the count before it. pc is left where it was but by instructions that end a block
- * (CSRs, traps, fences of code and translation, WFI, spin hints), which set it to the next pc.
- * False: exception, hart->trap set.
- */
-bool run_insn(struct hart *hart, u64 insn);
+enum run_result {
+    RUN_FAULT, /* an exception: hart->trap is set */
+    RUN_ON,    /* pc was left where it was: the instruction that follows is next */
+    RUN_LEFT,  /* pc is the next one: a jump, or what ends a block (CSRs, traps, fences, WFI) */
+};
+
+/* Executes one decoded instruction. hart->pc is its address and hart->insns the count before it. */
+enum run_result run_insn(struct hart *hart, u64 insn);
 
 #endif

@@ -37,6 +37,18 @@ static bool attach_jit1(struct hart *hart, u32 code_size, u32 pages)
     return jit_attach_alone(hart, &config);
 }
 
+/* What is met for the first time is interpreted. */
+static bool attach_patient(struct hart *hart, u32 code_size, u32 pages)
+{
+    const struct jit_config config = {.code_size = code_size,
+                                      .segments = 4,
+                                      .pages = pages,
+                                      .limited = hart->env->limited,
+                                      .patient = true};
+
+    return jit_attach_alone(hart, &config);
+}
+
 /* With regions as early and as many as possible, on this thread: a seed says what happens. */
 static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
 {
@@ -52,9 +64,8 @@ static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
 }
 
 static const struct engine_kind engine_kinds[] = {
-    {"interp", NULL, interp_run},
-    {"jit1", attach_jit1, jit_run},
-    {"jit", attach_jit, jit_run},
+    {"interp", NULL, interp_run},         {"jit1", attach_jit1, jit_run},
+    {"patient", attach_patient, jit_run}, {"jit", attach_jit, jit_run},
     {"jit", attach_jit, jit_run},
 };
 

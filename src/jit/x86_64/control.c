@@ -41,7 +41,7 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
     if (!can_chain(target)) {
         emit_mov(c, RAX, state_rm(l->page));
         emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)target);
-        emit_jmp(c, x->b->jumpr);
+        emit_indirect_jump(x->b, c);
         return;
     }
     if (is_backward(x, op, target)) {
