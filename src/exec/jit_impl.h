@@ -82,6 +82,7 @@ struct job {
     gpa_t gpa;
     gva_t pc; /* for observers */
     enum priv priv;
+    u32 mode; /* enum tlb_mode, of data */
     u32 page; /* its name */
     u32 offset;
 };

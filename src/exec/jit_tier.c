@@ -92,8 +92,8 @@ static bool compile(struct jit *jit)
     for (u32 i = 0; i < w->region.entry_count; i++)
         w->entry[i].offset = w->region.entry[i];
     w->start = jit_compiler_at(compiler);
-    if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page, w->entry,
-                                    w->region.entry_count))
+    if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page, w->job.mode,
+                                    w->entry, w->region.entry_count))
         return false;
     w->size = jit_compiler_at(compiler) - w->start;
     return true;
@@ -174,7 +174,8 @@ static void install(struct jit *jit)
 void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
 {
     struct jit *jit = h->jit;
-    const struct job job = {page->gpa, h->hart->pc, h->hart->priv, page->name, offset};
+    const struct job job = {page->gpa,          h->hart->pc, h->hart->priv,
+                            h->hart->data_mode, page->name,  offset};
 
     if (take(jit, &job) && build(jit) &&
         (compile(jit) || (jit_next_segment(jit, JIT_TIER_REGION) && compile(jit))))
@@ -200,8 +201,8 @@ void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code
             *heat = (struct heat){page->name, (u16)key, 0};
         heat->hits += heat->hits != UINT16_MAX;
         if (heat->hits == jit->heat_wanted && jit->job_count < JOBS_MAX)
-            jit->job[jit->job_count++] =
-                (struct job){page->gpa, h->hart->pc, h->hart->priv, page->name, key};
+            jit->job[jit->job_count++] = (struct job){
+                page->gpa, h->hart->pc, h->hart->priv, h->hart->data_mode, page->name, key};
         if (heat->hits <= jit->heat_wanted)
             jit->found_cold = true;
     }

@@ -72,7 +72,25 @@ static u64 engine_call(void *state, u64 insn, u32 where)
     return 1;
 }
 
-const struct jit_engine jit_engine = {engine_load, engine_store, engine_call};
+static void engine_adopt(void *state, u64 mode)
+{
+    struct hart *hart = state;
+
+    tlb_adopt_sites(&hart->tlb, (enum tlb_mode)mode);
+}
+
+static void engine_widen(void *state)
+{
+    struct hart *hart = state;
+    u32 mode = hart->jit.site >> 16 & 0xff, site = hart->jit.site & 0xffff;
+    bool write = hart->jit.site & JIT_SITE_WRITE;
+
+    tlb_widen_site(&hart->tlb.pool[mode].site[site],
+                   write ? hart->data_tlb->write : hart->data_tlb->read);
+}
+
+const struct jit_engine jit_engine = {engine_load, engine_store, engine_call, engine_adopt,
+                                      engine_widen};
 
 static u32 half(const struct jit_page *page, u32 offset)
 {

@@ -36,7 +36,16 @@ struct jit_engine {
                               u32 where); /* how: size | sign << 8 */
     u64 (*store)(void *state, u64 address, u64 value, u32 how, u32 where);
     u64 (*call)(void *state, u64 imm, u32 where);
+    /*
+     * For layout.sites. Their pool of a mode is to be used though the state's is another: the
+     * engine empties it, now and when the mode changes. Or what layout.site says, JIT_SITE_WRITE or
+     * 0 plus a mode << 16 plus a site, has been filled a few times: the engine may make it wider.
+     */
+    void (*adopt)(void *state, u64 mode);
+    void (*widen)(void *state);
 };
+
+#define JIT_SITE_WRITE (1 << 30)
 
 /* How operations round where the IR does not say it: to nearest is with ties to even. */
 enum jit_fp_round { JIT_FP_NEAREST, JIT_FP_DOWN, JIT_FP_UP, JIT_FP_ZERO };
@@ -63,7 +72,18 @@ struct jit_layout {
     s32 limit;      /* u64: from this count on, leave at the next look; 0: none looks at it */
     s32 tlb;        /* pointer to the tables of the software TLB */
     u32 tlb_bits;   /* log2 of the number of their entries, {u64 page, u64 addend} */
-    s32 tlb_read, tlb_write;         /* the tables, from where the pointer leads */
+    s32 tlb_read, tlb_write; /* the tables, from where the pointer leads */
+    /*
+     * Ranges of addresses that places in regions reached last: pools, one a mode, of {u64 start,
+     * u64 room, u64 addend, u32 fills, u32 when it is not to be widened}, and a bit a site that may
+     * not be empty. The engine empties (all 0) those whose addresses the tables do not allow any
+     * more.
+     */
+    s32 sites, sites_used;           /* of mode 0 */
+    u32 sites_count, sites_next;     /* in a pool; bytes from one mode's to the next's */
+    s32 mode;                        /* u32: of the tables that tlb points to */
+    u32 modes_kept;                  /* bit n: a CALL hardly ever changes mode n */
+    s32 site;                        /* u64: see struct jit_engine */
     s32 link, link_value, link_size; /* u64 each, of ATOMIC: host address (0: none), value, bytes */
     /* Pointer to an array of {u64 pc, u64 code}, indexed by pc >> 1, and log2 of its entries. An
      * odd pc does not match; at the place where it were looked for there must be another one. */
@@ -144,11 +164,12 @@ struct jit_entry {
 };
 
 /*
- * The same for a region: finds the code of its entries, at each of which blocks may go on. False:
- * the piece is full.
+ * The same for a region: finds the code of its entries, at each of which blocks may go on. mode:
+ * that it will mostly run in. False: the piece is full.
  */
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
-                                const u16 *where, u32 source, struct jit_entry *entry, u32 count);
+                                const u16 *where, u32 source, u32 mode, struct jit_entry *entry,
+                                u32 count);
 
 /* Lets the jump whose displacement is at offset patch lead to code; others may execute it. */
 void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);

@@ -171,7 +171,8 @@ struct hart {
     _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
     _Atomic u32 asleep;    /* 1 while it waits; it attends before it runs again */
 
-    struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[mode] */
+    struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[data_mode] */
+    u32 data_mode;              /* enum tlb_mode */
     struct csrs csr;
     struct isa isa;                          /* extensions present; fixed */
     struct pmp_range pmp_range[PMP_ENTRIES]; /* derived from pmpcfg and pmpaddr by pmp.c */
@@ -213,6 +214,7 @@ struct hart {
         void *jumps;
         u32 patch, source;
         u32 fp_level, fp_live, fp_round;
+        u64 site; /* to be widened: see struct jit_engine */
     } jit;
 
     struct debug_points *debug; /* NULL: none; read-only while the hart runs */

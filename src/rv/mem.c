@@ -21,11 +21,6 @@ static bool page_is_watched(struct hart *hart, gva_t va)
                      debug_watch(debug, va & PAGE_MASK, PAGE_SIZE, ACCESS_WRITE));
 }
 
-static enum tlb_mode current_mode(const struct hart *hart)
-{
-    return (enum tlb_mode)(hart->data_tlb - hart->tlb.table);
-}
-
 /* Lets the current mode reach va's page directly as far as to and the page allow. */
 static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
 {
@@ -39,7 +34,7 @@ static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
     fill.host = r->host + (gpa - r->base);
     fill.readable = to->readable;
     fill.writable = to->writable && !r->readonly && !code_map_is_code(hart->env->code_map, gpa);
-    tlb_fill(&hart->tlb, current_mode(hart), &fill);
+    tlb_fill(&hart->tlb, (enum tlb_mode)hart->data_mode, &fill);
     hart->stats.tlb_fills++;
 }
 

@@ -293,7 +293,10 @@ void mmu_update_mode(struct hart *hart)
     case PRIV_M:
         break;
     }
+    if (UNLIKELY(hart->tlb.adopted) && hart->data_mode != mode)
+        tlb_return_sites(&hart->tlb);
     hart->data_tlb = &hart->tlb.table[mode];
+    hart->data_mode = mode;
 }
 
 static void flush_tables(struct hart *hart, bool global)

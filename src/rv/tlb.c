@@ -2,6 +2,8 @@
 /* The bookkeeping of the software TLB; the theory of operation is in the header. */
 #include "rv/tlb.h"
 
+#include "base/bits.h"
+
 #include <string.h>
 
 static gva_t empty_tag(u32 index)
@@ -117,8 +119,86 @@ static void empty_logged(struct tlb_table *table, struct tlb_log *log)
     log->chunks = 0;
 }
 
+static void empty_site(struct tlb_pool *pool, u32 site)
+{
+    pool->site[site] = (struct tlb_site){0};
+    pool->used[site / 64] &= ~BIT(site % 64);
+}
+
+static void empty_pool(struct tlb_pool *pool)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(pool->used); i++) {
+        while (UNLIKELY(pool->used[i]))
+            empty_site(pool, i * 64 + (u32)__builtin_ctzll(pool->used[i]));
+    }
+}
+
+/* The bytes, a multiple of a page's, from its start that a site reaches. */
+static u64 site_bytes(const struct tlb_site *site)
+{
+    return align_up(site->room, 4096);
+}
+
+/* Empties the sites that reach a page, of the guest or of the host. */
+static void drop_sites(struct tlb *tlb, u64 page, bool host)
+{
+    for (u32 mode = 0; mode < TLB_MODES; mode++) {
+        struct tlb_pool *pool = &tlb->pool[mode];
+        for (u32 i = 0; i < ARRAY_SIZE(pool->used); i++) {
+            for (u64 left = pool->used[i]; UNLIKELY(left); left &= left - 1) {
+                u32 at = i * 64 + (u32)__builtin_ctzll(left);
+                const struct tlb_site *site = &pool->site[at];
+                if (page - site->start - (host ? site->addend : 0) < site_bytes(site))
+                    empty_site(pool, at);
+            }
+        }
+    }
+}
+
+static void empty_adopted(struct tlb *tlb)
+{
+    for (u32 left = tlb->adopted; left; left &= left - 1)
+        empty_pool(&tlb->pool[__builtin_ctz(left)]);
+}
+
+void tlb_adopt_sites(struct tlb *tlb, enum tlb_mode pool)
+{
+    if (!(tlb->adopted >> pool & 1))
+        empty_pool(&tlb->pool[pool]);
+    tlb->adopted |= 1u << pool;
+}
+
+void tlb_return_sites(struct tlb *tlb)
+{
+    empty_adopted(tlb);
+    tlb->adopted = 0;
+}
+
+static bool goes_on(const struct tlb_entry *entries, gva_t page, u64 addend)
+{
+    const struct tlb_entry *e = &entries[tlb_index(page)];
+
+    return e->tag == page && e->addend == addend;
+}
+
+void tlb_widen_site(struct tlb_site *site, const struct tlb_entry *entries)
+{
+    const u32 max = site->fills < TLB_ENTRIES / 8 ? site->fills * 8 : TLB_ENTRIES;
+    u32 n;
+
+    for (n = 0; n < max && goes_on(entries, site->start - 4096, site->addend); n++) {
+        site->start -= 4096;
+        site->room += 4096;
+    }
+    for (; n < max && goes_on(entries, site->start + site_bytes(site), site->addend); n++)
+        site->room += 4096;
+    site->widened = site->fills < 4096 ? site->fills * 4 : site->fills + 4096;
+}
+
 void tlb_flush(struct tlb *tlb, enum tlb_mode mode, bool global)
 {
+    empty_pool(&tlb->pool[mode]);
+    empty_adopted(tlb);
     empty_logged(&tlb->table[mode], &tlb->log[mode][0]);
     if (global)
         empty_logged(&tlb->table[mode], &tlb->log[mode][1]);
@@ -132,6 +212,7 @@ void tlb_drop(struct tlb *tlb, gva_t va)
         drop_entry(&tlb->table[mode].read[index], index);
         drop_entry(&tlb->table[mode].write[index], index);
     }
+    drop_sites(tlb, va & ~UINT64_C(4095), false);
 }
 
 void tlb_drop_writes(struct tlb *tlb, const u8 *host)
@@ -143,12 +224,14 @@ void tlb_drop_writes(struct tlb *tlb, const u8 *host)
         if (host_page(e) == (u64)(uintptr_t)host)
             drop_entry(e, ways[way] % TLB_ENTRIES);
     }
+    drop_sites(tlb, (u64)(uintptr_t)host, true);
 }
 
 void tlb_drop_writes_if(struct tlb *tlb, bool (*drop)(void *ctx, const u8 *host), void *ctx)
 {
     for (u32 mode = 0; mode < TLB_MODES; mode++) {
         struct tlb_entry *write = tlb->table[mode].write;
+        empty_pool(&tlb->pool[mode]);
         u64 left = tlb->log[mode][0].chunks | tlb->log[mode][1].chunks;
         for (; left; left &= left - 1) {
             u32 first = (u32)__builtin_ctzll(left) * TLB_CHUNK;

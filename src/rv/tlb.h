@@ -15,6 +15,13 @@
  * Stores to pages with decoded code must take the slow path. To take away write entries by
  * physical page there are a few places a page for the indices that lead to it (ways, by a hash of
  * the host page): who finds no place for another takes one away, and its write entry with it.
+ *
+ * Sites. Translated code keeps for places that access memory in loops which addresses they reached
+ * last, as a range that one addend holds for, found in the tables: what a site allows some entry
+ * allowed when it was filled. So whatever takes entries away takes sites away, too, but for an
+ * entry that only gives way to another. Code knows the mode that it is to run in and has sites in
+ * that mode's pool; if it runs in another it says so (tlb_adopt_sites), and then the pool holds
+ * what is right in the current mode, until that changes. tests/unit/test_tlb.c has a model.
  */
 #ifndef COSM_RV_TLB_H
 #define COSM_RV_TLB_H
@@ -49,14 +56,34 @@ struct tlb_log {
     u16 at[TLB_LOG_SIZE];
 };
 
+#define TLB_SITES 1536
+
+/* Accesses of a few bytes, as many as who fills it has in mind, may be made at start and room - 1
+ * bytes on. */
+struct tlb_site {
+    gva_t start; /* of a page */
+    u64 room;    /* 0: empty */
+    u64 addend;  /* as of the entries; 0 if it is empty */
+    u32 fills;   /* since it was empty */
+    u32 widened; /* fills up to which it is not to be widened again */
+};
+
+struct tlb_pool {
+    struct tlb_site site[TLB_SITES];
+    u64 used[TLB_SITES / 64]; /* bit n: site n may not be empty */
+};
+
 struct tlb {
     struct tlb_table table[TLB_MODES];
     struct tlb_log log[TLB_MODES][2]; /* [1]: of global pages */
     u16 hold[TLB_HOLDS][TLB_WAYS];    /* mode << TLB_BITS | index of a write entry */
     u32 victim;                       /* way to be given up next */
+    u32 adopted;                      /* bit n: pool n is the current mode's */
+    struct tlb_pool pool[TLB_MODES];
 };
 
 _Static_assert(sizeof(struct tlb_entry) == 16, "translated code multiplies by it with a shift");
+_Static_assert(sizeof(struct tlb_site) == 32, "jit_layout says so");
 _Static_assert(TLB_MODES << TLB_BITS <= 1 << 16, "struct tlb's hold has 16 bits for each");
 
 /* A page to be entered. */
@@ -88,6 +115,14 @@ void tlb_flush(struct tlb *tlb, enum tlb_mode mode, bool global);
 
 /* Drops a virtual page from all tables. */
 void tlb_drop(struct tlb *tlb, gva_t va);
+
+/* Code with sites in a pool is about to run in another mode than the pool's. */
+void tlb_adopt_sites(struct tlb *tlb, enum tlb_mode pool);
+/* The mode changes: adopted pools are given back, empty. */
+void tlb_return_sites(struct tlb *tlb);
+/* A site holds a page of these entries, of the current mode: neighbours that go on there join it.
+ * The more often a site was filled the more are looked for, and the rarer. */
+void tlb_widen_site(struct tlb_site *site, const struct tlb_entry *entries);
 
 /* Drops the write entries that lead to a page of the host. */
 void tlb_drop_writes(struct tlb *tlb, const u8 *host);

@@ -113,6 +113,68 @@ TEST(no_way_to_write_is_forgotten)
     free(tlb);
 }
 
+/* As translated code does. */
+static struct tlb_site *fill_site(struct tlb *tlb, u32 pool, u32 site, const struct tlb_entry *e)
+{
+    struct tlb_site *s = &tlb->pool[pool].site[site];
+
+    s->start = e->tag;
+    s->room = PAGE - 7;
+    s->addend = e->addend;
+    s->fills++;
+    tlb->pool[pool].used[site / 64] |= UINT64_C(1) << site % 64;
+    return s;
+}
+
+TEST(a_site_grows_as_far_as_its_addend_holds)
+{
+    struct tlb *tlb = create();
+    struct tlb_site *s;
+
+    for (u64 i = 0; i < 200; i++)
+        enter(tlb, TLB_S, 1000 + i, 50 + i + (i >= 150), false);
+    s = fill_site(tlb, TLB_S, 70, &tlb->table[TLB_S].write[tlb_index(1100 * PAGE)]);
+    s->fills = 100;
+    tlb_widen_site(s, tlb->table[TLB_S].write);
+    CHECK_EQ(s->start, 1000 * PAGE);
+    CHECK_EQ(s->room, 150 * PAGE - 7);
+    CHECK(s->widened > 100);
+    tlb_drop(tlb, 1150 * PAGE + 5);
+    CHECK(s->room);
+    tlb_drop_writes(tlb, host_page(49));
+    CHECK(s->room);
+    tlb_drop_writes(tlb, host_page(50));
+    CHECK(!s->room && !s->addend);
+    s = fill_site(tlb, TLB_S, 70, &tlb->table[TLB_S].write[tlb_index(1151 * PAGE)]);
+    tlb_widen_site(s, tlb->table[TLB_S].write); /* a few only, after one fill */
+    CHECK(s->start == 1151 * PAGE && s->room > PAGE && s->room < 49 * PAGE);
+    tlb_drop(tlb, s->start + s->room + 6);
+    CHECK(!s->room);
+    free(tlb);
+}
+
+TEST(an_adopted_pool_is_given_back_empty)
+{
+    struct tlb *tlb = create();
+    struct tlb_site *own, *s;
+
+    enter(tlb, TLB_S, 5, 5, false);
+    enter(tlb, TLB_U, 6, 6, false);
+    own = fill_site(tlb, TLB_S, 9, &tlb->table[TLB_S].read[5]);
+    s = fill_site(tlb, TLB_U, 1535, &tlb->table[TLB_U].read[6]);
+    tlb_adopt_sites(tlb, TLB_U); /* in mode S */
+    CHECK(!s->room && own->room);
+    (void)fill_site(tlb, TLB_U, 1535, &tlb->table[TLB_S].read[5]);
+    tlb_adopt_sites(tlb, TLB_U);
+    CHECK(s->room);
+    tlb_flush(tlb, TLB_S, true);
+    CHECK(!s->room && !own->room);
+    (void)fill_site(tlb, TLB_U, 1535, &tlb->table[TLB_S].read[5]);
+    tlb_return_sites(tlb);
+    CHECK(!s->room && !tlb->adopted);
+    free(tlb);
+}
+
 /* ---- random changes beside a model ---- */
 
 #define PAGES 64 /* a few of them share an index */
@@ -121,6 +183,7 @@ TEST(no_way_to_write_is_forgotten)
 static struct {
     u64 host; /* 0: must not be there */
     bool writable, global;
+    bool was_writable; /* a site may know from before */
 } model[TLB_MODES][PAGES];
 static u64 seed = 1;
 
@@ -147,14 +210,17 @@ static void random_fill(struct tlb *tlb)
     model[mode][page].global = global || (model[mode][page].host && model[mode][page].global);
     model[mode][page].host = host;
     model[mode][page].writable = writable;
+    model[mode][page].was_writable |= writable;
     CHECK(reads(tlb, (enum tlb_mode)mode, fill.page, 8));
     CHECK(writes(tlb, (enum tlb_mode)mode, fill.page, 8) == writable);
 }
 
 static void forget(u32 mode, u32 page, bool but_global)
 {
-    if (!but_global || !model[mode][page].global)
-        model[mode][page].host = 0;
+    if (but_global && model[mode][page].global)
+        return;
+    model[mode][page].host = 0;
+    model[mode][page].was_writable = false;
 }
 
 static void random_change(struct tlb *tlb)
@@ -178,12 +244,40 @@ static void random_change(struct tlb *tlb)
         tlb_drop_writes(tlb, host_page((u64)host * TLB_HOLDS / 2));
         for (u32 i = 0; i < TLB_MODES * PAGES; i++) {
             if (model[i / PAGES][i % PAGES].host == host)
-                model[i / PAGES][i % PAGES].writable = false;
+                model[i / PAGES][i % PAGES].writable = model[i / PAGES][i % PAGES].was_writable =
+                    false;
         }
         break;
     default:
         random_fill(tlb);
     }
+}
+
+/* Sites below PAGES are for reads, the next ones for writes. */
+static void random_site(struct tlb *tlb)
+{
+    u32 mode = rnd(TLB_MODES), page = rnd(PAGES), site = rnd(2 * PAGES);
+    gva_t va = page_number(page) * PAGE;
+    const struct tlb_entry *e = site < PAGES ? &tlb->table[mode].read[tlb_index(va)]
+                                             : &tlb->table[mode].write[tlb_index(va)];
+
+    if (tlb_serves(e, va, 8))
+        (void)fill_site(tlb, mode, site, e);
+}
+
+static bool sites_are_as_model(const struct tlb *tlb, u32 mode, u32 page)
+{
+    gva_t va = page_number(page) * PAGE;
+    u64 host = model[mode][page].host;
+
+    for (u32 i = 0; i < 2 * PAGES; i++) {
+        const struct tlb_site *s = &tlb->pool[mode].site[i];
+        if (va - s->start < s->room &&
+            (!host || s->addend != (u64)(uintptr_t)host_page(host * TLB_HOLDS / 2) - va ||
+             (i >= PAGES && !model[mode][page].was_writable)))
+            return false;
+    }
+    return true;
 }
 
 static bool is_as_model(const struct tlb *tlb, u32 mode, u32 page)
@@ -207,8 +301,10 @@ TEST(it_never_holds_what_was_taken_away)
     for (u32 i = 0; i < 20000; i++) {
         bool same = true;
         random_change(tlb);
+        random_site(tlb);
         for (u32 k = 0; k < TLB_MODES * PAGES; k++)
-            same &= is_as_model(tlb, k / PAGES, k % PAGES);
+            same &= is_as_model(tlb, k / PAGES, k % PAGES) &&
+                    sites_are_as_model(tlb, k / PAGES, k % PAGES);
         CHECK(same);
     }
     free(tlb);

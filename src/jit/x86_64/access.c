@@ -151,6 +151,8 @@ void stub_access(struct compile *x, const struct stub *s)
 
     if (s->window)
         emit_store_imm(c, window_rm(s->window - 1), 0);
+    if (s->site)
+        stub_site(x, s);
     if (s->alone)
         stub_alone(x, s);
     if (store) {

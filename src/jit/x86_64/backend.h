@@ -45,6 +45,9 @@ enum fp_constant {
     FP_CONSTANTS,
 };
 
+#define JIT_MODES_MAX 4
+#define SITE_WIDTHS   3
+
 #define WINDOWS 8                 /* in the frame */
 #define FRAME   (8 + WINDOWS * 8) /* bytes, an odd number of words: pushes come before */
 
@@ -74,6 +77,8 @@ struct jit_backend {
     const u8 *call_apart;   /* the same */
     /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
     const u8 *load_kept, *store_kept, *call_kept;
+    const u8 *adopt;     /* eax: mode; all registers survive */
+    const u8 *widen;     /* the same */
     const u8 *call_bare; /* slots are in the state, before and after; leaves if it failed */
     const u8 *fp_open;   /* slots into XMM registers and fp_live set, if the engine allows */
     const u8 *fma_nan64; /* rax * rcx + something is a NaN: is infinity times zero the cause? */
@@ -84,8 +89,9 @@ struct jit_backend {
 
 struct jit_compiler {
     struct jit_backend *backend;
-    u32 at, end;             /* what is left of its piece of the buffer */
-    struct compile *compile; /* working memory of compile.c */
+    u32 at, end;              /* what is left of its piece of the buffer */
+    struct compile *compile;  /* working memory of compile.c */
+    u32 sites[JIT_MODES_MAX][2 * SITE_WIDTHS]; /* window.c: the next to be given out */
 };
 
 extern const u8 pinned_regs[PINNED_MAX];

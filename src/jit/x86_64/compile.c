@@ -94,12 +94,12 @@ static u32 op_bound(u8 opcode)
     if (ir_is_fp(opcode) || opcode == IR_FXGET)
         return 224;
     if (ir_has_result(opcode))
-        return opcode == IR_LOAD || is_division(opcode) ? 192 : 64;
+        return opcode == IR_LOAD ? 320 : is_division(opcode) ? 192 : 64;
     if (opcode == IR_JUMPR)
         return 1024;
     if (opcode == IR_ATOMIC)
         return 640;
-    return opcode == IR_STORE ? 240 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
+    return opcode == IR_STORE ? 368 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
 static u32 bound(const struct ir_block *block, u32 entries)
@@ -133,7 +133,6 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->flags.at = NULL;
     x->stub_count = 0;
     count_uses(x);
-    windows_find(x);
     return true;
 }
 
@@ -158,6 +157,7 @@ u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *bl
 
     if (!begin(compiler, block, where, source, 0))
         return 0;
+    windows_find(x);
     start = offset_in_buffer(x);
     if (x->b->layout.redirects)
         emit_nop5(&x->c);
@@ -174,13 +174,15 @@ static void align_code(struct code *c)
 }
 
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
-                                const u16 *where, u32 source, struct jit_entry *entry, u32 count)
+                                const u16 *where, u32 source, u32 mode, struct jit_entry *entry,
+                                u32 count)
 {
     struct compile *x = compiler->compile;
 
     if (!begin(compiler, block, where, source, count))
         return false;
     region_begin(x);
+    windows_find_in_region(x, compiler, mode);
     region_fault(x);
     align_code(&x->c);
     compile_all(x);

@@ -47,13 +47,15 @@ enum stub_kind {
 /* Code to be placed behind the block. */
 struct stub {
     enum stub_kind kind;
-    u8 *from;         /* end of the jump that leads here */
-    u8 *back;         /* where LOAD, STORE, ATOMIC and DIVIDE return */
-    u8 address, data; /* registers; STORE's data by rm; DIVIDE's divisor by address */
-    s32 disp;         /* added to the address */
-    u32 window;       /* 0, or 1 + the place of a window that is not to be */
-    bool alone;       /* missed a window: looks at the TLB for itself, */
-    u8 index, spare;  /* with these */
+    u8 *from;                  /* end of the jump that leads here */
+    u8 *back;                  /* where LOAD, STORE, ATOMIC and DIVIDE return */
+    u8 address, data;          /* registers; STORE's data by rm; DIVIDE's divisor by address */
+    s32 disp;                  /* added to the address */
+    u32 window;                /* 0, or 1 + the place of a window that is not to be */
+    bool alone;                /* missed a window: looks at the TLB for itself, */
+    u8 index, spare;           /* with these */
+    const struct window *site; /* not NULL: what is to be looked up for its site, */
+    u8 *resume;                /* to go on here with its addend in index */
     struct rm value;
     bool value_is_const;
     u64 constant;
@@ -71,7 +73,12 @@ struct window {
     u8 place; /* in the frame: the addend, or 0 */
     bool write;
     bool opened; /* its first access has been compiled */
+    bool in_loop;
+    bool branched; /* code may have left since its first access */
+    u16 site;      /* in the mode's pool; NO_SITE: the frame has the addend */
 };
+
+#define NO_SITE UINT16_MAX
 
 #define WINDOWS_MAX 1024
 
@@ -101,6 +108,7 @@ struct region_code {
     struct {
         u16 offset;
         s16 lag;         /* of the count in the state there; NO_LAG: not known yet */
+        u8 depth;        /* in loops */
         u8 *at;          /* NULL: not placed yet */
     } label[LABELS_MAX]; /* by offset */
     u32 returns;         /* places that returns were compared with */
@@ -134,6 +142,9 @@ struct compile {
     u16 window_of[IR_OPS_MAX]; /* index, WINDOWS_MAX: none */
     u32 window_count;
     struct window window[WINDOWS_MAX];
+    u32 mode;       /* of a region: whose pool its sites are in */
+    bool has_sites; /* it has */
+    bool in_loop;   /* window.c's: here */
     struct stub stub[STUBS_MAX];
     struct region_code region;
 };
@@ -262,8 +273,13 @@ static inline s32 op_lag(const struct compile *x, const struct ir_op *op)
     return op->guest - x->base;
 }
 
-/* window.c: finds the groups. */
+/* window.c: finds the groups. In a region after region_begin, for this mode. */
 void windows_find(struct compile *x);
+void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u32 mode);
+/* Code with sites may run in another mode from here on. */
+void window_check_mode(struct compile *x);
+/* What fills the site of a window; falls through if the window is not to be. */
+void stub_site(struct compile *x, const struct stub *s);
 /* The group of access `at`; NULL: it goes alone. */
 struct window *window_of(struct compile *x, u32 at);
 /* Is ADD `at` the address of an access in a group, and need not be computed? */

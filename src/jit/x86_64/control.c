@@ -343,10 +343,12 @@ static void compile_call(struct compile *x, const struct ir_op *op)
 {
     u32 where = x->where[op->guest] | (u32)op_lag(x, op) << 16;
 
-    if (op->opcode == IR_CALL)
+    if (op->opcode == IR_CALL) {
         compile_engine_call(x, op->imm, where);
-    else
+        window_check_mode(x);
+    } else {
         compile_call_apart(x, op, where);
+    }
 }
 
 void compile_control(struct compile *x, u32 at)

@@ -187,6 +187,16 @@ static void choose(struct compile *x, const struct weights *w)
     }
 }
 
+static void note_depths(struct region_code *r, const struct weights *w)
+{
+    s32 depth = 0;
+
+    for (u32 i = 0; i < r->label_count; i++) {
+        depth += w->nesting[i];
+        r->label[i].depth = depth > 0 ? (u8)(depth < DEPTH_MAX ? depth : DEPTH_MAX) : 0;
+    }
+}
+
 void region_begin(struct compile *x)
 {
     struct weights w = {0};
@@ -201,6 +211,7 @@ void region_begin(struct compile *x)
     memset(r->written, 0, sizeof(r->written));
     find_labels(x);
     find_loops(x, &w);
+    note_depths(r, &w);
     weigh(x, &w);
     choose(x, &w);
 }
@@ -307,6 +318,7 @@ void region_enter(struct compile *x, u32 label)
         if (r->held[i] != NO_SLOT)
             emit_mov(c, region_regs[i], slot_memory(x, r->held[i]));
     }
+    window_check_mode(x);
     region_jump(x, label, CC_ALWAYS);
 }
 

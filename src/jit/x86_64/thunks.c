@@ -211,6 +211,31 @@ static void emit_kept(struct jit_backend *b, struct code *c)
     emit_kept_after(b, c, RAX);
 }
 
+static const u8 scratch[] = {RAX, RCX, RDX, R11};
+
+/* What concerns sites happens in the middle of an access: nothing at all changes. */
+static void emit_for_sites(const struct jit_backend *b, struct code *c, u64 function)
+{
+    for (u32 i = 0; i < sizeof(scratch); i++)
+        emit_push(c, scratch[i]);
+    emit_kept_before(b, c);
+    emit_call_c(c, function);
+    emit_fp_in(b, c);
+    for (u32 i = sizeof(kept); i-- > 0;)
+        emit_pop(c, kept[i]);
+    for (u32 i = sizeof(scratch); i-- > 0;)
+        emit_pop(c, scratch[i]);
+    emit_ret(c);
+}
+
+static void emit_sites(struct jit_backend *b, struct code *c)
+{
+    b->adopt = c->at;
+    emit_for_sites(b, c, (u64)(uintptr_t)b->engine.adopt);
+    b->widen = c->at;
+    emit_for_sites(b, c, (u64)(uintptr_t)b->engine.widen);
+}
+
 static void emit_call_bare(struct jit_backend *b, struct code *c)
 {
     u8 *fault;
@@ -263,6 +288,7 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_engine_call(b, c);
     emit_engine_call_apart(b, c);
     emit_kept(b, c);
+    emit_sites(b, c);
     emit_call_bare(b, c);
     b->jumpr = c->at;
     emit_indirect_jump(b, c);

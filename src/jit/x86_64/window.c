@@ -15,6 +15,21 @@
 
 #define SPAN_MAX 128 /* bytes: the wider, the sooner it crosses a page */
 
+/*
+ * In loops of regions each group has a site (layout.sites), if it is of one access only, too: a
+ * range of addresses that the group was in last, and its addend, at a constant displacement from
+ * the state, so that nothing has to be loaded before the address of the access is known but what
+ * does not depend on it. What finds itself out of the range looks at the TLB behind the code and
+ * fills the site. All sites of a region differ, so the addend is there for the rest of its group.
+ *
+ * Regions share sites in the end. Whatever a site was filled for must be right for whoever else has
+ * it: those for reads and for writes differ, and those for groups of different widths.
+ */
+#define PARTS    (2 * SITE_WIDTHS)
+#define PART_MAX 100 /* sites of a region in each part of the pool, of which it has more */
+
+static const u8 site_widths[SITE_WIDTHS] = {8, 32, SPAN_MAX};
+
 /* Groups that may still grow, by the place in the frame that is theirs. */
 struct open {
     struct window *window[WINDOWS];
@@ -58,7 +73,8 @@ static struct window *begin(struct compile *x, struct open *open, u32 slot, bool
         return NULL;
     x->window_count++;
     open->last = (open->last + 1) % WINDOWS;
-    *w = (struct window){.slot = slot, .write = write, .place = (u8)open->last};
+    *w = (struct window){.slot = slot, .write = write, .place = (u8)open->last, .site = NO_SITE};
+    w->in_loop = x->in_loop;
     open->window[open->last] = w;
     return w;
 }
@@ -86,7 +102,10 @@ static bool widen(struct window *w, s32 first, s32 end)
     return true;
 }
 
-/* What may be written may be read: a load looks for a window of stores first. */
+/*
+ * What may be written may be read: a load looks for a window of stores first, and a store that is
+ * certain to follow makes a window of loads one of stores.
+ */
 static void add_access(struct compile *x, struct open *open, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
@@ -98,8 +117,10 @@ static void add_access(struct compile *x, struct open *open, u32 at)
     if (!is_near_slot(x, op->arg[0], &slot, &offset) || offset > INT32_MAX - 8)
         return;
     w = find_open(open, slot, true);
-    if (!w && !write)
+    if (!w)
         w = find_open(open, slot, false);
+    if (w && write && !w->write && w->branched)
+        w = NULL;
     if (w && !widen(w, offset, offset + op->size)) {
         open->window[w->place] = NULL;
         w = NULL;
@@ -110,10 +131,19 @@ static void add_access(struct compile *x, struct open *open, u32 at)
             return;
         (void)widen(w, offset, offset + op->size);
     }
+    w->write |= write;
     x->window_of[at] = (u16)(w - x->window);
 }
 
-void windows_find(struct compile *x)
+static void note_branch(const struct open *open)
+{
+    for (u32 i = 0; i < WINDOWS; i++) {
+        if (open->window[i])
+            open->window[i]->branched = true;
+    }
+}
+
+static void find(struct compile *x)
 {
     struct open open = {.last = 0};
 
@@ -124,11 +154,63 @@ void windows_find(struct compile *x)
         x->window_of[at] = WINDOWS_MAX;
         if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
             add_access(x, &open, at);
+        else if (op->opcode == IR_BRANCH || op->opcode == IR_LEAVE_IF)
+            note_branch(&open);
         else if (op->opcode == IR_PUT && op->imm < SLOTS_MAX)
             close_slot(&open, (u32)op->imm);
         else if (op->opcode == IR_LABEL || op->opcode == IR_CALL ||
                  op->opcode == IR_ATOMIC) /* it may be a call */
             memset(open.window, 0, sizeof(open.window));
+        if (op->opcode == IR_LABEL && x->in)
+            x->in_loop = x->in->label[region_label(x, op->imm)].depth;
+    }
+}
+
+void windows_find(struct compile *x)
+{
+    x->in_loop = false;
+    x->has_sites = false;
+    find(x);
+}
+
+static u32 width_of(const struct window *w)
+{
+    u32 n = 0;
+
+    while (site_widths[n] < w->end - w->first)
+        n++;
+    return n;
+}
+
+/* Kernels change what they may access for a few accesses only: that would empty the pool often. */
+static bool may_change_mode(const struct compile *x)
+{
+    bool calls = false;
+
+    for (u32 i = 0; i < x->block->count; i++)
+        calls |= x->block->op[i].opcode == IR_CALL;
+    return calls && !(x->b->layout.modes_kept >> x->mode & 1);
+}
+
+/* The sites of a mode's pool are given out in turn. */
+void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u32 mode)
+{
+    const u32 size = x->b->layout.sites_count / PARTS;
+    u32 given[PARTS] = {0};
+
+    windows_find(x);
+    ASSERT(mode < JIT_MODES_MAX);
+    x->mode = mode;
+    if (size <= PART_MAX || may_change_mode(x))
+        return;
+    for (u32 i = 0; i < x->window_count; i++) {
+        struct window *w = &x->window[i];
+        u32 part = width_of(w) * 2 + w->write, *next = &compiler->sites[mode][part];
+        if (!w->in_loop || given[part]++ >= PART_MAX)
+            continue;
+        w->site = (u16)(part * size + *next);
+        *next = (*next + 1) % size;
+        x->has_sites = true;
     }
 }
 
@@ -136,7 +218,9 @@ struct window *window_of(struct compile *x, u32 at)
 {
     u32 n = x->window_of[at];
 
-    return n < WINDOWS_MAX && x->window[n].count > 1 ? &x->window[n] : NULL;
+    if (n == WINDOWS_MAX || (x->window[n].count == 1 && x->window[n].site == NO_SITE))
+        return NULL;
+    return &x->window[n];
 }
 
 bool window_takes_address(struct compile *x, u32 at)
@@ -151,6 +235,121 @@ bool window_takes_address(struct compile *x, u32 at)
             return window_of(x, i) != NULL;
     }
     return false;
+}
+
+/* What belongs to the site of a window: its start, room, addend, count of fills. */
+static struct rm site_rm(const struct compile *x, const struct window *w, u32 field)
+{
+    const struct jit_layout *l = &x->b->layout;
+
+    return state_rm(l->sites + (s32)(l->sites_next * x->mode + 32u * w->site + 8 * field));
+}
+
+#define START  0
+#define ROOM   1
+#define ADDEND 2
+#define FILLS  3
+
+static struct rm addend_rm(const struct compile *x, const struct window *w)
+{
+    return w->site == NO_SITE ? rm_mem(RSP, (s32)w->place * 8) : site_rm(x, w, ADDEND);
+}
+
+static void emit_first(struct code *c, const struct window *w, enum reg to, enum reg base)
+{
+    if (w->first)
+        emit_lea(c, to, base, NO_REG, w->first);
+    else
+        emit_mov(c, to, rm_reg(base));
+}
+
+/* The first access: is it in the site's range? */
+static void look_at_site(struct compile *x, struct window *w, struct place *place,
+                         struct stub *stub)
+{
+    struct rm base = slot_rm(x, w->slot);
+    struct code *c = &x->c;
+
+    place->loaded = base.memory;
+    place->base = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
+    if (base.memory)
+        emit_mov(c, place->base, base);
+    place->index = reg_take(x, SCRATCH);
+    place->spare = reg_take(x, SCRATCH);
+    emit_first(c, w, place->index, place->base);
+    emit_alu(c, ALU_SUB, place->index, site_rm(x, w, START));
+    emit_alu(c, ALU_CMP, place->index, site_rm(x, w, ROOM));
+    emit_jcc(c, CC_AE, NULL);
+    stub->from = c->at;
+    stub->site = w;
+    emit_mov(c, place->index, site_rm(x, w, ADDEND));
+    stub->resume = c->at;
+    w->opened = true;
+}
+
+static void fill_site(struct compile *x, const struct stub *s, u32 table)
+{
+    const struct jit_layout *l = &x->b->layout;
+    const struct window *w = s->site;
+    enum reg e = s->index, t = s->spare;
+    struct code *c = &x->c;
+    const struct rm fills = site_rm(x, w, FILLS);
+    struct rm used = state_rm(l->sites_used + (s32)(l->sites_next * x->mode + w->site / 32 * 4u));
+
+    emit_first(c, w, t, s->address);
+    emit_alu_imm(c, true, ALU_AND, rm_reg(t), -(1 << JIT_PAGE_BITS));
+    emit_mov(c, e, rm_mem(e, (s32)table + 8));
+    emit_store(c, site_rm(x, w, START), t);
+    emit_store_imm(c, site_rm(x, w, ROOM), (1 << JIT_PAGE_BITS) + 1 - site_widths[width_of(w)]);
+    emit_store(c, site_rm(x, w, ADDEND), e);
+    emit_alu_imm(c, false, ALU_OR, used, (s32)(1u << w->site % 32));
+    emit_mov32(c, t, fills);
+    emit_alu_imm(c, false, ALU_ADD, fills, 1);
+    emit_alu32(c, ALU_CMP, t, rm_mem(STATE, fills.disp + 4));
+    emit_jcc(c, CC_BE, s->resume);
+    emit_store_imm(c, state_rm(l->site),
+                   (s32)(w->site | x->mode << 16 | (w->write ? JIT_SITE_WRITE : 0)));
+    emit_call(c, x->b->widen);
+    emit_jmp(c, s->resume);
+}
+
+void stub_site(struct compile *x, const struct stub *s)
+{
+    const struct jit_layout *l = &x->b->layout;
+    const struct window *w = s->site;
+    const u32 table = w->write ? (u32)l->tlb_write : (u32)l->tlb_read;
+    enum reg e = s->index, t = s->spare;
+    struct code *c = &x->c;
+    u8 *miss;
+
+    emit_first(c, w, t, s->address);
+    emit_rorx(c, e, t, JIT_PAGE_BITS - 4);
+    emit_alu_imm(c, false, ALU_AND, rm_reg(e), (s32)(((1u << l->tlb_bits) - 1) << 4));
+    emit_alu(c, ALU_ADD, e, state_rm(l->tlb));
+    emit_alu(c, ALU_XOR, t, rm_mem(e, (s32)table));
+    emit_alu_imm(c, true, ALU_CMP, rm_reg(t), (1 << JIT_PAGE_BITS) - (w->end - w->first));
+    emit_jcc(c, CC_A, NULL);
+    miss = c->at;
+    fill_site(x, s, table);
+    patch_rel(miss, c->at);
+    if (w->count == 1)
+        return;
+    emit_store_imm(c, site_rm(x, w, ROOM), 0);
+    emit_store_imm(c, site_rm(x, w, ADDEND), 0);
+}
+
+void window_check_mode(struct compile *x)
+{
+    const struct jit_layout *l = &x->b->layout;
+    u8 *skip;
+
+    if (!x->has_sites)
+        return;
+    emit_alu_imm(&x->c, false, ALU_CMP, state_rm(l->mode), (s32)x->mode);
+    skip = emit_jcc_short(&x->c, CC_E);
+    emit_mov_imm(&x->c, RAX, x->mode);
+    emit_call(&x->c, x->b->adopt);
+    (void)short_end(&x->c, skip);
 }
 
 /* The first access: looks for the page of all. At most four scratch registers are at hand. */
@@ -172,7 +371,7 @@ static void open_window(struct compile *x, struct window *w, struct place *place
     stub->from = x->c.at;
     stub->window = w->place + 1u;
     probe_addend(x, place->index, &p);
-    emit_store(&x->c, window_rm(w->place), place->index);
+    emit_store(&x->c, addend_rm(x, w), place->index);
     w->opened = true;
 }
 
@@ -187,7 +386,7 @@ static void use_window(struct compile *x, const struct window *w, struct place *
         emit_mov(&x->c, place->base, base);
     place->index = reg_take(x, SCRATCH);
     place->spare = reg_take(x, SCRATCH);
-    emit_mov(&x->c, place->index, window_rm(w->place));
+    emit_mov(&x->c, place->index, addend_rm(x, w));
     emit_test(&x->c, place->index, place->index);
     emit_jcc(&x->c, CC_E, NULL);
     stub->from = x->c.at;
@@ -201,11 +400,15 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
     (void)is_near_slot(x, x->block->op[at].arg[0], &slot, &place.disp);
     if (w->opened)
         use_window(x, w, &place, stub);
+    else if (w->site != NO_SITE)
+        look_at_site(x, w, &place, stub);
     else
         open_window(x, w, &place, stub);
     stub->address = (u8)place.base;
     stub->disp = place.disp;
-    stub->alone = x->in; /* blocks are many: theirs go to the engine, which looks there, too */
+    stub->alone =
+        x->in &&
+        w->count > 1; /* blocks are many: theirs go to the engine, which looks there, too */
     stub->index = (u8)place.index;
     stub->spare = (u8)place.spare;
     reg_give(x, place.spare);
