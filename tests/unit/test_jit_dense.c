@@ -42,7 +42,9 @@ static const u8 pinned_fp[] = {47, 46, 45, 44, 42, 43, 48, 49, 40, 41, 32, 33, 3
     .tlb_read = 0x1000, .tlb_write = 0x41000, .link = 0x2040, .link_value = 0x2048,               \
     .link_size = 0x2050, .jumps = 0x2058, .jumps_bits = 16, .int_slots = 32, .pinned = pinned,    \
     .pinned_count = sizeof(pinned), .pinned_fp = pinned_fp, .pinned_fp_count = sizeof(pinned_fp), \
-    .fp_level = 0x2060, .fp_live = 0x2064, .fp_round = 0x2068, .fp_flags = 0x206c
+    .fp_level = 0x2060, .fp_live = 0x2064, .fp_round = 0x2068, .fp_flags = 0x206c,                \
+    .sites = 0x200000, .sites_used = 0x210000, .sites_count = 1536, .sites_next = 0x20000,        \
+    .mode = 0x2074, .modes_kept = 1, .site = 0x2078
 
 static const struct jit_layout layouts[] = {{LAYOUT}, {LAYOUT, .limit = 0x2070}};
 static const struct jit_engine engine;
@@ -54,6 +56,7 @@ static u8 page[PAGE_SIZE];
 static struct region region;
 static struct lift lift;
 static struct jit_entry entry[JIT_ENTRIES_MAX];
+static u32 pool; /* of the region */
 static u32 regions, insns_max, ops_max, labels_max;
 
 /* ---- pages ---- */
@@ -175,7 +178,7 @@ static bool compile_region(u32 which, u32 size)
     u32 start = jit_backend_code_start(backend[which]);
 
     jit_compiler_aim(compiler[which], start, start + size);
-    return jit_backend_compile_region(compiler[which], &l->ir, l->where, 1, entry,
+    return jit_backend_compile_region(compiler[which], &l->ir, l->where, 1, pool, entry,
                                       region.entry_count);
 }
 
@@ -245,6 +248,7 @@ static void compile_page(void)
     CHECK(!ir_verify(&region.lift.ir));
     for (u32 i = 0; i < region.entry_count; i++)
         entry[i].offset = region.entry[i];
+    pool = 2 * (u32)rnd(2);
     note_most();
     compile(compile_region);
 }

@@ -94,12 +94,12 @@ static u32 op_bound(u8 opcode)
     if (ir_is_fp(opcode) || opcode == IR_FXGET)
         return 224;
     if (ir_has_result(opcode))
-        return opcode == IR_LOAD ? 320 : is_division(opcode) ? 192 : 64;
+        return opcode == IR_LOAD ? 384 : is_division(opcode) ? 192 : 64;
     if (opcode == IR_JUMPR)
         return 1024;
     if (opcode == IR_ATOMIC)
         return 640;
-    return opcode == IR_STORE ? 368 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
+    return opcode == IR_STORE ? 432 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
 static u32 bound(const struct ir_block *block, u32 entries)
