@@ -122,6 +122,8 @@ static bool commutes(enum ir_opcode opcode)
     case IR_MUL:
     case IR_MULHU:
     case IR_MULHS:
+    case IR_CLMUL:
+    case IR_CLMULH:
     case IR_EQ:
     case IR_NE:
         return true;

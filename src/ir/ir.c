@@ -120,6 +120,17 @@ static bool evaluate_unary(enum ir_opcode opcode, u64 a, u64 *r)
     }
 }
 
+static u128 product_without_carries(u64 a, u64 b)
+{
+    u128 sum = 0;
+
+    for (u32 i = 0; i < 64; i++) {
+        if (b >> i & 1)
+            sum ^= (u128)a << i;
+    }
+    return sum;
+}
+
 static u64 quotient(u64 a, u64 b)
 {
     return b ? a / b : UINT64_MAX;
@@ -221,6 +232,12 @@ bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
         return true;
     case IR_MULHU:
         *r = (u64)(((u128)a * b) >> 64);
+        return true;
+    case IR_CLMUL:
+        *r = (u64)product_without_carries(a, b);
+        return true;
+    case IR_CLMULH:
+        *r = (u64)(product_without_carries(a, b) >> 64);
         return true;
     case IR_MULHS:
         *r = (u64)(((s128)(s64)a * (s64)b) >> 64);

@@ -141,6 +141,8 @@ TEST(evaluates_edges)
         {IR_ROR32, 0xdeadbeef00000001, 33, 0x80000000},
         {IR_ROR32, 0xdeadbeef00000001, 32, 1},
         {IR_MULHS, UINT64_MAX, UINT64_MAX, 0},
+        {IR_CLMUL, UINT64_MAX, 3, 1},
+        {IR_CLMULH, UINT64_MAX, 3, 1},
         {IR_MULHU, UINT64_MAX, UINT64_MAX, UINT64_MAX - 1},
         {IR_DIVS, 7, 0, UINT64_MAX},
         {IR_DIVS, UINT64_C(1) << 63, UINT64_MAX, UINT64_C(1) << 63},

@@ -11,7 +11,8 @@
 
 #define SLOTS     24
 #define PAGE      UINT64_C(4096)
-#define VA        UINT64_C(0x7f0000000000) /* of the first page of memory */
+#define VA        UINT64_C(0x7f0000000000)     /* of the first page of memory */
+#define NO_PAGE   UINT64_C(0x5a5a5a5a5a5a5000) /* no random address */
 #define PAGES     8
 #define CODE_PAGE UINT64_C(0xffffffff80005000)
 #define JUMPS     64
@@ -379,8 +380,8 @@ static void reset(void)
     for (u32 i = 0; i < 3; i++) {
         u32 at = (VA / PAGE + i) % 16;
         tlb.read[at].addend = tlb.write[at].addend = (u64)(uintptr_t)native.memory - VA;
-        tlb.read[at].page = i < 2 ? VA + i * PAGE : ~VA;
-        tlb.write[at].page = i > 0 ? VA + i * PAGE : ~VA;
+        tlb.read[at].page = i < 2 ? VA + i * PAGE : NO_PAGE;
+        tlb.write[at].page = i > 0 ? VA + i * PAGE : NO_PAGE;
     }
     model = native;
     ir_init(&block);

@@ -20,8 +20,8 @@ static bool has_lzcnt(void)
 bool jit_backend_is_supported(void)
 {
     return __builtin_cpu_supports("bmi2") && has_lzcnt() && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("avx") &&
-           __builtin_cpu_supports("fma");
+           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul") &&
+           __builtin_cpu_supports("avx") && __builtin_cpu_supports("fma");
 }
 
 static void pin_slots(struct jit_backend *b)

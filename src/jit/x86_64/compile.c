@@ -67,6 +67,8 @@ static void compile_op(struct compile *x, u32 at)
             compile_unary(x, op->opcode, to, op->arg[0]);
         else if (is_division(op->opcode))
             compile_divide(x, at, to, op->arg[0], op->arg[1]);
+        else if (op->opcode == IR_CLMUL || op->opcode == IR_CLMULH)
+            compile_clmul(x, op->opcode, to, op->arg[0], op->arg[1]);
         else
             compile_binary(x, at, to);
         op_release(x, at);

@@ -238,6 +238,7 @@ void compile_divide(struct compile *x, u32 at, enum reg to, ir_value a, ir_value
 void stub_divide(struct compile *x, const struct stub *s);
 
 /* fp.c */
+void compile_clmul(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b);
 void compile_fp(struct compile *x, u32 at);
 void compile_fp_flags(struct compile *x, u32 at); /* FXGET, FXSET */
 void stub_fp(struct compile *x, const struct stub *s);

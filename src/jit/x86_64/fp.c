@@ -411,6 +411,26 @@ static void compile_to_int(struct compile *x, u32 at)
     done(x, at, to);
 }
 
+/* Integers, but in these registers. */
+void compile_clmul(struct compile *x, u32 opcode, enum reg to, ir_value a, ir_value b)
+{
+    enum reg product = reg_take(x, SCRATCH_XMM), factor = reg_take(x, SCRATCH_XMM);
+    struct code *c = &x->c;
+
+    emit_mov(c, product, rm_reg(val_reg(x, a)));
+    emit_mov(c, factor, rm_reg(val_reg(x, b)));
+    emit_vex(c, VEX_66 | VEX_0F3A, 0x44, product, product, rm_reg(factor)); /* VPCLMULQDQ */
+    emit8(c, 0);
+    if (opcode == IR_CLMUL) {
+        emit_mov(c, to, rm_reg(product));
+    } else {
+        emit_vex(c, VEX_66 | VEX_0F3A | VEX_W, 0x16, product, 0, rm_reg(to)); /* VPEXTRQ */
+        emit8(c, 1);
+    }
+    reg_give(x, product);
+    reg_give(x, factor);
+}
+
 void compile_fp(struct compile *x, u32 at)
 {
     static const u8 arithmetic[IR_OPCODES] = {
