@@ -43,7 +43,7 @@ static void small_setup(void)
 
     buffers_setup();
     byte = from;
-    for (int i = 0; i < (PAGES + 1) * 4096; i++)
+    for (int i = 0; i < (PAGES + 2) * 4096; i++)
         byte[i] = (uint8_t)(i * 7 + i / 251);
 }
 
@@ -57,17 +57,25 @@ static uint64_t copy_page(void)
     return sample(to, PAGES * 4096);
 }
 
+/* Not at nearly the same place of a page, where a PC takes its loads for loads of what it stores.
+ */
+#define MISALIGNED (2048 + 6)
+
 static uint64_t copy_misaligned(void)
 {
     for (int i = 0; i < COPIES; i++) {
         size_t at = (size_t)(i % PAGES) * 4096;
 
-        copy((uint8_t *)to + at + 1, (const uint8_t *)from + at + 6, 4096);
+        copy((uint8_t *)to + at + 1, (const uint8_t *)from + at + MISALIGNED, 4096);
     }
     return sample((uint8_t *)to + 1, PAGES * 4096);
 }
 
-#define TRIAD 524288 /* doubles: 4 MiB an array */
+/*
+ * Doubles: 16 MB an array, beyond the caches of most machines and what software TLBs reach. Not a
+ * power of two, so that the three streams do not meet in one entry of a TLB all the way.
+ */
+#define TRIAD 2000000
 
 static void triad_setup(void)
 {
