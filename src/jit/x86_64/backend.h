@@ -89,8 +89,8 @@ struct jit_backend {
 
 struct jit_compiler {
     struct jit_backend *backend;
-    u32 at, end;              /* what is left of its piece of the buffer */
-    struct compile *compile;  /* working memory of compile.c */
+    u32 at, end;                               /* what is left of its piece of the buffer */
+    struct compile *compile;                   /* working memory of compile.c */
     u32 sites[JIT_MODES_MAX][2 * SITE_WIDTHS]; /* window.c: the next to be given out */
 };
 
