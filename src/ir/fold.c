@@ -222,6 +222,20 @@ static ir_value add_scaled(struct ir_block *block, ir_value a, ir_value shifted)
     return add(block, (struct ir_op){.opcode = IR_ADDSHL, .arg = {a, op->arg[0], op->arg[1]}});
 }
 
+/* Below 1, or above 0, without a sign: a comparison with 0. */
+static bool fold_compare(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir_value b,
+                         ir_value *folded)
+{
+    u64 x, y;
+    bool above = ir_is_const(block, a, &x) && !x, below = ir_is_const(block, b, &y) && y == 1;
+    bool less = opcode == IR_LTU;
+
+    if ((opcode != IR_LTU && opcode != IR_GEU) || above == below)
+        return false;
+    *folded = ir_binary(block, less == above ? IR_NE : IR_EQ, above ? b : a, ir_const(block, 0));
+    return true;
+}
+
 ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir_value b)
 {
     u64 x, y, r;
@@ -238,6 +252,8 @@ ir_value ir_binary(struct ir_block *block, enum ir_opcode opcode, ir_value a, ir
         y = x;
     }
     if (b_const && fold_constant(block, opcode, a, y, &folded))
+        return folded;
+    if (fold_compare(block, opcode, a, b, &folded))
         return folded;
     if (opcode == IR_ADD && !b_const && is_scaled(block, b))
         return add_scaled(block, a, b);

@@ -191,17 +191,16 @@ static enum cond condition_of(u8 opcode)
 }
 
 /* Is v in a register of which the flags tell what this comparison with 0 asks? */
-static bool is_in_flags(struct compile *x, u8 opcode, ir_value v)
+static bool is_in_flags(struct compile *x, enum cond cc, ir_value v)
 {
     struct rm rm = val_rm(x, v);
 
     if (rm.memory || !flags_tell(x, (enum reg)rm.reg, true))
         return false;
-    return opcode == IR_EQ || opcode == IR_NE ||
-           (x->flags.have_sign && (opcode == IR_LTS || opcode == IR_GES));
+    return cc == CC_E || cc == CC_NE || x->flags.have_sign;
 }
 
-static void compare(struct compile *x, u8 opcode, ir_value a, ir_value b)
+static void compare(struct compile *x, enum cond cc, ir_value a, ir_value b)
 {
     u64 constant;
     struct rm ra;
@@ -212,7 +211,7 @@ static void compare(struct compile *x, u8 opcode, ir_value a, ir_value b)
     }
     ra = val_rm(x, a);
     if (val_is_const(x, b, &constant) && fits_s32(constant)) {
-        if (!constant && is_in_flags(x, opcode, a))
+        if (!constant && is_in_flags(x, cc, a))
             return;
         if (!constant && !ra.memory)
             emit_test(&x->c, ra.reg, ra.reg);
@@ -225,12 +224,32 @@ static void compare(struct compile *x, u8 opcode, ir_value a, ir_value b)
     }
 }
 
+/* The condition of b and a for one of a and b. */
+static enum cond mirrored(enum cond cc)
+{
+    switch (cc) {
+    case CC_L:
+        return CC_G;
+    case CC_GE:
+        return CC_LE;
+    case CC_B:
+        return CC_A;
+    case CC_AE:
+        return CC_BE;
+    default:
+        return cc;
+    }
+}
+
 void compile_compare(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at], *next = op + 1;
+    bool swaps = val(x, op->arg[0])->where == IN_CONST && val(x, op->arg[1])->where != IN_CONST;
     enum cond cc = condition_of(op->opcode);
 
-    compare(x, op->opcode, op->arg[0], op->arg[1]);
+    if (swaps)
+        cc = mirrored(cc);
+    compare(x, cc, op->arg[swaps], op->arg[!swaps]);
     op_release(x, at);
     if ((next->opcode == IR_BRANCH || next->opcode == IR_LEAVE_IF) && next->arg[0] == at &&
         val(x, (ir_value)at)->uses == 1) {

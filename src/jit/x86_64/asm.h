@@ -53,7 +53,9 @@ enum cond {
     CC_P = 10,
     CC_NP = 11,
     CC_L = 12,
-    CC_GE = 13
+    CC_GE = 13,
+    CC_LE = 14,
+    CC_G = 15
 };
 
 /* Opcodes of the ALU group: reg op= r/m is op | 3; the immediate forms take op >> 3. */
