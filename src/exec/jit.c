@@ -279,6 +279,14 @@ static enum hart_exit run(struct jit_hart *h)
             why = JIT_EXIT_LOOKUP;
             continue;
         }
+        if (atomic_load_explicit(&page->spans, memory_order_relaxed) &&
+            !jit_span_ready(h, page, code)) {
+            left = interpret_one(hart);
+            if (left != HART_EXIT_STEP)
+                return left;
+            why = JIT_EXIT_LOOKUP;
+            continue;
+        }
         if (why == JIT_EXIT_CHAIN)
             chain(h, page, code, seen);
         else

@@ -51,11 +51,15 @@ struct jit_stats {
     u64 evictions;    /* pieces of the code buffer given up */
     u64 samples;      /* of harts in translated code, */
     u64 samples_cold; /* which found a block, not a region */
+    u64 wide;         /* regions in several pages, */
+    u64 wide_ended;   /* which were given up with one of them, or as it is mapped elsewhere */
     u64 refusals;     /* no region could be made, or its page was gone */
 };
 
 /* Any thread. */
 void jit_stats_read(struct jit *jit, struct jit_stats *stats);
+/* The same of a hart's. */
+void jit_stats_of(const struct hart *hart, struct jit_stats *stats);
 
 /* What was translated, for those who listen. */
 struct jit_translation {

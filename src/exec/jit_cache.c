@@ -35,7 +35,21 @@ u32 jit_entry_find(const struct jit_page *page, u32 key)
         if (!slot)
             return 0;
         if ((u32)slot == key)
-            return (u32)(slot >> 32);
+            return slot >> 32 & 1 ? 0 : (u32)(slot >> 32);
+    }
+    return 0;
+}
+
+u32 jit_entry_forgotten(const struct jit_page *page, u32 key)
+{
+    const struct entries *e = atomic_load_explicit(&page->entries, memory_order_relaxed);
+
+    for (u32 i = slot_of(key); e; i++) {
+        u64 slot = atomic_load_explicit(&e->slot[i & e->mask], memory_order_relaxed);
+        if (!slot)
+            return 0;
+        if ((u32)slot == key)
+            return slot >> 32 & 1 ? (u32)(slot >> 32) & ~1u : 0;
     }
     return 0;
 }
@@ -51,6 +65,14 @@ static void set_slot(struct entries *e, u32 key, u64 new)
         atomic_store_explicit(slot, new, memory_order_release);
         return;
     }
+}
+
+void jit_entry_forget(struct jit_page *page, u32 key)
+{
+    u64 code = jit_entry_find(page, key);
+
+    set_slot(atomic_load_explicit(&page->entries, memory_order_relaxed), key,
+             (code | 1) << 32 | key);
 }
 
 /* A table with room for one more; the old one is retired. */
@@ -159,7 +181,7 @@ static struct jit_page *page_add(struct jit_hart *h, gpa_t gpa, const u8 *bytes)
     page = calloc(1, sizeof(*page));
     if (!page)
         return NULL;
-    page->retired.is_page = true;
+    page->retired.kind = RETIRED_PAGE;
     page->gpa = gpa;
     page->memory = bytes;
     page->name = ++jit->last_name;
@@ -212,6 +234,7 @@ static u32 drop_chain(struct jit *jit, _Atomic(struct jit_page *) *at, page_fn i
         atomic_store_explicit(at, atomic_load_explicit(&page->next, memory_order_relaxed),
                               memory_order_seq_cst);
         page->dropped = true;
+        jit_spans_end(jit, page);
         jit->untrusted -= !!page->copy;
         jit->page_count--;
         jit->stats.drops++;

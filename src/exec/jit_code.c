@@ -57,7 +57,7 @@ void jit_retire(struct jit *jit, struct retired *retired)
 {
     retired->next = NULL;
     retired->epoch = atomic_load_explicit(&jit->epoch, memory_order_relaxed) + 1;
-    if (retired->is_page)
+    if (retired->kind != RETIRED_ENTRIES)
         atomic_store_explicit(&jit->drop_epoch, retired->epoch, memory_order_relaxed);
     *jit->retired_end = retired;
     jit->retired_end = &retired->next;
@@ -105,8 +105,10 @@ void jit_collect(struct jit *jit)
         struct retired *r = jit->retired;
         jit->retired = r->next;
         jit->retired_count--;
-        if (r->is_page)
+        if (r->kind == RETIRED_PAGE)
             jit_page_free((struct jit_page *)(void *)r);
+        else if (r->kind == RETIRED_SPAN)
+            jit_span_free(jit, (struct jit_span *)(void *)r);
         else
             free(r);
     }

@@ -11,7 +11,7 @@
 
 #include "exec/jit.h"
 #include "jit/backend.h"
-#include "rv/lift.h"
+#include "rv/region.h"
 
 #include <pthread.h>
 
@@ -19,7 +19,7 @@
 struct retired {
     struct retired *next;
     u64 epoch;
-    bool is_page;
+    enum { RETIRED_ENTRIES, RETIRED_PAGE, RETIRED_SPAN } kind;
 };
 
 /*
@@ -29,7 +29,7 @@ struct retired {
 struct entries {
     struct retired retired;
     u32 mask, used;
-    _Atomic u64 slot[]; /* code << 32 | key; 0: free */
+    _Atomic u64 slot[]; /* code << 32 | key; 0: free; the code's bit 0: no more, see jit_span.c */
 };
 
 /* Translations of a guest-physical page. */
@@ -38,7 +38,9 @@ struct jit_page {
     _Atomic(struct jit_page *) next; /* in the hash chain, for readers even after it was dropped */
     _Atomic(struct entries *) entries; /* NULL: none yet */
     gpa_t gpa;
-    u32 name; /* no other page ever has it */
+    u32 name;                         /* no other page ever has it */
+    _Atomic(struct jit_span *) spans; /* that it belongs to; others than NULL under the lock */
+    bool alone;                       /* regions that begin here shall keep to this page */
     /* From here on under the lock. */
     _Atomic bool dropped;
     u32 segments;     /* bit n: there is code of it in segment n */
@@ -46,6 +48,23 @@ struct jit_page {
     const u8 *bytes;  /* what is translated: memory, or copy; jit_page_mark comes first */
     u8 *copy;         /* not NULL: not trusted yet, see jit_cache.c */
     u64 word;         /* of the code map */
+};
+
+#define SPANS_MAX 4096
+#define NO_PAGE   1 /* in place of the address of one */
+
+/* What a region in several pages depends on: see jit_span.c. Harts may read dead and at. */
+struct jit_span {
+    struct retired retired;
+    _Atomic bool dead;
+    u32 page_count;
+    s32 at[REGION_PAGES]; /* distance of each page from the first */
+    /* From here on under the lock. */
+    struct jit_page *page[REGION_PAGES];
+    struct jit_span *next[REGION_PAGES]; /* in each page's list; next[0] if it is free */
+    u32 strikes;                         /* how often it could not be entered */
+    u32 entry_count;
+    struct jit_entry entry[JIT_ENTRIES_MAX];
 };
 
 enum segment_state {
@@ -77,6 +96,13 @@ struct heat {
     u16 hits;
 };
 
+/* Another page that a region may go on in. */
+struct job_page {
+    gpa_t gpa;
+    u32 name;
+    s32 at; /* its distance */
+};
+
 /* A region to be made. */
 struct job {
     gpa_t gpa;
@@ -85,6 +111,8 @@ struct job {
     u32 mode; /* enum tlb_mode, of data */
     u32 page; /* its name */
     u32 offset;
+    u32 away_count;
+    struct job_page away[REGION_PAGES - 1];
 };
 
 #define HEATS      16384
@@ -124,6 +152,8 @@ struct jit {
 
     /* Regions; NULL and 0 if there shall be none. The worker compiles without the lock. */
     struct region_work *work;
+    struct jit_span *span, *free_span; /* SPANS_MAX, of which span_count have been in use */
+    u32 span_count;
     struct heat heat[HEATS];
     struct job job[JOBS_MAX];
     u32 job_count;
@@ -163,10 +193,12 @@ struct link {
 /* Where jumps by the table lead, in one privilege mode. */
 struct jump_table {
     struct jump jump[JUMPS]; /* by pc >> 1 */
+    u64 check[SPANS_MAX];    /* by span: where its first page is, or NO_PAGE */
     bool global[JUMPS];      /* the code's page is in all address spaces */
-    bool ready;              /* empty jumps say so; until its first use none do */
-    bool has_local;          /* some jump may not be global */
-    struct fills fills;
+    bool check_global[SPANS_MAX];
+    bool ready;     /* empty jumps say so; until its first use none do */
+    bool has_local; /* some jump or check may not be global */
+    struct fills fills, check_fills;
 };
 
 struct jit_hart {
@@ -222,6 +254,28 @@ void jit_catch_up(struct jit_hart *h);
 void jit_enter(struct jit_hart *h);
 void jit_leave(struct jit_hart *h);
 
+/* Does the span hold with its first page at va, as far as the hart's mode knows (NO_PAGE: nothing
+ * is known)? Now it does; global: in all address spaces. */
+bool jit_check_is(struct jit_hart *h, const struct jit_span *span, u64 va);
+void jit_check_set(struct jit_hart *h, const struct jit_span *span, gva_t va, bool global);
+
+/* ---- jit_span.c: under the lock but for jit_span_ready ---- */
+
+/* Where a region of the place at hart->pc may go on; map: to work with. */
+void jit_span_scout(struct jit_hart *h, const struct jit_page *page, struct job *job,
+                    struct region_map *map);
+/* Shall a region go on at this offset, which lies in another page? */
+bool jit_span_wants(const struct jit *jit, const struct jit_page *page, s32 offset);
+/* NULL: there are too many. */
+struct jit_span *jit_span_claim(struct jit *jit);
+void jit_span_free(struct jit *jit, struct jit_span *span);
+u32 jit_span_index(const struct jit *jit, const struct jit_span *span); /* of NULL, too */
+void jit_span_add_page(struct jit_span *span, struct jit_page *page, s32 at);
+/* All that a page belongs to. */
+void jit_spans_end(struct jit *jit, struct jit_page *page);
+/* May the hart enter this code of the page at hart->pc, which may belong to a span? */
+bool jit_span_ready(struct jit_hart *h, struct jit_page *page, u32 code);
+
 /* ---- jit_cache.c: pages, entries; under the lock but for the finding ---- */
 
 struct jit_page *jit_page_find(struct jit *jit, gpa_t gpa);
@@ -236,6 +290,9 @@ void jit_page_free(struct jit_page *page);
 
 /* The code of an entry; 0: none. */
 u32 jit_entry_find(const struct jit_page *page, u32 key);
+/* An entry that there is: as if there were none. What code it had, 0: this was not said of it. */
+void jit_entry_forget(struct jit_page *page, u32 key);
+u32 jit_entry_forgotten(const struct jit_page *page, u32 key);
 /* False: no memory. */
 MUST_CHECK bool jit_entry_set(struct jit *jit, struct jit_page *page, u32 key, u32 code);
 

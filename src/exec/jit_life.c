@@ -26,6 +26,7 @@ static const struct jit_layout layout = {
     .pc = offsetof(struct hart, pc),
     .count = offsetof(struct hart, insns),
     .page = offsetof(struct hart, jit.page),
+    .away = offsetof(struct hart, jit.away),
     .attn = offsetof(struct hart, attn),
     .patch = offsetof(struct hart, jit.patch),
     .source = offsetof(struct hart, jit.source),
@@ -45,6 +46,7 @@ static const struct jit_layout layout = {
     .link_size = offsetof(struct hart, reserved_size),
     .jumps = offsetof(struct hart, jit.jumps),
     .jumps_bits = JUMPS_BITS,
+    .checks = offsetof(struct jump_table, check),
     .int_slots = 32,
     .pinned = pinned,
     .pinned_count = sizeof(pinned),
@@ -62,6 +64,8 @@ static const struct jit_layout layout = {
 };
 
 _Static_assert(offsetof(struct hart, f) == offsetof(struct hart, x) + 33 * 8, "as F says");
+
+_Static_assert(offsetof(struct jump_table, jump) == 0, "checks lie behind it");
 
 _Static_assert(sizeof(struct tlb_entry) == 16 && offsetof(struct tlb_entry, tag) == 0 &&
                    offsetof(struct tlb_entry, addend) == 8,
@@ -123,6 +127,7 @@ void jit_destroy(struct jit *jit)
     jit_drop_all(jit);
     jit_collect(jit);
     ASSERT(!jit->retired);
+    free(jit->span);
     for (u32 i = 0; i < JIT_TIERS; i++)
         jit_compiler_destroy(jit->tier[i].compiler);
     free(jit->lift);
@@ -186,4 +191,9 @@ void jit_stats_read(struct jit *jit, struct jit_stats *stats)
     pthread_mutex_lock(&jit->lock);
     *stats = jit->stats;
     pthread_mutex_unlock(&jit->lock);
+}
+
+void jit_stats_of(const struct hart *hart, struct jit_stats *stats)
+{
+    jit_stats_read(hart->jit.engine->jit, stats);
 }

@@ -53,6 +53,55 @@ static void empty_links(struct jit_hart *h)
     f->count = 0;
 }
 
+/* ---- checks ---- */
+
+_Static_assert(SPANS_MAX <= FILLS_MAX, "all checks can be listed");
+
+bool jit_check_is(struct jit_hart *h, const struct jit_span *span, u64 va)
+{
+    (void)jit_jumps(h);
+    return h->table[h->hart->priv].check[jit_span_index(h->jit, span)] == va;
+}
+
+/* Forgets all checks of a table, or those for which forget() is true. */
+static void forget_checks(struct jit_hart *h, struct jump_table *t,
+                          bool (*forget)(const struct jit_hart *h, const struct jump_table *t,
+                                         u32 at, gva_t va),
+                          gva_t va)
+{
+    struct fills *f = &t->check_fills; /* none twice, so that there is room for all */
+    u32 kept = 0;
+
+    for (u32 i = 0; i < f->count; i++) {
+        const u32 at = f->at[i];
+        if (!forget || forget(h, t, at, va))
+            t->check[at] = NO_PAGE;
+        else
+            f->at[kept++] = (u16)at;
+    }
+    f->count = kept;
+}
+
+static bool is_local(const struct jit_hart *h, const struct jump_table *t, u32 at, gva_t va)
+{
+    return !t->check_global[at];
+}
+
+static bool is_of_dead(const struct jit_hart *h, const struct jump_table *t, u32 at, gva_t va)
+{
+    return atomic_load_explicit(&h->jit->span[at].dead, memory_order_relaxed);
+}
+
+static bool is_of_page(const struct jit_hart *h, const struct jump_table *t, u32 at, gva_t va)
+{
+    const struct jit_span *span = &h->jit->span[at];
+    bool any = false;
+
+    for (u32 i = 0; i < span->page_count; i++)
+        any |= t->check[at] + (u64)(s64)span->at[i] == va;
+    return any;
+}
+
 /* ---- jumps ---- */
 
 static u32 place_of(gva_t pc)
@@ -114,6 +163,8 @@ struct jump *jit_jumps(struct jit_hart *h)
 
     for (u32 i = 0; !t->ready && i < JUMPS; i++)
         t->jump[i].pc = jump_none(i);
+    for (u32 i = 0; !t->ready && i < SPANS_MAX; i++)
+        t->check[i] = NO_PAGE;
     t->ready = true;
     return t->jump;
 }
@@ -152,13 +203,29 @@ void jit_jump(struct jit_hart *h, u32 code)
         note_page(h, pc + 2);
 }
 
+void jit_check_set(struct jit_hart *h, const struct jit_span *span, gva_t va, bool global)
+{
+    struct jump_table *t = &h->table[h->hart->priv];
+    u32 at = jit_span_index(h->jit, span);
+
+    if (t->check[at] == NO_PAGE)
+        note_fill(&t->check_fills, at);
+    t->check[at] = va;
+    t->check_global[at] = global;
+    t->has_local |= !global;
+    for (u32 i = 0; i < span->page_count; i++)
+        note_page(h, va + (u64)(s64)span->at[i]);
+}
+
 /* ---- what changes ---- */
 
 void jit_empty_tables(struct jit_hart *h)
 {
     empty_links(h);
-    for (u32 i = 0; i < 4; i++)
+    for (u32 i = 0; i < 4; i++) {
         empty_table(&h->table[i]);
+        forget_checks(h, &h->table[i], NULL, 0);
+    }
     memset(h->seen_pages, 0, sizeof(h->seen_pages));
     h->replaced = false;
 }
@@ -169,8 +236,10 @@ void jit_forget_space(struct jit_hart *h)
     u32 kept = 0;
 
     for (u32 i = 0; i < 4; i++) {
-        if (h->table[i].has_local)
+        if (h->table[i].has_local) {
             sift_table(&h->table[i]);
+            forget_checks(h, &h->table[i], is_local, 0);
+        }
         h->table[i].has_local = false;
     }
     if (f->count > FILLS_MAX) {
@@ -215,8 +284,10 @@ void jit_forget_page(struct jit_hart *h, gva_t va)
 
     if ((link->tag & PAGE_MASK) == va)
         link->tag = 0;
-    for (u32 i = 0; (*word & bit) && i < 4; i++)
+    for (u32 i = 0; (*word & bit) && i < 4; i++) {
         forget_jumps(&h->table[i], va);
+        forget_checks(h, &h->table[i], is_of_page, va);
+    }
 }
 
 /* Forgets the jumps to the entries of a page that is linked there. */
@@ -247,6 +318,8 @@ static void forget_dropped(struct jit_hart *h)
         jit_empty_tables(h);
         return;
     }
+    for (u32 i = 0; i < 4; i++)
+        forget_checks(h, &h->table[i], is_of_dead, 0);
     for (u32 i = 0; i < f->count; i++) {
         struct link *link = &h->link[f->at[i]];
         if (!link->tag || !is_dropped(link->page))

@@ -5,9 +5,10 @@
  * Theory of operation. Nothing is counted in the code. A worker thread asks the harts that run
  * where they are (ATTN_ENGINE), every so often; a hart notes the place where it leaves translated
  * code for that, which is the target of a backward or indirect jump. A place that was met a few
- * times in a block of the first tier is a job for the worker: it copies the page, compiles a region
- * without holding any lock, and installs it if the page has not been dropped meanwhile. Blocks of
- * the region's entries are redirected to it in place, so jumps that were chained to them lead
+ * times in a block of the first tier is a job for the worker: it copies its page and others that
+ * the code goes on in, compiles a region without holding any lock, and installs it if none of the
+ * pages has been dropped meanwhile. Which others the hart looked up when it found the place. Blocks
+ * of the region's entries are redirected to it in place, so jumps that were chained to them lead
  * there, too. The worker asks rarely while harts run in regions already, and hardly ever while all
  * sleep.
  */
@@ -35,8 +36,11 @@ _Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all
 struct region_work {
     struct region region;
     struct ir_flow flow;
+    struct region_map map, scout; /* scout: for jit_span_scout */
     struct job job;
-    u8 bytes[PAGE_SIZE];
+    u8 bytes[REGION_PAGES][PAGE_SIZE];   /* of the job's page and of the others */
+    struct jit_page *page[REGION_PAGES]; /* the same */
+    struct jit_span *span;               /* NULL: it keeps to one page */
     const struct isa *isa;
     struct jit_entry entry[JIT_ENTRIES_MAX];
     u32 start; /* of the code, */
@@ -47,26 +51,85 @@ struct region_work {
 bool jit_tier_init(struct jit *jit)
 {
     jit->work = calloc(1, sizeof(*jit->work));
-    return jit->work;
+    jit->span = calloc(SPANS_MAX, sizeof(*jit->span));
+    return jit->work && jit->span;
 }
 
 /* ---- making one ---- */
 
-/* Takes the page's bytes as blocks see them. False: it is not there any more. Under the lock. */
+static struct jit_page *find_page(struct jit *jit, gpa_t gpa, u32 name)
+{
+    struct jit_page *page = jit_page_find(jit, gpa);
+
+    return page && page->name == name ? page : NULL;
+}
+
+/* The pages of the job; false: one is not there any more. Under the lock. */
+static bool find_pages(struct jit *jit)
+{
+    struct region_work *w = jit->work;
+    bool found = true;
+
+    for (u32 n = 0; n <= w->job.away_count; n++) {
+        w->page[n] = n ? find_page(jit, w->job.away[n - 1].gpa, w->job.away[n - 1].name)
+                       : find_page(jit, w->job.gpa, w->job.page);
+        found &= w->page[n] != NULL;
+    }
+    return found;
+}
+
+/* A page's number in the job; REGION_PAGES: it is none of them. */
+static u32 number_at(const struct job *job, s32 at)
+{
+    u32 n = 0;
+
+    if (!at)
+        return 0;
+    while (n < job->away_count && job->away[n].at != at)
+        n++;
+    return n == job->away_count ? REGION_PAGES : n + 1;
+}
+
+static s32 page_of(s32 offset)
+{
+    return offset & ~(s32)(PAGE_SIZE - 1);
+}
+
+static const u8 *bytes_away(void *ctx, s32 target)
+{
+    const struct jit *jit = ctx;
+    const struct region_work *w = jit->work;
+    u32 n = number_at(&w->job, page_of(target));
+
+    return n < REGION_PAGES && jit_span_wants(jit, w->page[n], target) ? w->bytes[n] : NULL;
+}
+
+static void copy(u8 *to, const u8 *from)
+{
+    for (u32 i = 0; i < PAGE_SIZE; i += 8) {
+        u64 v = __atomic_load_n((const u64 *)(const void *)(from + i), __ATOMIC_RELAXED);
+        memcpy(to + i, &v, 8);
+    }
+}
+
+/* Takes the pages' bytes as blocks see them, and what of them shall be compiled. False: they are
+ * not there any more. Under the lock. */
 static bool take(struct jit *jit, const struct job *job)
 {
-    const struct jit_page *page = jit_page_find(jit, job->gpa);
     struct region_work *w = jit->work;
+    const struct region_away away = {bytes_away, jit};
 
-    if (!page || page->name != job->page || !jit->harts)
-        return false;
-    for (u32 i = 0; i < PAGE_SIZE; i += 8) {
-        u64 v = __atomic_load_n((const u64 *)(const void *)(page->bytes + i), __ATOMIC_RELAXED);
-        memcpy(w->bytes + i, &v, 8);
-    }
     w->job = *job;
-    w->isa = &jit->harts->hart->isa;
     w->began = jit_now_ns();
+    if (!jit->harts || !find_pages(jit))
+        return false;
+    for (u32 n = 0; n <= job->away_count; n++)
+        copy(w->bytes[n], w->page[n]->bytes);
+    w->isa = &jit->harts->hart->isa;
+    region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, &away);
+    w->span = w->map.page_count > 1 ? jit_span_claim(jit) : NULL;
+    if (w->map.page_count > 1 && !w->span)
+        region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, NULL);
     return true;
 }
 
@@ -75,7 +138,7 @@ static bool build(struct jit *jit)
 {
     struct region_work *w = jit->work;
 
-    if (!region_build(&w->region, w->isa, w->bytes, w->job.offset) || !w->region.entry_count)
+    if (!region_lift(&w->region, w->isa, &w->map) || !w->region.entry_count)
         return false;
     ir_forward(&w->flow, &w->region.lift.ir);
     ir_prune(&w->flow);
@@ -93,21 +156,34 @@ static bool compile(struct jit *jit)
         w->entry[i].offset = w->region.entry[i];
     w->start = jit_compiler_at(compiler);
     if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page, w->job.mode,
-                                    w->entry, w->region.entry_count))
+                                    jit_span_index(jit, w->span), w->entry, w->region.entry_count))
         return false;
     w->size = jit_compiler_at(compiler) - w->start;
     return true;
 }
 
-/* Where the first tier's code is, if any, it leads to the region from now on. */
-static bool install_entry(struct jit *jit, struct jit_page *page, const struct jit_entry *entry)
+/* Does another region have the place already? */
+static bool is_taken(const struct jit *jit, u32 old, s32 offset)
 {
-    u32 old = jit_entry_find(page, entry->offset);
+    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && offset != (s32)jit->work->job.offset;
+}
 
-    if (old && jit_tier_of(jit, old) == JIT_TIER_REGION && entry->offset != jit->work->job.offset)
-        return true; /* another region has it */
-    if (!jit_entry_set(jit, page, entry->offset, entry->code))
+/* Where the first tier's code is, if any, it leads to the region from now on. */
+static bool install_entry(struct jit *jit, const struct jit_entry *entry)
+{
+    struct region_work *w = jit->work;
+    struct jit_page *page = w->page[number_at(&w->job, page_of(entry->offset))];
+    u32 key = (u32)(entry->offset - page_of(entry->offset));
+    u32 old = jit_entry_find(page, key), before = jit_entry_forgotten(page, key);
+
+    if (is_taken(jit, old, entry->offset))
+        return true;
+    if (!jit_entry_set(jit, page, key, entry->code))
         return false;
+    if (w->span)
+        w->span->entry[w->span->entry_count++] = *entry;
+    if (before)
+        jit_backend_redirect(jit->backend, before, entry->code);
     if (old && jit_tier_of(jit, old) == JIT_TIER_BLOCK)
         jit_backend_redirect(jit->backend, old, entry->code);
     return true;
@@ -121,7 +197,7 @@ static void note_region(struct jit *jit)
         .gpa = w->job.gpa + w->job.offset,
         .pc = w->job.pc,
         .priv = w->job.priv,
-        .guest_bytes = w->region.insns * 4, /* about */
+        .guest_bytes = w->map.insns * 4, /* about */
         .guest_insns = w->region.lift.count,
         .host = jit_backend_address(jit->backend, w->start),
         .host_bytes = w->size,
@@ -130,43 +206,79 @@ static void note_region(struct jit *jit)
     jit_translated(jit, &t, jit_now_ns() - w->began);
 }
 
+/* It came to nothing. */
+static void give_up(struct jit *jit)
+{
+    if (jit->work->span)
+        jit_span_free(jit, jit->work->span);
+    jit->stats.refusals++;
+}
+
 /*
  * Stores to what was lifted count from now on. False: they have come before. A step is 64 bytes, of
  * which an instruction may go on in the next.
  */
-static bool mark(struct jit *jit, const struct jit_page *page)
+static bool mark(struct jit *jit, const struct region_page *lifted)
 {
     const struct region_work *w = jit->work;
+    const struct jit_page *page = w->page[number_at(&w->job, lifted->at)];
 
     for (u32 at = 0; at < PAGE_SIZE; at += 64) {
         u32 len = at + 66 <= PAGE_SIZE ? 66 : 64;
-        if (!(w->region.starts[at / 128] >> (at / 2 % 64) & UINT32_MAX))
+        if (!(lifted->starts[at / 128] >> (at / 2 % 64) & UINT32_MAX))
             continue;
         jit_page_mark(jit, page, at, len);
         for (u32 i = at; i < at + len; i += 2) {
             const u16 *now = (const void *)(page->bytes + i);
-            if (__atomic_load_n(now, __ATOMIC_RELAXED) != le16_load(w->bytes + i))
+            if (__atomic_load_n(now, __ATOMIC_RELAXED) != le16_load(lifted->bytes + i))
                 return false;
         }
     }
     return true;
 }
 
+/* False: it is not to be any more. */
+static bool is_current(struct jit *jit)
+{
+    const struct region_work *w = jit->work;
+    bool is = find_pages(jit);
+
+    for (u32 i = 0; is && i < w->map.page_count; i++)
+        is = mark(jit, &w->map.page[i]);
+    return is;
+}
+
+/* The first page comes first in its span. */
+static void join_pages(struct jit *jit)
+{
+    const struct region_work *w = jit->work;
+
+    for (u32 n = 0; n <= w->job.away_count; n++) {
+        for (u32 i = 0; i < w->map.page_count; i++) {
+            if (number_at(&w->job, w->map.page[i].at) != n)
+                continue;
+            w->page[n]->segments |= 1u << jit->tier[JIT_TIER_REGION].segment;
+            if (w->span)
+                jit_span_add_page(w->span, w->page[n], w->map.page[i].at);
+        }
+    }
+}
+
 /* Under the lock. */
 static void install(struct jit *jit)
 {
     struct region_work *w = jit->work;
-    struct jit_page *page = jit_page_find(jit, w->job.gpa);
 
-    if (!page || page->name != w->job.page || !mark(jit, page)) {
-        jit->stats.refusals++;
+    if (!is_current(jit)) {
+        give_up(jit);
         return;
     }
-    page->segments |= 1u << jit->tier[JIT_TIER_REGION].segment;
+    join_pages(jit);
     for (u32 i = 0; i < w->region.entry_count; i++) {
-        if (!install_entry(jit, page, &w->entry[i]))
+        if (!install_entry(jit, &w->entry[i]))
             break;
     }
+    jit->stats.wide += w->span != NULL;
     note_region(jit);
     jit_look_ahead(jit, JIT_TIER_REGION);
 }
@@ -174,14 +286,28 @@ static void install(struct jit *jit)
 void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
 {
     struct jit *jit = h->jit;
-    const struct job job = {page->gpa,          h->hart->pc, h->hart->priv,
-                            h->hart->data_mode, page->name,  offset};
+    struct job job = {page->gpa,  h->hart->pc, h->hart->priv,  h->hart->data_mode,
+                      page->name, offset,      .away_count = 0};
 
-    if (take(jit, &job) && build(jit) &&
-        (compile(jit) || (jit_next_segment(jit, JIT_TIER_REGION) && compile(jit))))
+    jit_span_scout(h, page, &job, &jit->work->scout);
+    if (!take(jit, &job)) {
+        jit->stats.refusals++;
+        return;
+    }
+    if (build(jit) && (compile(jit) || (jit_next_segment(jit, JIT_TIER_REGION) && compile(jit))))
         install(jit);
     else
-        jit->stats.refusals++;
+        give_up(jit);
+}
+
+static void add_job(struct jit_hart *h, const struct jit_page *page, u32 offset)
+{
+    struct jit *jit = h->jit;
+    struct job *job = &jit->job[jit->job_count++];
+
+    *job = (struct job){page->gpa,  h->hart->pc, h->hart->priv,  h->hart->data_mode,
+                        page->name, offset,      .away_count = 0};
+    jit_span_scout(h, page, job, &jit->work->scout);
 }
 
 /* ---- finding them ---- */
@@ -201,8 +327,7 @@ void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code
             *heat = (struct heat){page->name, (u16)key, 0};
         heat->hits += heat->hits != UINT16_MAX;
         if (heat->hits == jit->heat_wanted && jit->job_count < JOBS_MAX)
-            jit->job[jit->job_count++] = (struct job){
-                page->gpa, h->hart->pc, h->hart->priv, h->hart->data_mode, page->name, key};
+            add_job(h, page, key);
         if (heat->hits <= jit->heat_wanted)
             jit->found_cold = true;
     }
@@ -246,7 +371,7 @@ static void do_job(struct jit *jit)
     if (done)
         install(jit);
     else
-        jit->stats.refusals++;
+        give_up(jit);
 }
 
 static void sleep_until_asked(struct jit *jit, u64 ns)

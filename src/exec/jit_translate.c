@@ -17,7 +17,8 @@ static u64 arrive_at(struct hart *hart, u32 where)
 {
     u64 before = hart->insns;
 
-    hart->pc = hart->jit.page + (where & 0xffff & ~(u32)LIFT_SHORT);
+    hart->pc = hart->jit.page + hart->jit.away + (where & 0xffff & ~(u32)LIFT_SHORT);
+    hart->jit.away = 0;
     hart->insns = before + (where >> 16);
     return before;
 }
@@ -202,7 +203,7 @@ static u32 compile(struct jit *jit, const struct jit_page *page)
 static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
 {
     struct jit *jit = h->jit;
-    u32 code = jit_entry_find(page, key), end; /* another hart may have been faster */
+    u32 code = jit_entry_find(page, key), end, before; /* another hart may have been faster */
     u64 began = jit_now_ns();
 
     if (code)
@@ -217,6 +218,9 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
     if (!code)
         return 0;
     page->segments |= 1u << jit->tier[JIT_TIER_BLOCK].segment;
+    before = page->dropped ? 0 : jit_entry_forgotten(page, key);
+    if (before)
+        jit_backend_redirect(jit->backend, before, code);
     if (!jit_entry_set(jit, page, key, code))
         return 0;
     note_block(h, page, end - (key & 0xffff), code, began);

@@ -29,7 +29,9 @@ struct jit_result {
 
 /*
  * Engine functions. where packs the guest instruction: what jit_backend_compile was told of its
- * place | its index in the block << 16. A false result leaves the block with JIT_EXIT_FAULT.
+ * place, from the start of its page | its index in the block << 16. layout.away, which they make 0,
+ * is that page's distance from the one that runs. A false result leaves the block with
+ * JIT_EXIT_FAULT.
  */
 struct jit_engine {
     struct jit_result (*load)(void *state, u64 address, u32 how,
@@ -65,6 +67,7 @@ struct jit_layout {
     s32 pc;         /* u64: next guest pc, on exit */
     s32 count;      /* u64: guest instructions done */
     s32 page;       /* u64: guest-virtual address of the page that runs; IR slot IR_SLOT_PAGE */
+    s32 away;       /* s64: see struct jit_engine */
     s32 attn;       /* u32: not 0, leave at the next backward or indirect jump */
     s32 patch;      /* u32: offset in the buffer of a jump's displacement */
     s32 source;     /* u32: what jit_backend_compile was told about the block of that jump */
@@ -89,6 +92,7 @@ struct jit_layout {
      * odd pc does not match; at the place where it were looked for there must be another one. */
     s32 jumps;
     u32 jumps_bits;
+    s32 checks;       /* from where jumps leads: u64 each, see jit_backend_compile_region */
     u32 int_slots;    /* slots 0 to here may be held in integer registers */
     const u8 *pinned; /* slots to keep in host registers, most wanted first */
     u32 pinned_count;
@@ -144,32 +148,45 @@ u32 jit_compiler_at(const struct jit_compiler *compiler);
 u32 jit_backend_code_start(const struct jit_backend *backend);
 
 /*
- * Compiles a verified block whose guest instruction i lies at offset where[i] of its page; bit 0 is
- * the engine's, for its functions. BRANCH
- * and JUMP targets are offsets from the page's start, in it or not. source is the engine's name for
- * where the block comes from. Returns the code's offset in the buffer; 0: the piece is full.
+ * Compiles a verified block whose guest instruction i lies where[i] bytes from its page's start;
+ * bit 0 is the engine's, for its functions. BRANCH and JUMP targets are offsets from the page's
+ * start, in it or not. source is the engine's name for where the block comes from. Returns the
+ * code's offset in the buffer; 0: the piece is full.
  *
  * So that one pass suffices, no value may be used beyond its guest instruction, and none that is
  * computed beyond a LOAD, STORE or CALL.
  */
 u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
-                        const u16 *where, u32 source);
+                        const s32 *where, u32 source);
 
 #define JIT_ENTRIES_MAX 64 /* of a region */
 
 /* A way into a region. */
 struct jit_entry {
-    u16 offset; /* of a LABEL */
+    s32 offset; /* of a LABEL */
     u32 code;   /* as jit_backend_compile's result */
 };
 
+#define JIT_NO_CHECK UINT32_MAX
+
+/*
+ * A region beyond one page holds for certain mappings of its pages: it is entered only if check
+ * number `check` holds the address of the first one, whose offset is 0, and else leaves again. A
+ * way in becomes void by jit_backend_redirect to jit_entry_void, or to other code for the same.
+ */
+static inline u32 jit_entry_void(u32 code)
+{
+    return code - 16;
+}
+
 /*
  * The same for a region: finds the code of its entries, at each of which blocks may go on. mode:
- * that it will mostly run in. False: the piece is full.
+ * that it will mostly run in. check is JIT_NO_CHECK if all of it lies in one page. False: the piece
+ * is full.
  */
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
-                                const u16 *where, u32 source, u32 mode, struct jit_entry *entry,
-                                u32 count);
+                                const s32 *where, u32 source, u32 mode, u32 check,
+                                struct jit_entry *entry, u32 count);
 
 /* Lets the jump whose displacement is at offset patch lead to code; others may execute it. */
 void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);

@@ -209,7 +209,7 @@ struct hart {
     /* What translated code shares with its engine: see jit/backend.h. */
     struct {
         struct jit_hart *engine; /* NULL: interpreter only */
-        u64 page;
+        u64 page, away;
         u64 limit; /* insns from which on translated code must not go on */
         void *jumps;
         u32 patch, source;

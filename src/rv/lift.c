@@ -162,7 +162,7 @@ void lift_begin(struct lift *l, const struct isa *isa)
     forget(l);
 }
 
-void lift_label(struct lift *l, u32 offset)
+void lift_label(struct lift *l, s32 offset)
 {
     l->ir.guest = (u16)l->count;
     ir_control(&l->ir, IR_LABEL, 0, offset);
@@ -245,15 +245,15 @@ void lift_rd(struct lift *l, u64 insn, ir_value v)
     ir_put(&l->ir, r, v);
 }
 
-static u32 offset_of(const struct lift *l)
+static s32 offset_of(const struct lift *l)
 {
-    return l->where[l->ir.guest] & ~(u32)LIFT_SHORT;
+    return l->where[l->ir.guest] & ~LIFT_SHORT;
 }
 
 static ir_value lift_pc(struct lift *l, u32 ahead)
 {
     ir_value page = ir_get(&l->ir, IR_SLOT_PAGE);
-    ir_value offset = ir_const(&l->ir, offset_of(l) + ahead);
+    ir_value offset = ir_const(&l->ir, (u64)(s64)(offset_of(l) + (s32)ahead));
 
     return ir_binary(&l->ir, IR_ADD, page, offset);
 }
@@ -494,7 +494,7 @@ static void note_last(struct lift *l, u64 insn, bool plain, u16 start)
     l->last_rd = plain && rd != REG_SINK ? rd : REG_SINK;
 }
 
-enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
+enum lift_end lift_insn(struct lift *l, u64 insn, s32 offset)
 {
     static enum lift_end (*const lift[OP_COUNT])(struct lift *, u64) = {
         [OP_ILLEGAL] = lift_illegal,
@@ -509,7 +509,7 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
     enum lift_end end;
 
     l->whole = l->apart = false;
-    l->where[l->count] = (u16)(offset | (insn_len(insn) == 2 ? LIFT_SHORT : 0));
+    l->where[l->count] = offset | (insn_len(insn) == 2 ? LIFT_SHORT : 0);
     l->ir.guest = (u16)l->count;
     forward_last(l, insn, plain);
     l->first = l->ir.count;
@@ -526,7 +526,7 @@ enum lift_end lift_insn(struct lift *l, u64 insn, u32 offset)
     return end;
 }
 
-void lift_finish(struct lift *l, u32 offset)
+void lift_finish(struct lift *l, s32 offset)
 {
     /* The jump belongs to the last instruction, so that it counts all of them. */
     l->ir.guest = (u16)(l->count - 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The lifter: decoded instructions of one page to an IR block. */
+/* The lifter: decoded instructions to an IR block. */
 #ifndef COSM_RV_LIFT_H
 #define COSM_RV_LIFT_H
 
@@ -39,7 +39,8 @@ enum lift_end {
 
 struct lift {
     struct ir_block ir;
-    u16 where[LIFT_REGION_MAX]; /* page offsets of its instructions | LIFT_SHORT */
+    s32 where[LIFT_REGION_MAX]; /* of its instructions: bytes from the start of the page that runs
+                                 * | LIFT_SHORT */
     u32 count, max;
     bool compressed; /* C is present: jumps need no alignment check */
     bool whole;      /* the instruction at hand is left to run_insn, */
@@ -62,14 +63,15 @@ struct lift {
 /* A block; who sets lift->max afterwards may add more. */
 void lift_begin(struct lift *lift, const struct isa *isa);
 
-/* Adds insn at an offset of the page; in order, each where the one before ended. */
-enum lift_end lift_insn(struct lift *lift, u64 insn, u32 offset);
+/* Adds insn at an offset of the page (or beyond it); in order, each where the one before ended
+ * unless there is a label. */
+enum lift_end lift_insn(struct lift *lift, u64 insn, s32 offset);
 
 /* Code jumps to this offset, which the next instruction has. */
-void lift_label(struct lift *lift, u32 offset);
+void lift_label(struct lift *lift, s32 offset);
 
 /* Ends a block that goes on at an offset of the page (perhaps the page's end). */
-void lift_finish(struct lift *lift, u32 offset);
+void lift_finish(struct lift *lift, s32 offset);
 
 /* No room for another instruction? */
 static inline bool lift_is_full(const struct lift *lift)

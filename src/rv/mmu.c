@@ -257,6 +257,25 @@ bool mmu_translate(struct hart *hart, gva_t va, u64 size, enum access acc, enum 
     return true;
 }
 
+bool mmu_fetches(struct hart *hart, gva_t va, struct mmu_page *page)
+{
+    struct leaf leaf;
+
+    page->gpa = va;
+    page->global = true;
+    if (hart->priv != PRIV_M && satp_mode(hart)) {
+        if (walk(hart, va, true, &leaf) != WALK_DONE || !(leaf.pte & PTE_A) ||
+            !(leaf_permissions(hart, leaf.pte, hart->priv) & PMP_X))
+            return false;
+        if (leaf.shift != PAGE_SHIFT)
+            note_superpage(hart, va, leaf.shift, leaf.pte & PTE_G);
+        page->gpa = leaf_gpa(&leaf, va);
+        page->global = leaf.pte & PTE_G;
+    }
+    return !(page->gpa >> PA_BITS) &&
+           (pmp_permissions(hart, page->gpa, 2, hart->priv, &page->whole) & PMP_X) && page->whole;
+}
+
 bool mmu_peek(struct hart *hart, gva_t va, gpa_t *gpa)
 {
     struct leaf leaf;

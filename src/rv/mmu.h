@@ -27,6 +27,10 @@ struct mmu_page {
 MUST_CHECK bool mmu_translate(struct hart *hart, gva_t va, u64 size, enum access acc,
                               enum priv priv, struct mmu_page *page);
 
+/* Would a fetch at va, in the mode that the hart is in, succeed as it is? No fault, no A update.
+ * page->gpa, whole and global are set. */
+MUST_CHECK bool mmu_fetches(struct hart *hart, gva_t va, struct mmu_page *page);
+
 /* For debuggers: no faults, no A/D updates, no PMP. False: not mapped. */
 MUST_CHECK bool mmu_peek(struct hart *hart, gva_t va, gpa_t *gpa);
 

@@ -4,6 +4,14 @@
 
 #include <string.h>
 
+#define REACH (1 << 28) /* bytes that two pages may be apart */
+
+struct walk {
+    struct region_map *map;
+    const struct isa *isa;
+    const struct region_away *away; /* NULL: nothing is followed there */
+};
+
 static bool is_set(const u64 *bits, u32 offset)
 {
     return bits[offset / 128] >> (offset / 2 % 64) & 1;
@@ -33,37 +41,88 @@ static bool fetch(const struct isa *isa, const u8 *bytes, u32 offset, u64 *insn)
     return true;
 }
 
-static bool in_page(s64 offset)
+static s32 page_of(s32 offset)
 {
-    return offset >= 0 && offset < (s64)PAGE_SIZE;
+    return offset & ~(s32)(PAGE_SIZE - 1);
 }
 
-/* A place that is jumped to, to be followed now or when nothing else is left. */
-static void add_leader(struct region *r, s64 offset, bool later)
+/* The page at an offset that is a multiple of pages; NULL: it does not belong to the region. */
+static struct region_page *find_page(struct region_map *m, s32 at)
 {
-    if (!in_page(offset) || is_set(r->leaders, (u32)offset))
+    for (u32 i = 0; i < m->page_count; i++) {
+        if (m->page[i].at == at)
+            return &m->page[i];
+    }
+    return NULL;
+}
+
+static struct region_page *add_page(struct region_map *m, s32 at, const u8 *bytes)
+{
+    struct region_page *p = &m->page[m->page_count++];
+
+    memset(p, 0, sizeof(*p));
+    p->at = at;
+    p->bytes = bytes;
+    return p;
+}
+
+/* The page of a place that is reached from another; NULL: it is not to be followed. */
+static struct region_page *enter(struct region_map *m, const struct region_away *away, s32 from,
+                                 s64 to)
+{
+    struct region_page *p;
+    const u8 *bytes;
+    s32 at;
+
+    if (to < -REACH || to > REACH)
+        return NULL;
+    at = page_of((s32)to);
+    p = find_page(m, at);
+    if (at == page_of(from) || !away)
+        return p;
+    if (!p && m->page_count == REGION_PAGES)
+        return NULL;
+    bytes = away->bytes(away->ctx, (s32)to);
+    return p || !bytes ? p : add_page(m, at, bytes);
+}
+
+enum how {
+    HOW_NOW,   /* a leader, followed now */
+    HOW_LATER, /* the same, when nothing else is left */
+    HOW_ENTRY, /* code that ran elsewhere in between comes back here */
+    HOW_LOOP,  /* the head of a loop: tier 1 is in it now, perhaps */
+};
+
+/* A place that is jumped to from another. */
+static void add_leader(struct walk *w, s32 from, s64 to, enum how how)
+{
+    struct region_map *m = w->map;
+    bool later = how == HOW_LATER;
+    struct region_page *p;
+    u32 offset;
+
+    if ((later ? m->later_count : m->todo_count) == REGION_INSNS_MAX)
         return;
-    if (later ? r->later_count == REGION_INSNS_MAX : r->todo_count == REGION_INSNS_MAX)
+    p = enter(m, w->away, from, to);
+    if (!p)
         return;
-    set(r->leaders, (u32)offset);
+    offset = (u32)(to - p->at);
+    if (how == HOW_ENTRY || (how == HOW_LOOP && !p->at))
+        set(p->entries, offset);
+    if (is_set(p->leaders, offset))
+        return;
+    set(p->leaders, offset);
     if (later)
-        r->later[r->later_count++] = (u16)offset;
+        m->later[m->later_count++] = (s32)to;
     else
-        r->todo[r->todo_count++] = (u16)offset;
-}
-
-/* Code that ran elsewhere in between comes back here. */
-static void add_entry(struct region *r, s64 offset)
-{
-    add_leader(r, offset, false);
-    if (in_page(offset))
-        set(r->entries, (u32)offset);
+        m->todo[m->todo_count++] = (s32)to;
 }
 
 /* Notes where a jump or branch leads. False: what follows it is not reached by going on. */
-static bool follow(struct region *r, u64 insn, u32 offset)
+static bool follow(struct walk *w, u64 insn, s32 offset)
 {
     s64 target = (s64)offset + insn_imm(insn), next = (s64)offset + insn_len(insn);
+    enum how how = target <= offset ? HOW_LOOP : HOW_NOW;
 
     switch (insn_op(insn)) {
     case OP_beq:
@@ -72,108 +131,149 @@ static bool follow(struct region *r, u64 insn, u32 offset)
     case OP_bge:
     case OP_bltu:
     case OP_bgeu:
-        add_leader(r, target, false);
-        if (target <= offset && in_page(target))
-            set(r->entries, (u32)target); /* the head of a loop: tier 1 is in it now, perhaps */
+        add_leader(w, offset, target, how);
         return true;
     case OP_jal:
         if (insn_rd(insn) != REG_SINK)
-            add_entry(r, next);
-        add_leader(r, target, insn_rd(insn) != REG_SINK);
-        if (target <= offset && in_page(target))
-            set(r->entries, (u32)target);
+            add_leader(w, offset, next, HOW_ENTRY);
+        if (how == HOW_NOW && insn_rd(insn) != REG_SINK)
+            how = HOW_LATER;
+        add_leader(w, offset, target, how);
         return false;
     case OP_jalr:
         if (insn_rd(insn) != REG_SINK)
-            add_entry(r, next);
+            add_leader(w, offset, next, HOW_ENTRY);
         return false;
     default:
         return true;
     }
 }
 
-static void walk(struct region *r, const struct isa *isa, const u8 *bytes, u32 offset)
+static bool has_room(const struct region_map *m, s32 at)
 {
+    return m->insns < REGION_INSNS_MAX && (!at || m->away < REGION_AWAY_MAX);
+}
+
+static void walk(struct walk *w, s32 place)
+{
+    struct region_map *m = w->map;
+    struct region_page *p = find_page(m, page_of(place));
+    u32 offset = (u32)(place - p->at);
     u64 insn;
 
-    while (offset < PAGE_SIZE && r->insns < REGION_INSNS_MAX && !is_set(r->starts, offset) &&
-           fetch(isa, bytes, offset, &insn)) {
-        set(r->starts, offset);
-        r->insns++;
-        if (!follow(r, insn, offset))
+    while (offset < PAGE_SIZE && has_room(m, p->at) && !is_set(p->starts, offset) &&
+           fetch(w->isa, p->bytes, offset, &insn)) {
+        set(p->starts, offset);
+        m->insns++;
+        m->away += p->at != 0;
+        if (!follow(w, insn, p->at + (s32)offset))
             return;
         offset += insn_len(insn);
     }
+    if (offset == PAGE_SIZE)
+        add_leader(w, p->at, p->at + (s32)offset, HOW_NOW);
 }
 
-static void discover(struct region *r, const struct isa *isa, const u8 *bytes, u32 offset)
+void region_discover(struct region_map *map, const struct isa *isa, const u8 *bytes, s32 offset,
+                     const struct region_away *away)
 {
-    memset(r->starts, 0, sizeof(r->starts));
-    memset(r->leaders, 0, sizeof(r->leaders));
-    memset(r->entries, 0, sizeof(r->entries));
-    r->insns = r->todo_count = r->later_count = 0;
-    add_entry(r, offset);
+    struct walk w = {map, isa, away};
+
+    map->page_count = map->insns = map->away = map->todo_count = map->later_count = 0;
+    (void)add_page(map, 0, bytes);
+    add_leader(&w, offset, offset, HOW_ENTRY);
     for (u32 done = 0, late = 0;;) {
-        if (done < r->todo_count)
-            walk(r, isa, bytes, r->todo[done++]);
-        else if (late < r->later_count)
-            walk(r, isa, bytes, r->later[late++]);
+        if (done < map->todo_count)
+            walk(&w, map->todo[done++]);
+        else if (late < map->later_count)
+            walk(&w, map->later[late++]);
         else
             return;
     }
 }
 
-static u32 next_start(const struct region *r, u32 offset)
+/* ---- lifting ---- */
+
+/* In the order of addresses, as the lifter wants them. */
+static void sort_pages(struct region_map *m)
 {
-    while (offset < PAGE_SIZE && !is_set(r->starts, offset))
-        offset += 2;
-    return offset;
+    for (u32 i = 1; i < m->page_count; i++) {
+        for (u32 k = i; k && m->page[k - 1].at > m->page[k].at; k--) {
+            struct region_page other = m->page[k];
+            m->page[k] = m->page[k - 1];
+            m->page[k - 1] = other;
+        }
+    }
 }
 
-static void add_label(struct region *r, u32 offset)
+/* The first instruction at *offset or beyond it; NULL: there is none. Looks from page *n on. */
+static struct region_page *next_start(struct region_map *m, u32 *n, s32 *offset)
+{
+    for (; *n < m->page_count; ++*n) {
+        struct region_page *p = &m->page[*n];
+        u32 i = *offset > p->at ? (u32)(*offset - p->at) : 0;
+        while (i < PAGE_SIZE && !is_set(p->starts, i))
+            i += 2;
+        if (i < PAGE_SIZE) {
+            *offset = p->at + (s32)i;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static void add_label(struct region *r, const struct region_page *p, s32 offset)
 {
     lift_label(&r->lift, offset);
-    if (is_set(r->entries, offset) && r->entry_count < REGION_ENTRIES_MAX)
-        r->entry[r->entry_count++] = (u16)offset;
+    if (is_set(p->entries, (u32)(offset - p->at)) && r->entry_count < REGION_ENTRIES_MAX)
+        r->entry[r->entry_count++] = offset;
 }
 
-static bool lift_all(struct region *r, const struct isa *isa, const u8 *bytes)
+/* The engine comes back after a system instruction. In the first page, other ends are entries, too:
+ * they are cheap there. */
+static void note_end(const struct lift *l, struct region_page *p, s32 offset)
+{
+    if (!p->at || (l->ir.count && l->ir.op[l->ir.count - 1].opcode == IR_LEAVE))
+        set(p->entries, (u32)(offset - p->at));
+}
+
+static bool lift_all(struct region *r, const struct isa *isa, struct region_map *m)
 {
     struct lift *l = &r->lift;
     enum lift_end end = LIFT_ENDS;
+    s32 offset = m->page[0].at, next;
+    u32 n = 0;
 
-    for (u32 offset = next_start(r, 0); offset < PAGE_SIZE;) {
-        u32 next;
+    for (struct region_page *p = next_start(m, &n, &offset); p;) {
         u64 insn;
 
-        if (lift_is_full(l) || !fetch(isa, bytes, offset, &insn))
+        if (lift_is_full(l) || !fetch(isa, p->bytes, (u32)(offset - p->at), &insn))
             return false;
-        if (end == LIFT_ENDS) /* after a system instruction the engine comes back, too */
-            set(r->entries, offset);
-        if (end == LIFT_ENDS || is_set(r->leaders, offset))
-            add_label(r, offset);
+        if (end == LIFT_ENDS)
+            note_end(l, p, offset);
+        if (end == LIFT_ENDS || is_set(p->leaders, (u32)(offset - p->at)))
+            add_label(r, p, offset);
         end = lift_insn(l, insn, offset);
         if (end == LIFT_REFUSES)
             return false;
-        next = offset + insn_len(insn);
-        offset = next_start(r, offset + 2);
-        if (offset < next) /* instructions overlap: not worth the trouble */
+        next = offset + (s32)insn_len(insn);
+        offset += 2;
+        p = next_start(m, &n, &offset);
+        if (p && offset < next) /* instructions overlap: not worth the trouble */
             return false;
-        if (offset != next && end != LIFT_ENDS) {
+        if (end != LIFT_ENDS && (!p || offset != next)) {
             lift_finish(l, next);
             end = LIFT_ENDS;
         }
     }
-    if (end != LIFT_ENDS)
-        lift_finish(l, PAGE_SIZE);
     return true;
 }
 
-bool region_build(struct region *r, const struct isa *isa, const u8 *bytes, u32 offset)
+bool region_lift(struct region *r, const struct isa *isa, struct region_map *map)
 {
     r->entry_count = 0;
-    discover(r, isa, bytes, offset);
+    sort_pages(map);
     lift_begin(&r->lift, isa);
     r->lift.max = REGION_INSNS_MAX;
-    return lift_all(r, isa, bytes) && r->lift.count;
+    return lift_all(r, isa, map) && r->lift.count;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Regions: the blocks of one page that are reached from an offset by direct jumps, branches and
- * the returns of calls, lifted as one piece of IR with a LABEL at each place that is jumped to.
+ * Regions: the blocks that are reached from a place by direct jumps, branches and the returns of
+ * calls, in its page and a few others, lifted as one piece of IR with a LABEL at each place that is
+ * jumped to. All offsets are distances from the start of the first page.
  */
 #ifndef COSM_RV_REGION_H
 #define COSM_RV_REGION_H
@@ -9,20 +10,44 @@
 #include "rv/lift.h"
 
 #define REGION_INSNS_MAX   LIFT_REGION_MAX
+#define REGION_AWAY_MAX    384 /* of these, in other pages than the first */
 #define REGION_ENTRIES_MAX 64
+#define REGION_PAGES       4
 
-struct region {
-    struct lift lift;
-    u16 entry[REGION_ENTRIES_MAX]; /* offsets of labels at which other code may go in */
-    u32 entry_count;
-    /* While it is built: by halfword, what was found. */
+/* By halfword: where instructions begin, which of them are jumped to, and by other code. */
+struct region_page {
+    s32 at;          /* offset of the page */
+    const u8 *bytes; /* others may write them meanwhile */
     u64 starts[PAGE_SIZE / 2 / 64], leaders[PAGE_SIZE / 2 / 64], entries[PAGE_SIZE / 2 / 64];
-    u32 insns;
-    u16 todo[REGION_INSNS_MAX], later[REGION_INSNS_MAX]; /* leaders to be followed */
+};
+
+/* Which instructions belong to a region. */
+struct region_map {
+    struct region_page page[REGION_PAGES];
+    u32 page_count;
+    u32 insns, away;                                     /* away: of insns, not in the first page */
+    s32 todo[REGION_INSNS_MAX], later[REGION_INSNS_MAX]; /* leaders to be followed */
     u32 todo_count, later_count;
 };
 
-/* bytes: the page, which others may write meanwhile. False: there is no region to be had. */
-bool region_build(struct region *region, const struct isa *isa, const u8 *bytes, u32 offset);
+/* Asked about a jump from one page to another: the bytes of its target's page, NULL: not to be
+ * followed. */
+struct region_away {
+    const u8 *(*bytes)(void *ctx, s32 target);
+    void *ctx;
+};
+
+struct region {
+    struct lift lift;
+    s32 entry[REGION_ENTRIES_MAX]; /* labels at which other code may go in */
+    u32 entry_count;
+};
+
+/* Finds what is reached from an offset of the first page, whose bytes these are. */
+void region_discover(struct region_map *map, const struct isa *isa, const u8 *bytes, s32 offset,
+                     const struct region_away *away);
+
+/* Lifts it, from the same bytes or later ones. False: there is no region to be had. */
+bool region_lift(struct region *region, const struct isa *isa, struct region_map *map);
 
 #endif

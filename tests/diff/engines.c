@@ -141,6 +141,7 @@ static u32 run_all(const struct options *o)
     static struct program program;
     time_t end = time(NULL) + (time_t)o->seconds;
     u64 done = 0, insns = 0, traps = 0;
+    struct jit_stats jit = {0};
     const struct hart *hart;
     u32 failures = 0;
 
@@ -157,9 +158,13 @@ static u32 run_all(const struct options *o)
         traps += world_traps(reference);
     }
     hart = world_hart(tested[0]);
+    if (hart->jit.engine)
+        jit_stats_of(hart, &jit);
     printf("# %" PRIu64 " programs, %" PRIu64 " instructions, %" PRIu64 " traps; %" PRIu64
-           " blocks, %" PRIu64 " interpreted\n",
-           done, insns, traps, hart->stats.blocks, hart->stats.interpreted);
+           " blocks, %" PRIu64 " interpreted; %" PRIu64 " regions, %" PRIu64
+           " in several pages, %" PRIu64 " of them given up\n",
+           done, insns, traps, hart->stats.blocks, hart->stats.interpreted,
+           jit.tier[JIT_TIER_REGION].count, jit.wide, jit.wide_ended);
     return failures;
 }
 

@@ -91,7 +91,7 @@ static void start_over(void)
     jit_compiler_aim(compiler, jit_backend_code_start(backend), BUFFER);
 }
 static struct ir_block block;
-static u16 where[64];
+static s32 where[64];
 static u64 seed = 1;
 
 static u64 rnd(u64 below)
@@ -280,7 +280,8 @@ static bool tlb_hits(u64 address, u32 size, bool write)
 static bool model_op(struct state *s, const struct ir_op *op, u64 *value, u64 *result, u32 *why)
 {
     u64 a = value[op->arg[0]], b = value[op->arg[1]], c = value[op->arg[2]];
-    u32 at = where[op->guest] | (u32)op->guest << 16, how = op->size | (op->extends ? 0x100u : 0);
+    u32 at = (u32)where[op->guest] | (u32)op->guest << 16,
+        how = op->size | (op->extends ? 0x100u : 0);
     struct jit_result r;
 
     *why = JIT_EXIT_FAULT;
@@ -641,7 +642,7 @@ TEST(atomics)
         model = native;
         for (u32 i = 0; i < guests; i++) {
             block.guest = (u16)i;
-            where[i] = (u16)(4 * i);
+            where[i] = (s32)(4 * i);
             place = ir_get(&block, 1);
             if (i + 2 == guests)
                 ir_atomic(&block, IR_ATOMIC_LINK, size, 3, place, place, 0);
@@ -701,7 +702,7 @@ static void random_block(u32 guests)
 
     for (u32 i = 0; i < guests; i++) {
         block.guest = (u16)i;
-        where[i] = (u16)offset;
+        where[i] = (s32)offset;
         offset += 2 + 2 * (u32)rnd(2);
         random_guest();
     }

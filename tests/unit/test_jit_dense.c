@@ -2,7 +2,7 @@
 /*
  * Pages full of what takes a translator's tables and room: jumps, branches, returns, labels,
  * accesses, stubs. They are compiled, as blocks and as regions, in just as much room as the back
- * end asks for, and not run.
+ * end asks for, and not run. Regions over several pages have the same page time and again.
  */
 #include "jit/backend.h"
 
@@ -44,7 +44,7 @@ static const u8 pinned_fp[] = {47, 46, 45, 44, 42, 43, 48, 49, 40, 41, 32, 33, 3
     .pinned_count = sizeof(pinned), .pinned_fp = pinned_fp, .pinned_fp_count = sizeof(pinned_fp), \
     .fp_level = 0x2060, .fp_live = 0x2064, .fp_round = 0x2068, .fp_flags = 0x206c,                \
     .sites = 0x200000, .sites_used = 0x210000, .sites_count = 1536, .sites_next = 0x20000,        \
-    .mode = 0x2074, .modes_kept = 1, .site = 0x2078
+    .mode = 0x2074, .modes_kept = 1, .site = 0x2078, .away = 0x2080, .checks = 0x100000
 
 static const struct jit_layout layouts[] = {{LAYOUT}, {LAYOUT, .limit = 0x2070}};
 static const struct jit_engine engine;
@@ -54,10 +54,11 @@ static struct jit_compiler *compiler[ARRAY_SIZE(layouts)];
 static struct isa isa;
 static u8 page[PAGE_SIZE];
 static struct region region;
+static struct region_map map;
 static struct lift lift;
 static struct jit_entry entry[JIT_ENTRIES_MAX];
 static u32 pool; /* of the region */
-static u32 regions, insns_max, ops_max, labels_max;
+static u32 regions, wide, insns_max, ops_max, labels_max;
 
 /* ---- pages ---- */
 
@@ -178,7 +179,8 @@ static bool compile_region(u32 which, u32 size)
     u32 start = jit_backend_code_start(backend[which]);
 
     jit_compiler_aim(compiler[which], start, start + size);
-    return jit_backend_compile_region(compiler[which], &l->ir, l->where, 1, pool, entry,
+    return jit_backend_compile_region(compiler[which], &l->ir, l->where, 1, pool,
+                                      map.page_count > 1 ? 4095 : JIT_NO_CHECK, entry,
                                       region.entry_count);
 }
 
@@ -215,11 +217,11 @@ static void lift_block(u32 offset)
     lift.rounds = rnd(4);
     while (end == LIFT_GOES_ON && offset < PAGE_SIZE && !lift_is_full(&lift)) {
         u64 insn = decode(&isa, raw_at(offset));
-        end = lift_insn(&lift, insn, offset);
+        end = lift_insn(&lift, insn, (s32)offset);
         offset += end == LIFT_REFUSES ? 0 : insn_len(insn);
     }
     if (lift.count && end != LIFT_ENDS)
-        lift_finish(&lift, offset);
+        lift_finish(&lift, (s32)offset);
 }
 
 static void note_most(void)
@@ -234,8 +236,14 @@ static void note_most(void)
     ops_max = region.lift.ir.count > ops_max ? region.lift.ir.count : ops_max;
 }
 
+static const u8 *same_page(void *ctx, s32 to)
+{
+    return page;
+}
+
 static void compile_page(void)
 {
+    static const struct region_away everywhere = {same_page, NULL};
     u32 offset = rnd(2) ? 0 : (u32)rnd(PAGE_SIZE / 4) * 4;
 
     lift_block(offset);
@@ -243,8 +251,10 @@ static void compile_page(void)
         CHECK(!ir_verify(&lift.ir));
         compile(compile_block);
     }
-    if (!region_build(&region, &isa, page, offset) || !region.entry_count)
+    region_discover(&map, &isa, page, (s32)offset, rnd(2) ? &everywhere : NULL);
+    if (!region_lift(&region, &isa, &map) || !region.entry_count)
         return;
+    wide += map.page_count > 1;
     CHECK(!ir_verify(&region.lift.ir));
     for (u32 i = 0; i < region.entry_count; i++)
         entry[i].offset = region.entry[i];
@@ -335,8 +345,10 @@ TEST(random_pages)
         random_page();
         compile_page();
     }
-    printf("# %u regions of up to %u instructions, %u operations, %u labels\n", regions, insns_max,
-           ops_max, labels_max);
+    printf(
+        "# %u regions (%u of several pages) of up to %u instructions, %u operations, %u labels\n",
+        regions, wide, insns_max, ops_max, labels_max);
+    CHECK(wide);
     CHECK_EQ(insns_max, REGION_INSNS_MAX);
 }
 

@@ -78,7 +78,7 @@ static const struct jit_layout layout = {
 static struct jit_backend *backend;
 static struct jit_compiler *compiler;
 static struct ir_block block;
-static u16 where[INSNS];
+static s32 where[INSNS];
 static struct state native, model;
 static struct tlb tlb;
 static u64 seed = 1;
@@ -376,7 +376,7 @@ static void reset(void)
         compiler = jit_compiler_create(backend);
         ASSERT(compiler);
         for (u32 i = 0; i < INSNS; i++)
-            where[i] = (u16)(4 * i);
+            where[i] = (s32)(4 * i);
     }
     memset(&tlb, 0, sizeof(tlb));
     memset(&native, 0, sizeof(native));

@@ -106,14 +106,14 @@ static u32 op_bound(u8 opcode)
 
 static u32 bound(const struct ir_block *block, u32 entries)
 {
-    u32 bytes = 1024 + entries * 256;
+    u32 bytes = 1024 + entries * 384;
 
     for (u32 i = 0; i < block->count; i++)
-        bytes += op_bound(block->op[i].opcode);
+        bytes += op_bound(block->op[i].opcode) + (entries ? 16 : 0);
     return bytes;
 }
 
-static bool begin(struct jit_compiler *compiler, const struct ir_block *block, const u16 *where,
+static bool begin(struct jit_compiler *compiler, const struct ir_block *block, const s32 *where,
                   u32 source, u32 entries)
 {
     struct jit_backend *b = compiler->backend;
@@ -147,12 +147,14 @@ static void compile_all(struct compile *x)
 {
     for (u32 at = 0; at < x->block->count; at++)
         compile_op(x, at);
-    for (u32 i = 0; i < x->stub_count; i++)
+    for (u32 i = 0; i < x->stub_count; i++) {
+        x->away = x->stub[i].away;
         compile_stub(x, i);
+    }
 }
 
 u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
-                        const u16 *where, u32 source)
+                        const s32 *where, u32 source)
 {
     struct compile *x = compiler->compile;
     u32 start;
@@ -176,8 +178,8 @@ static void align_code(struct code *c)
 }
 
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
-                                const u16 *where, u32 source, u32 mode, struct jit_entry *entry,
-                                u32 count)
+                                const s32 *where, u32 source, u32 mode, u32 check,
+                                struct jit_entry *entry, u32 count)
 {
     struct compile *x = compiler->compile;
 
@@ -192,8 +194,12 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
     for (u32 i = 0; i < count; i++) {
         u32 label = region_label(x, entry[i].offset);
         ASSERT(label != LABELS_MAX);
+        if (check != JIT_NO_CHECK)
+            region_check_missed(x, entry[i].offset);
         align_code(&x->c);
         entry[i].code = offset_in_buffer(x);
+        if (check != JIT_NO_CHECK)
+            region_check(x, check, entry[i].offset);
         region_enter(x, label);
     }
     compiler->at = offset_in_buffer(x);

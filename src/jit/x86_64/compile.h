@@ -60,6 +60,7 @@ struct stub {
     bool value_is_const;
     u64 constant;
     u32 how, where;
+    s32 away;   /* with where: the guest instruction, as engine functions want it */
     s64 target; /* offset in the page; ATOMIC: imm of the call */
     s32 done;   /* guest instructions at the exit */
     u32 at;     /* TAKEN, DIVIDE: the operation */
@@ -106,7 +107,7 @@ struct region_code {
     bool written[SLOTS_MAX]; /* somewhere in it */
     u32 label_count;
     struct {
-        u16 offset;
+        s32 offset;
         s16 lag;         /* of the count in the state there; NO_LAG: not known yet */
         u8 depth;        /* in loops */
         u8 *at;          /* NULL: not placed yet */
@@ -124,12 +125,13 @@ struct region_code {
 struct compile {
     struct jit_backend *b;
     const struct ir_block *block;
-    const u16 *where; /* page offset of each guest instruction */
+    const s32 *where; /* of each guest instruction, from the page's start */
     u32 source;
     const u8 *slot_reg; /* the register that holds a slot while this code runs, or NO_REG */
     struct code c;
     struct region_code *in; /* NULL: a block */
     s32 base;               /* COUNT is exact before this guest instruction */
+    s32 away;               /* the page of what is compiled, for calls into the engine */
     u32 free;               /* scratch registers, a bit each */
     struct {
         const u8 *at; /* as long as code ends here, the flags are those of */
@@ -268,6 +270,12 @@ void stub_access(struct compile *x, const struct stub *s);
 void compile_atomic(struct compile *x, u32 at);
 void stub_atomic(struct compile *x, const struct stub *s);
 
+/* The page of an offset from the start of the page that runs. */
+static inline s32 page_of(s32 offset)
+{
+    return offset & -(1 << JIT_PAGE_BITS);
+}
+
 /* Guest instructions that COUNT lacks before op's. */
 static inline s32 op_lag(const struct compile *x, const struct ir_op *op)
 {
@@ -324,6 +332,10 @@ s32 region_lag(struct compile *x, u32 label);
  * jump to a label. */
 void region_leave(struct compile *x, s32 done);
 void region_enter(struct compile *x, u32 label);
+/* Before an entry at an offset: code that leaves, of 16 bytes at a multiple of that; the entry's
+ * look at its check. */
+void region_check_missed(struct compile *x, s32 offset);
+void region_check(struct compile *x, u32 check, s32 offset);
 /* Is COUNT what it is in blocks? */
 bool region_counts_in_register(const struct compile *x);
 /* Before a call into the engine: the count to the state, if a register holds it. */

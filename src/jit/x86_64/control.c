@@ -304,6 +304,12 @@ static void check_engine(struct compile *x)
     emit_jcc(&x->c, CC_E, x->in->fault);
 }
 
+static void store_away(struct compile *x)
+{
+    if (x->away)
+        emit_store_imm(&x->c, state_rm(x->b->layout.away), x->away);
+}
+
 void compile_engine_access(struct compile *x, bool store)
 {
     if (!x->in) {
@@ -311,6 +317,7 @@ void compile_engine_access(struct compile *x, bool store)
         return;
     }
     region_store_count(x);
+    store_away(x);
     emit_call(&x->c, store ? x->b->store_kept : x->b->load_kept);
     check_engine(x);
 }
@@ -320,6 +327,7 @@ void compile_engine_call(struct compile *x, s64 imm, u32 where)
     if (x->in) {
         region_store(x);
         region_store_count(x);
+        store_away(x);
     }
     emit_mov_imm(&x->c, RDX, (u64)imm);
     emit_mov_imm(&x->c, R11, where);
@@ -330,8 +338,10 @@ void compile_engine_call(struct compile *x, s64 imm, u32 where)
 
 static void compile_call_apart(struct compile *x, const struct ir_op *op, u32 where)
 {
-    if (x->in)
+    if (x->in) {
         region_store_count(x);
+        store_away(x);
+    }
     emit_mov_imm(&x->c, RDX, (u64)op->imm);
     emit_mov_imm(&x->c, R11, where);
     emit_call(&x->c, x->in ? x->b->call_kept : x->b->call_apart);
@@ -341,8 +351,10 @@ static void compile_call_apart(struct compile *x, const struct ir_op *op, u32 wh
 
 static void compile_call(struct compile *x, const struct ir_op *op)
 {
-    u32 where = x->where[op->guest] | (u32)op_lag(x, op) << 16;
+    u32 where;
 
+    x->away = page_of(x->where[op->guest]);
+    where = (u32)(x->where[op->guest] - x->away) | (u32)op_lag(x, op) << 16;
     if (op->opcode == IR_CALL) {
         compile_engine_call(x, op->imm, where);
         window_check_mode(x);
@@ -405,7 +417,7 @@ static void stub_leave_if(struct compile *x, const struct stub *s)
 
     way_out(x, s->done - 1);
     emit_mov(c, RAX, state_rm(x->b->layout.page));
-    emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)(s->where & 0xfffe));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), s->away + (s32)(s->where & 0xfffe));
     emit_store(c, state_rm(x->b->layout.pc), RAX);
     emit_mov_imm(c, RAX, (u64)s->target);
     emit_jmp(c, x->b->leave);

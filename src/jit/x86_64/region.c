@@ -55,7 +55,7 @@ static void find_labels(struct compile *x)
             continue;
         ASSERT(r->label_count < LABELS_MAX);
         ASSERT(!r->label_count || r->label[r->label_count - 1].offset < op->imm);
-        r->label[r->label_count].offset = (u16)op->imm;
+        r->label[r->label_count].offset = (s32)op->imm;
         r->label[r->label_count].lag = NO_LAG;
         r->label[r->label_count++].at = NULL;
     }
@@ -298,6 +298,31 @@ void region_leave(struct compile *x, s32 done)
         emit_mov(c, COUNT, state_rm(x->b->layout.count));
     if (done)
         emit_lea(c, COUNT, COUNT, NO_REG, done);
+}
+
+void region_check_missed(struct compile *x, s32 offset)
+{
+    while ((uintptr_t)x->c.at & 15)
+        emit8(&x->c, 0xcc);
+    emit_mov_imm(&x->c, RAX, (u64)(offset - page_of(offset)));
+    emit_jmp(&x->c, x->b->leave_page);
+}
+
+void region_check(struct compile *x, u32 check, s32 offset)
+{
+    const struct jit_layout *l = &x->b->layout;
+    const u8 *missed = x->c.at - 16;
+    struct code *c = &x->c;
+
+    emit_nop5(c);
+    emit_mov(c, RAX, state_rm(l->page));
+    emit_mov(c, RCX, state_rm(l->jumps));
+    if (page_of(offset))
+        emit_alu_imm(c, true, ALU_SUB, rm_reg(RAX), page_of(offset));
+    emit_alu(c, ALU_CMP, RAX, rm_mem(RCX, l->checks + 8 * (s32)check));
+    emit_jcc(c, CC_NE, missed);
+    if (page_of(offset))
+        emit_store(c, state_rm(l->page), RAX);
 }
 
 void region_enter(struct compile *x, u32 label)

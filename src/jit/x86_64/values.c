@@ -272,7 +272,8 @@ struct stub *stub_add(struct compile *x, enum stub_kind kind, const struct ir_op
 
     ASSERT(x->stub_count <= STUBS_MAX);
     *stub = (struct stub){.kind = kind, .from = x->c.at};
-    stub->where = x->where[op->guest] | (u32)op_lag(x, op) << 16;
+    stub->away = page_of(x->where[op->guest]);
+    stub->where = (u32)(x->where[op->guest] - stub->away) | (u32)op_lag(x, op) << 16;
     stub->done = op_lag(x, op) + 1;
     return stub;
 }
