@@ -39,21 +39,14 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
     return r;
 }
 
-/* Of an instruction that is done, but wants attention: where it was fetched may hold another by
- * now, or be mapped no more. */
-static void note_length(struct hart *hart, u32 len)
-{
-    if (hart->trap.cause == CAUSE_ATTEND)
-        hart->trap.tval = len;
-}
-
 static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
 {
     struct hart *hart = state;
     u64 before = arrive_at(hart, where);
 
     if (!mem_store(hart, address, how & 0xff, value)) {
-        note_length(hart, where & LIFT_SHORT ? 2 : 4);
+        if (hart->trap.cause == CAUSE_ATTEND)
+            hart->trap.tval = where & LIFT_SHORT ? 2 : 4; /* as run_insn says */
         return 0;
     }
     hart->insns = before;
@@ -65,10 +58,8 @@ static u64 engine_call(void *state, u64 insn, u32 where)
     struct hart *hart = state;
     u64 before = arrive_at(hart, where);
 
-    if (!run_insn(hart, insn)) {
-        note_length(hart, insn_len(insn));
+    if (run_insn(hart, insn) == RUN_FAULT)
         return 0;
-    }
     hart->insns = before;
     return 1;
 }

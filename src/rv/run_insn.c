@@ -131,5 +131,9 @@ enum run_result run_insn(struct hart *hart, u64 insn)
 #undef INSNC
     };
 
-    return run[insn_op(insn)](hart, insn);
+    enum run_result result = run[insn_op(insn)](hart, insn);
+
+    if (result == RUN_FAULT && hart->trap.cause == CAUSE_ATTEND)
+        hart->trap.tval = insn_len(insn);
+    return result;
 }

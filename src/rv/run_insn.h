@@ -12,7 +12,9 @@ enum run_result {
     RUN_LEFT,  /* pc is the next one: a jump, or what ends a block (CSRs, traps, fences, WFI) */
 };
 
-/* Executes one decoded instruction. hart->pc is its address and hart->insns the count before it. */
+/* Executes one decoded instruction. hart->pc is its address and hart->insns the count before it.
+ * Of one that is done but wants attention (CAUSE_ATTEND), trap.tval is the length: where it was
+ * fetched may hold another by now, or be mapped no more. */
 enum run_result run_insn(struct hart *hart, u64 insn);
 
 #endif
