@@ -238,7 +238,8 @@ static void lift_expect_exact(struct lift *l, u32 width, u32 opcode, ir_value v)
 void lift_from_int(struct lift *l, u64 insn, u32 width, u32 opcode, ir_value v)
 {
     u64 rm = (u64)insn_imm(insn) & 7;
-    bool exact = width == 64 && (ir_is_signed(&l->ir, v, 32) || ir_is_below(&l->ir, v, 32));
+    bool word = ir_is_below(&l->ir, v, 32) || (opcode != IR_FFROMU && ir_is_signed(&l->ir, v, 32));
+    bool exact = width == 64 && word;
 
     if (rm != FP_RNE && rm <= FP_RMM && !exact)
         lift_expect_exact(l, width, opcode, v);
