@@ -7,9 +7,9 @@
 /* An edit: a PTE of the last level, its value, and what to fence: see handler_pte. */
 struct edit {
     u32 offset; /* within the tables of the last level */
-    u64 pte;
-    u64 va;   /* 0: all */
-    u32 asid; /* 0: any */
+    u64 pte;    /* up to its highest bit: without PTE_N, code would lie in a page of data */
+    u64 va;     /* 0: all */
+    u32 asid;   /* 0: any */
 };
 
 static struct edit random_edit(struct text *t, bool data_only)
@@ -32,7 +32,7 @@ static void emit_pte(struct text *t)
     struct edit e = random_edit(t, false);
 
     emit_li(t, 10, (s32)e.offset);
-    emit_li(t, 11, (s32)e.pte);
+    emit_const(t, 11, e.pte);
     emit_const(t, 12, e.va);
     emit_li(t, 13, (s32)e.asid);
     emit_insn(t, OP_addi, 17, 0, 0, 1);
@@ -48,7 +48,7 @@ static void emit_pte_local(struct text *t, enum priv priv)
     u32 a = free_reg(t), b = other_free_reg(t, a);
 
     emit_const(t, a, tables + e.offset);
-    emit_li(t, b, (s32)e.pte);
+    emit_const(t, b, e.pte);
     emit_insn(t, OP_sd, 0, a, b, 0);
     emit_const(t, a, e.va);
     emit_li(t, b, (s32)e.asid);
