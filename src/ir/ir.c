@@ -188,6 +188,29 @@ static bool evaluate_division(enum ir_opcode opcode, u64 a, u64 b, u64 *r)
     }
 }
 
+static bool evaluate_product(enum ir_opcode opcode, u64 a, u64 b, u64 *r)
+{
+    switch (opcode) {
+    case IR_MUL:
+        *r = a * b;
+        return true;
+    case IR_MULHU:
+        *r = (u64)(((u128)a * b) >> 64);
+        return true;
+    case IR_CLMUL:
+        *r = (u64)product_without_carries(a, b);
+        return true;
+    case IR_CLMULH:
+        *r = (u64)(product_without_carries(a, b) >> 64);
+        return true;
+    case IR_MULHS:
+        *r = (u64)(((s128)(s64)a * (s64)b) >> 64);
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
 {
     switch (opcode) {
@@ -227,21 +250,6 @@ bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
     case IR_ROR32:
         *r = rotate32(a, 0 - b);
         return true;
-    case IR_MUL:
-        *r = a * b;
-        return true;
-    case IR_MULHU:
-        *r = (u64)(((u128)a * b) >> 64);
-        return true;
-    case IR_CLMUL:
-        *r = (u64)product_without_carries(a, b);
-        return true;
-    case IR_CLMULH:
-        *r = (u64)(product_without_carries(a, b) >> 64);
-        return true;
-    case IR_MULHS:
-        *r = (u64)(((s128)(s64)a * (s64)b) >> 64);
-        return true;
     case IR_SELECT:
         *r = a ? b : c;
         return true;
@@ -250,7 +258,7 @@ bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *r)
         return true;
     default:
         return evaluate_compare(opcode, a, b, r) || evaluate_unary(opcode, a, r) ||
-               evaluate_division(opcode, a, b, r);
+               evaluate_product(opcode, a, b, r) || evaluate_division(opcode, a, b, r);
     }
 }
 
