@@ -157,13 +157,13 @@ struct code_page *code_cache_enter(struct hart *hart, gva_t pc)
 static bool fetch16(struct hart *hart, gva_t pc, u32 *half)
 {
     struct mmu_page to;
-    u8 bytes[2];
+    u16 word;
     u64 v;
 
     if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->priv, &to))
         return false;
-    if (gmem_read(hart->env->gmem, to.gpa, bytes, 2)) {
-        *half = le16_load(bytes);
+    if (gmem_load16_acquire(hart->env->gmem, to.gpa, &word)) {
+        *half = word;
         return true;
     }
     if (!hart->env->bus.read || !hart->env->bus.read(hart->env->bus.ctx, to.gpa, 2, &v))
