@@ -291,6 +291,8 @@ static enum hart_exit run(struct jit_hart *h)
             chain(h, page, code, seen);
         else
             jit_jump(h, code);
+        if (atomic_load_explicit(&h->jit->rests, memory_order_relaxed))
+            jit_rouse(h);
         if (h->sampled)
             jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
         hart->jit.page = hart->pc & PAGE_MASK;
@@ -319,6 +321,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
         return interp_run(hart, step);
     ASSERT(hart->limit == HART_NO_LIMIT || hart->env->limited);
     jit_enter(h);
+    h->exits = 0;
     why = run(h);
     jit_leave(h);
     return why;

@@ -159,7 +159,8 @@ struct jit {
     u32 job_count;
     u32 heat_wanted;
     bool at_once, quit, has_worker;
-    bool found_cold; /* since the worker last looked */
+    bool found_cold;    /* since the worker last looked */
+    _Atomic bool rests; /* the worker; harts that run for a while rouse it */
     pthread_t worker;
     pthread_cond_t wake;
 };
@@ -207,6 +208,7 @@ struct jit_hart {
     struct jit_hart *next;
     bool alone;   /* jit is its own */
     bool sampled; /* it was asked where it is */
+    u32 exits;    /* since it was entered, while the worker rests */
     _Atomic u32 asked;
     u64 seen;        /* epoch when the tables were last emptied */
     _Atomic u64 ack; /* the same for others to see; UINT64_MAX: not in the engine */
@@ -333,6 +335,8 @@ void jit_tier_stop(struct jit *jit);
 void jit_tier_fini(struct jit *jit);
 /* A sample: the hart is about to run this code. */
 void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);
+/* The hart looks something up though the worker rests: ends that if it does so for a while. */
+void jit_rouse(struct jit_hart *h);
 /* Makes the region of a place now; under the lock. */
 void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset);
 

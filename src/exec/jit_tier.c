@@ -10,7 +10,7 @@
  * pages has been dropped meanwhile. Which others the hart looked up when it found the place. Blocks
  * of the region's entries are redirected to it in place, so jumps that were chained to them lead
  * there, too. The worker asks rarely while harts run in regions already, and hardly ever while all
- * sleep.
+ * sleep, until one of them runs for a while again.
  */
 #include "exec/jit_impl.h"
 
@@ -27,8 +27,10 @@
 #define ASK_OFTEN   (MS / 4)
 #define ASK_RARELY  (5 * MS)
 #define ASK_ASLEEP  (50 * MS)
-#define REST_ROUNDS 8  /* asleep, after which nothing more is expected to be translated */
-#define COLD_ROUNDS 40 /* without a block being met, after which the worker asks rarely */
+#define ASK_RESTING (1000 * MS)
+#define REST_ROUNDS 8   /* asleep, after which nothing more is expected to be translated */
+#define RESTLESS    512 /* exits in one stretch, for which the worker shall not rest */
+#define COLD_ROUNDS 40  /* without a block being met, after which the worker asks rarely */
 
 _Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all");
 
@@ -384,6 +386,32 @@ static void sleep_until_asked(struct jit *jit, u64 ns)
     pthread_cond_timedwait(&jit->wake, &jit->lock, &until);
 }
 
+void jit_rouse(struct jit_hart *h)
+{
+    struct jit *jit = h->jit;
+
+    if (++h->exits < RESTLESS)
+        return;
+    h->exits = 0;
+    pthread_mutex_lock(&jit->lock);
+    atomic_store_explicit(&jit->rests, false, memory_order_relaxed);
+    pthread_cond_signal(&jit->wake);
+    pthread_mutex_unlock(&jit->lock);
+}
+
+/* How long until harts are asked again; asleep: rounds without one that runs. */
+static u64 interval(struct jit *jit, u32 cold, u32 asleep)
+{
+    bool rests = asleep >= REST_ROUNDS;
+
+    if (asleep == REST_ROUNDS)
+        jit_backend_rest(jit->backend);
+    atomic_store_explicit(&jit->rests, rests, memory_order_relaxed);
+    if (asleep)
+        return rests ? ASK_RESTING : ASK_ASLEEP;
+    return cold == COLD_ROUNDS ? ASK_RARELY : ASK_OFTEN;
+}
+
 static void *work(void *arg)
 {
     struct jit *jit = arg;
@@ -398,9 +426,7 @@ static void *work(void *arg)
         jit->found_cold = false;
         awake = ask(jit);
         asleep = awake ? 0 : asleep + (asleep <= REST_ROUNDS);
-        if (asleep == REST_ROUNDS)
-            jit_backend_rest(jit->backend);
-        sleep_until_asked(jit, !awake ? ASK_ASLEEP : cold == COLD_ROUNDS ? ASK_RARELY : ASK_OFTEN);
+        sleep_until_asked(jit, interval(jit, cold, asleep));
     }
     pthread_mutex_unlock(&jit->lock);
     return NULL;
