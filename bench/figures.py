@@ -10,6 +10,7 @@ import time
 
 import machines
 import programs
+import report
 import world
 from report import say, summary
 
@@ -111,9 +112,8 @@ def count_lines():
 
 
 def ratio(figures, name, peer):
-    if name not in figures or peer not in figures:
-        return "-"
-    return f"{figures[name]['median'] / figures[peer]['median']:.2f}"
+    found = report.ratio(figures.get(name), figures.get(peer))
+    return f"{found['median']:.2f}" if found else "-"
 
 
 def row(name, figure, scale, unit):

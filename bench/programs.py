@@ -63,15 +63,6 @@ ROWS = [
 ]
 
 
-def by_program(rows):
-    """{program: [its rows]}, in the order of the table."""
-    found = {}
-    for row in rows:
-        if row.program:
-            found.setdefault(row.program, []).append(row)
-    return found
-
-
 # What "two-harts" runs, by the names of the row that it prints: alone, then two at a time.
 PAIR_PROGRAM, PAIR_ROW = "loop", "coremark"
 
@@ -93,21 +84,3 @@ def with_files(linux, files, folder, name):
     initrd = folder / f"{name}.cpio"
     initrd.write_bytes((linux / "initramfs.cpio").read_bytes() + more.finish())
     return initrd
-
-
-def command_lines(rows, milliseconds):
-    """What to run for some rows: [(program, arguments)]."""
-    return [(program, [str(milliseconds), *(row.name for row in group)]) for program, group in by_program(rows).items()]
-
-
-def script(rows, milliseconds):
-    """For the guest's shell: every program in turn; one that fails does not stop the rest."""
-    lines = ["#!/bin/sh"]
-    for program, arguments in command_lines(rows, milliseconds):
-        lines.append(f"/bench/{program} {' '.join(arguments)} || echo 'bench: {program}: status '$?")
-    return ("\n".join(lines) + "\n").encode()
-
-
-def pair_script(milliseconds):
-    once = f"/bench/{PAIR_PROGRAM} {milliseconds} {PAIR_ROW}"
-    return f"#!/bin/sh\n{once}\n{once} &\n{once}\nwait\n".encode()

@@ -21,9 +21,10 @@ from report import say  # noqa: E402
 
 # (option, in an ordinary run, in a quick one, what it is)
 AMOUNTS = [
-    ("runs", 5, 2, "runs of each kind"),
+    ("runs", 3, 1, "runs of each kind, each with guests of its own"),
     ("iterations", 1000, 200, "of the integer loop"),
-    ("time", 400, 50, "milliseconds a row of the table, after a warm-up of a quarter of it"),
+    ("turns", 4, 4, "of every row of the table in a run, in each of which all machines are asked one after the other"),
+    ("time", 200, 50, "milliseconds a row and turn, after a warm-up of a quarter of it"),
     ("life", 3, 0, "runs of Debian's start and of the compiler, minutes each; at most as many as of the rest"),
     ("idle", 10, 3, "seconds for which an idle guest is watched"),
 ]
@@ -70,7 +71,7 @@ def newer_qemu(args):
 
 
 def markdown(result):
-    out = f"# Figures\n\nTaken {result['date']} on {result['host']}. Ratios are of medians within this run.\n\n"
+    out = f"# Figures\n\nTaken {result['date']} on {result['host']}. Ratios are medians of the ratios of each round.\n\n"
     if "programs" in result:
         out += suite.markdown(result["programs"]) + "\n"
     if "boot" in result:

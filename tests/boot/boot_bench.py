@@ -15,6 +15,7 @@ import world  # noqa: E402
 
 ROWS = ["sieve", "fib"]  # of two programs
 MACHINES = ["cosm-jit", "native"]
+ROUNDS = 6  # of 2 runs and 3 turns
 SECONDS = 4 * world.BOOT_SECONDS
 
 
@@ -25,7 +26,7 @@ def run(folder, cosm):
         if not shutil.which(tool):
             raise tap.Skip(f"no {tool} here")
     command = [world.ROOT / "bench" / "run.py", "--cosm", cosm, "--part", "programs", "--newer", "none",
-               "--runs", "2", "--time", "5", "--output", folder]
+               "--runs", "2", "--turns", "3", "--time", "5", "--output", folder]
     for row in ROWS:
         command += ["--only", row]
     for machine in MACHINES:
@@ -40,9 +41,13 @@ def run(folder, cosm):
 def check_row(row):
     values = {machine: row["machines"][machine] for machine in MACHINES}
     for machine, value in values.items():
-        tap.check_equal(len(value["values"]), 2, f"number of values of {machine}")
+        tap.check_equal(len(value["values"]), ROUNDS, f"number of values of {machine}")
         tap.check(0 < value["min"] <= value["median"] <= value["max"], f"{machine}: {value}")
     tap.check(row["checksum"].startswith("0x"), "no checksum")
+    rounds = sorted(mine / peer for mine, peer in zip(*(values[machine]["values"] for machine in MACHINES)))
+    middle = (rounds[ROUNDS // 2 - 1] + rounds[ROUNDS // 2]) / 2
+    tap.check_equal(row["ratios"]["cosm-jit"]["native"]["median"], middle, "median of the rounds' ratios")
+    tap.check_equal(row["ratios"]["cosm-jit"]["qemu"], None, "a ratio to a machine that was not asked for")
 
 
 def reports():
