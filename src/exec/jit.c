@@ -159,13 +159,31 @@ static void act_on_refusal(struct hart *hart)
 }
 
 /* False: nothing was done. */
-static bool run_cold(struct jit_hart *h, struct jit_page *page, u32 key)
+static bool run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 insns)
 {
-    enum cold cold = jit_run_cold(h, page, key);
+    enum cold cold = jit_run_cold(h, page, key, insns);
 
     if (cold == COLD_FAULT)
         act_on_refusal(h->hart);
     return cold != COLD_NOTHING;
+}
+
+/*
+ * What accesses share cannot be had directly: some are to devices or in two pages, or raise, or the
+ * TLB does not know yet. So many instructions are interpreted, as the code would end here again.
+ */
+static enum hart_exit run_unguarded(struct jit_hart *h, u32 insns)
+{
+    struct hart *hart = h->hart;
+    struct jit_page *page;
+    u32 key;
+
+    if (hart->insns + JIT_LIMIT_SLACK >= hart->limit) /* the interpreter goes on from here */
+        return HART_EXIT_STEP;
+    hart->stats.unguarded++;
+    if (find_code(h, &page, &key) == FOUND && run_cold(h, page, key, insns))
+        return HART_EXIT_STEP;
+    return interpret_one(hart);
 }
 
 /* Finds the code at hart->pc, translating if need be; 0: something else was done instead, and *left
@@ -188,7 +206,8 @@ static u32 code_at_pc(struct jit_hart *h, struct jit_page **page, enum hart_exit
         break;
     }
     code = jit_entry_find(*page, key);
-    if (!code && h->jit->patient && jit_is_new(h->jit, *page, key) && run_cold(h, *page, key))
+    if (!code && h->jit->patient && jit_is_new(h->jit, *page, key) &&
+        run_cold(h, *page, key, COLD_ALL))
         return 0;
     if (!code)
         code = jit_translate(h, *page, key, &dropped);
@@ -307,7 +326,12 @@ static enum hart_exit run(struct jit_hart *h)
             return HART_EXIT_WFI;
         else if (why == LIFT_LEAVE_YIELD)
             return HART_EXIT_YIELD;
-        else if (why == LIFT_LEAVE_INTERPRET && (left = interpret_one(hart)) != HART_EXIT_STEP)
+        left = HART_EXIT_STEP;
+        if (why == LIFT_LEAVE_INTERPRET)
+            left = interpret_one(hart);
+        else if ((why & ((1u << JIT_EXIT_BITS) - 1)) == JIT_EXIT_GUARD)
+            left = run_unguarded(h, why >> JIT_EXIT_BITS);
+        if (left != HART_EXIT_STEP)
             return left;
     }
 }

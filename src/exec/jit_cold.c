@@ -73,14 +73,14 @@ static u64 fetch(const struct isa *isa, const u8 *bytes, u32 left)
     return leaves(insn) ? 0 : insn;
 }
 
-enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key)
+enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 insns)
 {
     struct hart *hart = h->hart;
     u8 bytes[COLD_BYTES];
     u32 size = take(h->jit, page, key, bytes), at = 0;
     u64 insn;
 
-    while ((insn = fetch(&hart->isa, bytes + at, size - at))) {
+    for (; insns && (insn = fetch(&hart->isa, bytes + at, size - at)); insns--) {
         enum run_result result = run_insn(hart, insn);
         if (result == RUN_FAULT)
             return COLD_FAULT;

@@ -322,10 +322,11 @@ u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);
 
 /* Is this the first time, as far as is known, that an entry is asked for? */
 bool jit_is_new(struct jit *jit, const struct jit_page *page, u32 key);
-/* Interprets from hart->pc on, the page's entry, to the next jump or so. COLD_NOTHING: it did not.
- */
+/* Interprets from hart->pc on, the page's entry, to the next jump or so, some instructions at most.
+ * COLD_NOTHING: it did not. */
+#define COLD_ALL UINT32_MAX
 enum cold { COLD_NOTHING, COLD_RAN, COLD_FAULT };
-enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key);
+enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 insns);
 
 /* ---- jit_tier.c ---- */
 

@@ -143,6 +143,7 @@ static bool build(struct jit *jit)
     if (!region_lift(&w->region, w->isa, &w->map) || !w->region.entry_count)
         return false;
     ir_forward(&w->flow, &w->region.lift.ir);
+    ir_guard(&w->flow);
     ir_prune(&w->flow);
     return true;
 }

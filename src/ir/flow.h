@@ -12,12 +12,28 @@
 
 #define IR_FLOW_SLOTS 32 /* slots from here on are left alone */
 
+#define IR_GROUPS_MAX IR_GUARDS_ALL
+
+/* Accesses that one GUARD may serve. */
+struct ir_group {
+    u32 slot;
+    s64 first, end; /* what they span, from the slot's value */
+    u16 start;      /* operation that the guard comes before */
+    u16 last;       /* guest instruction of the last access */
+    u16 count;
+    bool write;
+    bool branched; /* code may have left since the first access */
+};
+
 /* Working memory of the passes. */
 struct ir_flow {
     struct ir_block out;
     ir_value map[IR_OPS_MAX];
-    u16 version[IR_OPS_MAX]; /* of the slot that a GET in `out` read */
-    u8 need[IR_OPS_MAX];     /* parts of a value that are used */
+    u16 version[IR_OPS_MAX];  /* of the slot that a GET in `out` read */
+    u8 need[IR_OPS_MAX];      /* parts of a value that are used */
+    u16 group_of[IR_OPS_MAX]; /* index, IR_GROUPS_MAX: none */
+    struct ir_group group[IR_GROUPS_MAX];
+    u32 group_count;
 };
 
 /*
@@ -25,6 +41,9 @@ struct ir_flow {
  * instruction become a rotate or an extension there.
  */
 void ir_forward(struct ir_flow *flow, const struct ir_block *block);
+
+/* Makes accesses of flow->out sure by GUARDs, where two or more can share one. */
+void ir_guard(struct ir_flow *flow);
 
 /*
  * Takes what nobody sees out of flow->out, and what only feeds it: PUTs of slots that are written

@@ -138,6 +138,7 @@ static bool keeps_slots(u8 opcode)
     switch (opcode) {
     case IR_LOAD:
     case IR_STORE:
+    case IR_GUARD:
     case IR_FENCE:
     case IR_FGUARD:
     case IR_BRANCH:

@@ -41,6 +41,23 @@ bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant)
     return block->op[value].opcode == IR_CONST;
 }
 
+bool ir_is_near_slot(const struct ir_block *block, ir_value value, u32 *slot, s64 *offset)
+{
+    const struct ir_op *op = &block->op[value];
+    u64 constant = 0;
+
+    if (op->opcode == IR_ADD) {
+        if (!ir_is_const(block, op->arg[1], &constant))
+            return false;
+        op = &block->op[op->arg[0]];
+    }
+    if (op->opcode != IR_GET)
+        return false;
+    *slot = (u32)op->imm;
+    *offset = (s64)constant;
+    return true;
+}
+
 static u64 rotate(u64 v, u64 n)
 {
     n &= 63;
@@ -347,6 +364,10 @@ static const char *verify_op(const struct ir_block *block, u32 at)
     }
     if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && (!is_pow2(op->size) || op->size > 8))
         return "an access is not of 1, 2, 4 or 8 bytes";
+    if (op->opcode == IR_GUARD &&
+        (!op->size || op->size > IR_GUARD_MAX || op->kind > 1 || !op->slot ||
+         op->imm != (s32)op->imm || block->op[op->arg[0]].opcode != IR_GET))
+        return "a guard is not of 1 to 128 bytes from a slot on";
     if (op->opcode == IR_ATOMIC && op->size != 4 && op->size != 8)
         return "an atomic operation is not of 4 or 8 bytes";
     if (op->opcode == IR_ATOMIC && op->kind >= IR_ATOMICS)
@@ -361,19 +382,90 @@ static const char *verify_op(const struct ir_block *block, u32 at)
     return NULL;
 }
 
+/* The GUARDs in force, the last one first; NULL: none. */
+struct guards {
+    const struct ir_op *guard[IR_GUARDS];
+    u32 count; /* of all so far */
+};
+
+static u32 guarded_slot(const struct ir_block *block, const struct ir_op *guard)
+{
+    return (u32)block->op[guard->arg[0]].imm;
+}
+
+static void drop_guard(const struct ir_block *block, struct guards *g, u32 slot)
+{
+    for (u32 i = 0; i < IR_GUARDS; i++) {
+        if (g->guard[i] && guarded_slot(block, g->guard[i]) == slot)
+            g->guard[i] = NULL;
+    }
+}
+
+static void add_guard(const struct ir_block *block, struct guards *g, const struct ir_op *guard)
+{
+    drop_guard(block, g, guarded_slot(block, guard));
+    for (u32 i = IR_GUARDS - 1; i > 0; i--)
+        g->guard[i] = g->guard[i - 1];
+    g->guard[0] = guard;
+    g->count++;
+}
+
+static bool is_guarded(const struct ir_block *block, const struct guards *g, const struct ir_op *op)
+{
+    const struct ir_op *guard = NULL;
+    s64 offset;
+    u32 slot;
+
+    if (!ir_is_near_slot(block, op->arg[0], &slot, &offset))
+        return false;
+    for (u32 i = 0; i < IR_GUARDS && !guard; i++) {
+        if (g->guard[i] && guarded_slot(block, g->guard[i]) == slot)
+            guard = g->guard[i];
+    }
+    return guard && (op->opcode == IR_LOAD || guard->kind) && offset >= guard->imm &&
+           offset <= guard->imm + guard->size - op->size;
+}
+
+/* What an operation means to the guards; false: it is sure of itself without one. */
+static bool follow_guards(const struct ir_block *block, struct guards *g, const struct ir_op *op)
+{
+    switch (op->opcode) {
+    case IR_GUARD:
+        add_guard(block, g, op);
+        return true;
+    case IR_LOAD:
+    case IR_STORE:
+        return op->access != IR_ACCESS_SURE || is_guarded(block, g, op);
+    case IR_PUT:
+        drop_guard(block, g, (u32)op->imm);
+        return true;
+    case IR_LABEL:
+    case IR_CALL:
+    case IR_ATOMIC:
+        *g = (struct guards){.count = g->count};
+        return true;
+    default:
+        return true;
+    }
+}
+
 const char *ir_verify(const struct ir_block *block)
 {
+    struct guards guards = {0};
+
     if (!block->count || !ends_block(block->op[block->count - 1].opcode))
         return "the block does not end in JUMP, JUMPR or LEAVE";
     for (u32 i = 0; i < block->count; i++) {
         const char *wrong = verify_op(block, i);
         if (wrong)
             return wrong;
+        if (!follow_guards(block, &guards, &block->op[i]))
+            return "a sure access lies in no guard";
         if (i + 1u < block->count && ends_block(block->op[i].opcode) &&
             block->op[i + 1].opcode != IR_LABEL)
             return "operations follow the block's end";
     }
-    return NULL;
+    return guards.count > IR_GUARDS_ALL ? "there are too many guards" : NULL;
 }
 
 static bool prints_imm(u8 opcode)
@@ -382,6 +474,7 @@ static bool prints_imm(u8 opcode)
     case IR_CONST:
     case IR_GET:
     case IR_PUT:
+    case IR_GUARD:
     case IR_ATOMIC:
     case IR_CALL:
     case IR_CALL_APART:
@@ -423,6 +516,10 @@ static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
     PUT_TEXT("%s", ir_info[op->opcode].name);
     if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
         PUT_TEXT(".%s%u", op->extends ? "s" : "u", op->size * 8u);
+    if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && op->access == IR_ACCESS_SURE)
+        PUT_TEXT(".sure");
+    if (op->opcode == IR_GUARD)
+        PUT_TEXT(".%s.%u", op->kind ? "write" : "read", op->size);
     if (ir_is_fp(op->opcode) || op->opcode == IR_FGUARD)
         PUT_TEXT(".%u", op->opcode == IR_FGUARD ? op->size : op->size * 8u);
     if (op->opcode == IR_ATOMIC)

@@ -26,6 +26,12 @@ enum ir_opcode {
 /* How a LOAD or STORE checks its address: a property of the operation, not of the back end. */
 enum ir_access {
     IR_ACCESS_TLB, /* through the software TLB */
+    /*
+     * A GUARD has seen to it: it neither raises nor leaves. The address is a slot, or the page that
+     * runs, plus a constant; the guard is the last one for that slot and one of the last IR_GUARDS,
+     * and neither a LABEL, CALL or ATOMIC nor a PUT of the slot stands in between.
+     */
+    IR_ACCESS_SURE,
 };
 
 /* FTOS32, FTOS64. CURRENT: as all other operations; AWAY: to nearest, ties away from zero. */
@@ -50,6 +56,11 @@ enum ir_atomic {
     IR_ATOMICS
 };
 
+/* GUARDs that may be in use at a time and in a block, and bytes of one. */
+#define IR_GUARDS     8
+#define IR_GUARDS_ALL 1024
+#define IR_GUARD_MAX  128
+
 typedef u16 ir_value;
 
 /* A GET of this slot gives the guest-virtual address of the page that runs. */
@@ -62,13 +73,13 @@ typedef u16 ir_value;
 
 struct ir_op {
     u8 opcode;
-    u8 size;      /* LOAD, STORE, ATOMIC, floating point: bytes; FGUARD: a level */
+    u8 size;      /* LOAD, STORE, GUARD, ATOMIC, floating point: bytes; FGUARD: a level */
     bool extends; /* LOAD: sign-extend */
     u8 access;    /* enum ir_access */
     ir_value arg[3];
     u16 guest;  /* which guest instruction it belongs to: index into the block's */
-    u16 slot;   /* ATOMIC: for its result, or IR_NO_SLOT */
-    u8 kind;    /* ATOMIC: enum ir_atomic */
+    u16 slot;   /* ATOMIC: for its result, or IR_NO_SLOT; GUARD: guest instructions */
+    u8 kind;    /* ATOMIC: enum ir_atomic; GUARD: 1 if for stores, too */
     bool brief; /* PUT, GET: see ir/flow.h */
     s64 imm;
 };
@@ -111,6 +122,9 @@ bool ir_is_below(const struct ir_block *block, ir_value value, u32 bits);
 bool ir_is_signed(const struct ir_block *block, ir_value value, u32 bits);
 
 bool ir_is_const(const struct ir_block *block, ir_value value, u64 *constant);
+
+/* Is the value what a GET gives, or that and a constant? */
+bool ir_is_near_slot(const struct ir_block *block, ir_value value, u32 *slot, s64 *offset);
 
 /* What a pure operation gives for constants. False: not pure. */
 bool ir_evaluate(enum ir_opcode opcode, u64 a, u64 b, u64 c, u64 *result);

@@ -224,15 +224,19 @@ static void prune_pure(struct prune *p, u32 at)
         use(p, op->arg[i], halves(p, op, i, need));
 }
 
-static bool is_pure(u8 opcode)
+static bool is_pure(const struct ir_op *op)
 {
-    return opcode <= IR_GET || (opcode >= IR_ADD && opcode <= IR_BSWAP);
+    return op->opcode <= IR_GET || (op->opcode >= IR_ADD && op->opcode <= IR_BSWAP) ||
+           (op->opcode == IR_LOAD && op->access == IR_ACCESS_SURE);
 }
 
-/* Does it but compute, though not for its result alone, or order accesses? */
-static bool goes_on(u8 opcode)
+/* Does it but compute, though not for its result alone, store what is sure, or order accesses? */
+static bool goes_on(const struct ir_op *op)
 {
-    return ir_is_fp(opcode) || opcode == IR_FXGET || opcode == IR_FXSET || opcode == IR_FENCE;
+    u8 opcode = op->opcode;
+
+    return ir_is_fp(opcode) || opcode == IR_FXGET || opcode == IR_FXSET || opcode == IR_FENCE ||
+           (opcode == IR_STORE && op->access == IR_ACCESS_SURE);
 }
 
 static void prune_op(struct prune *p, u32 at)
@@ -242,7 +246,7 @@ static void prune_op(struct prune *p, u32 at)
     follow_brief(p, op);
     if (op->opcode == IR_PUT) {
         prune_put(p, op);
-    } else if (is_pure(op->opcode)) {
+    } else if (is_pure(op)) {
         prune_pure(p, at);
     } else {
         use_all(p, op);
@@ -254,7 +258,7 @@ static void prune_op(struct prune *p, u32 at)
             p->now.high |= there.high;
         } else if (op->opcode == IR_LABEL) {
             add_label(p, op->imm);
-        } else if (!goes_on(op->opcode)) {
+        } else if (!goes_on(op)) {
             p->now = everything;
         }
     }

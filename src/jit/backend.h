@@ -18,8 +18,11 @@ enum jit_exit {
     JIT_EXIT_LOOKUP,      /* layout.pc holds where to go on */
     JIT_EXIT_CHAIN,       /* the same; layout.patch says which jump may lead there directly */
     JIT_EXIT_FAULT,       /* an engine function returned false: it has set all there is to know */
+    JIT_EXIT_GUARD,       /* of a GUARD: the guest instructions to be done are << JIT_EXIT_BITS */
     JIT_EXIT_ENGINE = 16, /* a LEAVE gives its imm, from here on; layout.pc is set */
 };
+
+#define JIT_EXIT_BITS 8 /* of a number */
 
 /* Result of an engine function that accesses memory. */
 struct jit_result {
@@ -79,8 +82,8 @@ struct jit_layout {
     /*
      * Ranges of addresses that places in regions reached last: pools, one a mode, of {u64 start,
      * u64 room, u64 addend, u32 fills, u32 when it is not to be widened}, and a bit a site that may
-     * not be empty. The engine empties (all 0) those whose addresses the tables do not allow any
-     * more.
+     * not be empty. The engine empties those whose addresses the tables do not allow any more: all
+     * 0 but for the addend, which code that has looked already may need.
      */
     s32 sites, sites_used;           /* of mode 0 */
     u32 sites_count, sites_next;     /* in a pool; bytes from one mode's to the next's */

@@ -224,7 +224,7 @@ struct hart {
     struct {
         /* traps: exceptions. Under a limit they count as instructions do. */
         u64 tlb_fills, tlb_flushes, slow_accesses, mmio, code_pages, code_drops, traps, interrupts;
-        u64 blocks, interpreted;
+        u64 blocks, interpreted, unguarded;
     } stats;
 
     struct tlb tlb; /* last: large, and mostly never touched */

@@ -121,7 +121,9 @@ static void empty_logged(struct tlb_table *table, struct tlb_log *log)
 
 static void empty_site(struct tlb_pool *pool, u32 site)
 {
-    pool->site[site] = (struct tlb_site){0};
+    struct tlb_site *s = &pool->site[site];
+
+    *s = (struct tlb_site){.addend = s->addend};
     pool->used[site / 64] &= ~BIT(site % 64);
 }
 

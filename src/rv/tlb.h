@@ -63,7 +63,7 @@ struct tlb_log {
 struct tlb_site {
     gva_t start; /* of a page */
     u64 room;    /* 0: empty */
-    u64 addend;  /* as of the entries; 0 if it is empty */
+    u64 addend;  /* as of the entries; if it is empty, of what it was last */
     u32 fills;   /* since it was empty */
     u32 widened; /* fills up to which it is not to be widened again */
 };

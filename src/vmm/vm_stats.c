@@ -85,6 +85,7 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"code_pages", "code pages decoded", SUM(stats.code_pages)},
         {"code_drops", "code pages dropped at fences", SUM(stats.code_drops)},
         {"interpreted", "instructions left to the interpreter", SUM(stats.interpreted)},
+        {"unguarded", "groups of accesses that could not be had directly", SUM(stats.unguarded)},
         {"blocks", "blocks translated", block->count},
         {"block_insns", "instructions in them", block->insns},
         {"block_bytes", "host code of blocks, bytes", block->host_bytes},

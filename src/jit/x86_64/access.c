@@ -51,6 +51,10 @@ static struct place place_take(struct compile *x, u32 at, struct stub **stub)
     struct window *window = window_of(x, at);
     struct place place = {0};
 
+    if (op->access == IR_ACCESS_SURE) {
+        *stub = NULL;
+        return window_place_sure(x, at);
+    }
     *stub = access_stub(x, op);
     if (window)
         return window_place(x, at, window, *stub);
@@ -80,8 +84,10 @@ void compile_load(struct compile *x, u32 at)
     op_release(x, at);
     to = op_result(x, at);
     emit_load_indexed(&x->c, to, place.base, place.index, place.disp, op->size, op->extends);
-    stub->data = (u8)to;
-    stub->back = x->c.at;
+    if (stub) {
+        stub->data = (u8)to;
+        stub->back = x->c.at;
+    }
     if (!val(x, (ir_value)at)->uses) /* a load to x0: made for its faults */
         reg_give(x, to);
 }
@@ -91,22 +97,30 @@ void compile_store(struct compile *x, u32 at)
     const struct ir_op *op = &x->block->op[at];
     struct stub *stub;
     struct place place;
+    struct rm value = {0};
+    u64 constant = 0;
     enum reg data;
+    bool is_const;
 
     place = place_take(x, at, &stub);
-    stub->value_is_const = val_is_const(x, op->arg[1], &stub->constant);
-    if (!stub->value_is_const)
-        stub->value = val_lies(x, op->arg[1]);
-    if (stub->value_is_const || stub->value.memory) {
+    is_const = val_is_const(x, op->arg[1], &constant);
+    if (!is_const)
+        value = val_lies(x, op->arg[1]);
+    if (is_const || value.memory) {
         data = reg_take(x, SCRATCH);
         val_load(x, data, op->arg[1]);
         reg_give(x, data);
     } else {
-        data = stub->value.reg;
+        data = value.reg;
     }
     emit_store_indexed(&x->c, data, place.base, place.index, place.disp, op->size);
     place_give(x, &place);
     op_release(x, at);
+    if (!stub)
+        return;
+    stub->value_is_const = is_const;
+    stub->constant = constant;
+    stub->value = value;
     stub->back = x->c.at;
 }
 

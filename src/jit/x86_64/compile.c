@@ -49,6 +49,8 @@ static void compile_op(struct compile *x, u32 at)
         compile_load(x, at);
     } else if (op->opcode == IR_STORE) {
         compile_store(x, at);
+    } else if (op->opcode == IR_GUARD) {
+        compile_guard(x, at);
     } else if (op->opcode == IR_ATOMIC) {
         compile_atomic(x, at);
     } else if (is_compare(op->opcode)) {

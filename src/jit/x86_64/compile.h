@@ -34,6 +34,7 @@ enum stub_kind {
     STUB_LEAVE_IF,
     STUB_DIVIDE,
     STUB_FGUARD,
+    STUB_GUARD,
     /* Floating point, fp.c. */
     STUB_NAN,      /* data is a NaN: the canonical one */
     STUB_FMA_NAN,  /* the same; the factors are in address and value */
@@ -76,12 +77,13 @@ struct window {
     bool opened; /* its first access has been compiled */
     bool in_loop;
     bool branched; /* code may have left since its first access */
+    bool guard;    /* a GUARD looks, and the accesses are sure */
     u16 site;      /* in the mode's pool; NO_SITE: the frame has the addend */
 };
 
 #define NO_SITE UINT16_MAX
 
-#define WINDOWS_MAX 1024
+#define WINDOWS_MAX (1024 + IR_GUARDS_ALL)
 
 /* Where an access finds its bytes: [base + index + disp]. */
 struct place {
@@ -295,6 +297,11 @@ struct window *window_of(struct compile *x, u32 at);
 bool window_takes_address(struct compile *x, u32 at);
 /* The place of access `at` of group w, which goes to the stub if there is no window. */
 struct place window_place(struct compile *x, u32 at, struct window *w, struct stub *stub);
+/* The place of access `at`, which is sure. */
+struct place window_place_sure(struct compile *x, u32 at);
+void compile_guard(struct compile *x, u32 at);
+/* What looks at the TLB; falls through if the accesses cannot be made directly. */
+void stub_guard(struct compile *x, const struct stub *s);
 
 static inline struct rm window_rm(u32 place)
 {

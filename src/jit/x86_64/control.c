@@ -459,6 +459,10 @@ void compile_stub(struct compile *x, u32 index)
     case STUB_FGUARD:
         stub_fguard(x, &s);
         break;
+    case STUB_GUARD:
+        stub_guard(x, &s);
+        stub_leave_if(x, &s);
+        break;
     case STUB_LEAVE_NEAR:
         way_out(x, s.done);
         __attribute__((fallthrough));

@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+_Static_assert(WINDOWS >= IR_GUARDS, "each guard in use has a place in the frame");
+
 #define SPAN_MAX 128 /* bytes: the wider, the sooner it crosses a page */
 
 /*
@@ -36,23 +38,16 @@ struct open {
     u32 last; /* opened */
 };
 
-/* Is v a slot's value, or the page that runs, and a constant? */
+/* Is v a slot's value, or the page that runs, and a constant, and computed for this alone? */
 static bool is_near_slot(const struct compile *x, ir_value v, u32 *slot, s32 *offset)
 {
-    const struct ir_op *op = &x->block->op[v];
-    u64 constant = 0;
+    s64 constant;
 
-    if (op->opcode == IR_ADD) {
-        if (!ir_is_const(x->block, op->arg[1], &constant) || x->value[v].uses != 1)
-            return false;
-        op = &x->block->op[op->arg[0]];
-    }
-    if (op->opcode != IR_GET || !fits_s32(constant) ||
-        (op->imm >= SLOTS_MAX && op->imm != IR_SLOT_PAGE))
+    if (!ir_is_near_slot(x->block, v, slot, &constant) || !fits_s32((u64)constant) ||
+        (*slot >= SLOTS_MAX && *slot != IR_SLOT_PAGE))
         return false;
-    *slot = (u32)op->imm;
     *offset = (s32)constant;
-    return true;
+    return x->block->op[v].opcode == IR_GET || x->value[v].uses == 1;
 }
 
 static struct window *find_open(const struct open *open, u32 slot, bool write)
@@ -102,6 +97,57 @@ static bool widen(struct window *w, s32 first, s32 end)
     return true;
 }
 
+static void add_guard(struct compile *x, struct open *open, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    u32 slot = (u32)x->block->op[op->arg[0]].imm;
+    struct window *w;
+
+    close_slot(open, slot);
+    w = begin(x, open, slot, op->kind);
+    ASSERT(w);
+    w->guard = true;
+    w->count = 1;
+    w->first = (s32)op->imm;
+    w->end = (s32)op->imm + op->size;
+    x->window_of[at] = (u16)(w - x->window);
+}
+
+/* A sure access is in the last guard of its slot. */
+static void use_guard(struct compile *x, const struct open *open, u32 at)
+{
+    const struct window *w = NULL;
+    s64 offset;
+    u32 slot;
+    bool near = ir_is_near_slot(x->block, x->block->op[at].arg[0], &slot, &offset);
+
+    for (u32 i = 0; i < WINDOWS; i++) {
+        if (open->window[i] && open->window[i]->guard && open->window[i]->slot == slot)
+            w = open->window[i];
+    }
+    ASSERT(near && w);
+    x->window_of[at] = (u16)(w - x->window);
+}
+
+/* An access in a loop has a site of its own. */
+static void add_alone(struct compile *x, u32 at, u32 slot, s32 offset)
+{
+    const struct ir_op *op = &x->block->op[at];
+    struct window *w = &x->window[x->window_count];
+
+    if (!x->in_loop || x->window_count >= WINDOWS_MAX - IR_GUARDS_ALL)
+        return;
+    x->window_count++;
+    *w = (struct window){.slot = slot,
+                         .first = offset,
+                         .end = offset + op->size,
+                         .count = 1,
+                         .write = op->opcode == IR_STORE,
+                         .site = NO_SITE,
+                         .in_loop = true};
+    x->window_of[at] = (u16)(w - x->window);
+}
+
 /*
  * What may be written may be read: a load looks for a window of stores first, and a store that is
  * certain to follow makes a window of loads one of stores.
@@ -114,8 +160,16 @@ static void add_access(struct compile *x, struct open *open, u32 at)
     s32 offset;
     u32 slot;
 
+    if (op->access == IR_ACCESS_SURE) {
+        use_guard(x, open, at);
+        return;
+    }
     if (!is_near_slot(x, op->arg[0], &slot, &offset) || offset > INT32_MAX - 8)
         return;
+    if (x->in) { /* what can share a look has a GUARD */
+        add_alone(x, at, slot, offset);
+        return;
+    }
     w = find_open(open, slot, true);
     if (!w)
         w = find_open(open, slot, false);
@@ -154,6 +208,8 @@ static void find(struct compile *x)
         x->window_of[at] = WINDOWS_MAX;
         if (op->opcode == IR_LOAD || op->opcode == IR_STORE)
             add_access(x, &open, at);
+        else if (op->opcode == IR_GUARD)
+            add_guard(x, &open, at);
         else if (op->opcode == IR_BRANCH || op->opcode == IR_LEAVE_IF)
             note_branch(&open);
         else if (op->opcode == IR_PUT && op->imm < SLOTS_MAX)
@@ -218,7 +274,8 @@ struct window *window_of(struct compile *x, u32 at)
 {
     u32 n = x->window_of[at];
 
-    if (n == WINDOWS_MAX || (x->window[n].count == 1 && x->window[n].site == NO_SITE))
+    if (n == WINDOWS_MAX ||
+        (x->window[n].count == 1 && !x->window[n].guard && x->window[n].site == NO_SITE))
         return NULL;
     return &x->window[n];
 }
@@ -413,4 +470,96 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
     stub->spare = (u8)place.spare;
     reg_give(x, place.spare);
     return place;
+}
+
+struct place window_place_sure(struct compile *x, u32 at)
+{
+    const struct window *w = window_of(x, at);
+    struct rm base = slot_rm(x, w->slot);
+    struct place place = {.loaded = base.memory};
+    s64 offset;
+    u32 slot;
+
+    (void)ir_is_near_slot(x->block, x->block->op[at].arg[0], &slot, &offset);
+    place.disp = (s32)offset;
+    place.base = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
+    if (base.memory)
+        emit_mov(&x->c, place.base, base);
+    place.index = reg_take(x, SCRATCH);
+    emit_mov(&x->c, place.index, addend_rm(x, w));
+    return place;
+}
+
+static struct stub *guard_stub(struct compile *x, const struct ir_op *op)
+{
+    struct stub *stub = stub_add(x, STUB_GUARD, op);
+
+    stub->target = JIT_EXIT_GUARD | (s64)op->slot << JIT_EXIT_BITS;
+    return stub;
+}
+
+/* Is it in the site's range? */
+static void guard_by_site(struct compile *x, const struct ir_op *op, const struct window *w,
+                          enum reg base)
+{
+    enum reg index = reg_take(x, SCRATCH), spare = reg_take(x, SCRATCH);
+    struct code *c = &x->c;
+    struct stub *stub;
+
+    emit_first(c, w, index, base);
+    emit_alu(c, ALU_SUB, index, site_rm(x, w, START));
+    emit_alu(c, ALU_CMP, index, site_rm(x, w, ROOM));
+    emit_jcc(c, CC_AE, NULL);
+    stub = guard_stub(x, op);
+    stub->site = w;
+    stub->resume = c->at;
+    stub->address = (u8)base;
+    stub->index = (u8)index;
+    stub->spare = (u8)spare;
+    reg_give(x, index);
+    reg_give(x, spare);
+}
+
+/* Looks for the page of all. */
+static void guard_by_probe(struct compile *x, const struct ir_op *op, const struct window *w,
+                           enum reg base)
+{
+    const struct probe p = {.size = op->size, .write = w->write};
+    enum reg address = base, index;
+
+    if (w->first) {
+        address = reg_take(x, SCRATCH);
+        emit_lea(&x->c, address, base, NO_REG, w->first);
+    }
+    index = probe_emit(x, address, &p);
+    (void)guard_stub(x, op);
+    probe_addend(x, index, &p);
+    emit_store(&x->c, addend_rm(x, w), index);
+    reg_give(x, index);
+    if (w->first)
+        reg_give(x, address);
+}
+
+void compile_guard(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    const struct window *w = window_of(x, at);
+    struct rm rm = slot_rm(x, w->slot);
+    enum reg base = rm.memory ? reg_take(x, SCRATCH) : (enum reg)rm.reg;
+
+    if (rm.memory)
+        emit_mov(&x->c, base, rm);
+    if (w->site != NO_SITE)
+        guard_by_site(x, op, w, base);
+    else
+        guard_by_probe(x, op, w, base);
+    if (rm.memory)
+        reg_give(x, base);
+    op_release(x, at);
+}
+
+void stub_guard(struct compile *x, const struct stub *s)
+{
+    if (s->site)
+        stub_site(x, s);
 }
