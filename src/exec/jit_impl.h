@@ -89,11 +89,14 @@ struct tier {
     u32 segment;
 };
 
-/* Where samples found blocks: a place that is met often deserves a region. */
+/* Where samples were: see jit_heat.c. */
 struct heat {
     u32 page; /* its name */
     u16 offset;
-    u16 hits;
+    u8 hits;    /* in blocks, in about the last so many samples */
+    bool asked; /* a region was asked for, */
+    bool sited; /* one with sites */
+    u32 age;    /* of hits */
 };
 
 /* Another page that a region may go on in. */
@@ -111,6 +114,7 @@ struct job {
     u32 mode; /* enum tlb_mode, of data */
     u32 page; /* its name */
     u32 offset;
+    bool sites; /* it shall have some */
     u32 away_count;
     struct job_page away[REGION_PAGES - 1];
 };
@@ -155,6 +159,7 @@ struct jit {
     struct jit_span *span, *free_span; /* SPANS_MAX, of which span_count have been in use */
     u32 span_count;
     struct heat heat[HEATS];
+    u16 latest[64]; /* places of the latest samples, in heat */
     struct job job[JOBS_MAX];
     u32 job_count;
     u32 heat_wanted;
@@ -328,14 +333,21 @@ bool jit_is_new(struct jit *jit, const struct jit_page *page, u32 key);
 enum cold { COLD_NOTHING, COLD_RAN, COLD_FAULT };
 enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 insns);
 
+/* ---- jit_heat.c ---- */
+
+/* A sample: the hart is about to run this code. */
+void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);
+/* A region with sites has this place; under the lock. */
+void jit_heat_sited(struct jit *jit, const struct jit_page *page, u32 key);
+
 /* ---- jit_tier.c ---- */
 
 MUST_CHECK bool jit_tier_init(struct jit *jit);
 /* Ends the worker, which looks at harts. */
 void jit_tier_stop(struct jit *jit);
 void jit_tier_fini(struct jit *jit);
-/* A sample: the hart is about to run this code. */
-void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);
+/* The hart is at a place that deserves a region; under the lock. */
+void jit_add_job(struct jit_hart *h, const struct jit_page *page, u32 offset, bool sites);
 /* The hart looks something up though the worker rests: ends that if it does so for a while. */
 void jit_rouse(struct jit_hart *h);
 /* Makes the region of a place now; under the lock. */

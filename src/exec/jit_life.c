@@ -11,7 +11,7 @@
 #define CODE_SIZE (256u << 20) /* bytes; pages of it are taken as they are filled */
 #define SEGMENTS  16
 #define PAGES_MAX 65536
-#define HEAT      2
+#define HEAT      8
 
 /* x registers in host registers: stack, arguments, and the first saved ones. */
 static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};

@@ -158,20 +158,22 @@ static bool compile(struct jit *jit)
     for (u32 i = 0; i < w->region.entry_count; i++)
         w->entry[i].offset = w->region.entry[i];
     w->start = jit_compiler_at(compiler);
-    if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page, w->job.mode,
+    if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page,
+                                    w->job.sites ? w->job.mode : JIT_NO_SITES,
                                     jit_span_index(jit, w->span), w->entry, w->region.entry_count))
         return false;
     w->size = jit_compiler_at(compiler) - w->start;
     return true;
 }
 
-/* Does another region have the place already? */
+/* Does another region have the place already? One with sites is better than most. */
 static bool is_taken(const struct jit *jit, u32 old, s32 offset)
 {
-    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && offset != (s32)jit->work->job.offset;
+    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && !jit->work->job.sites &&
+           offset != (s32)jit->work->job.offset;
 }
 
-/* Where the first tier's code is, if any, it leads to the region from now on. */
+/* What code there is, it leads to the region from now on. */
 static bool install_entry(struct jit *jit, const struct jit_entry *entry)
 {
     struct region_work *w = jit->work;
@@ -187,8 +189,10 @@ static bool install_entry(struct jit *jit, const struct jit_entry *entry)
         w->span->entry[w->span->entry_count++] = *entry;
     if (before)
         jit_backend_redirect(jit->backend, before, entry->code);
-    if (old && jit_tier_of(jit, old) == JIT_TIER_BLOCK)
+    if (old)
         jit_backend_redirect(jit->backend, old, entry->code);
+    if (w->job.sites)
+        jit_heat_sited(jit, page, key);
     return true;
 }
 
@@ -289,8 +293,8 @@ static void install(struct jit *jit)
 void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
 {
     struct jit *jit = h->jit;
-    struct job job = {page->gpa,  h->hart->pc, h->hart->priv,  h->hart->data_mode,
-                      page->name, offset,      .away_count = 0};
+    struct job job = {page->gpa,  h->hart->pc, h->hart->priv, h->hart->data_mode,
+                      page->name, offset,      .sites = true, .away_count = 0};
 
     jit_span_scout(h, page, &job, &jit->work->scout);
     if (!take(jit, &job)) {
@@ -303,39 +307,17 @@ void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
         give_up(jit);
 }
 
-static void add_job(struct jit_hart *h, const struct jit_page *page, u32 offset)
+void jit_add_job(struct jit_hart *h, const struct jit_page *page, u32 offset, bool sites)
 {
     struct jit *jit = h->jit;
     struct job *job = &jit->job[jit->job_count++];
 
     *job = (struct job){page->gpa,  h->hart->pc, h->hart->priv,  h->hart->data_mode,
-                        page->name, offset,      .away_count = 0};
+                        page->name, offset,      .sites = sites, .away_count = 0};
     jit_span_scout(h, page, job, &jit->work->scout);
 }
 
 /* ---- finding them ---- */
-
-void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code)
-{
-    struct jit *jit = h->jit;
-    struct heat *heat =
-        &jit->heat[(page->name * 0x9e3779b1u ^ key * 0x85ebca6bu) >> 16 & (HEATS - 1)];
-
-    h->sampled = false;
-    pthread_mutex_lock(&jit->lock);
-    jit->stats.samples++;
-    if (key < LAST_HALF && jit_tier_of(jit, code) == JIT_TIER_BLOCK) {
-        jit->stats.samples_cold++;
-        if (heat->page != page->name || heat->offset != key)
-            *heat = (struct heat){page->name, (u16)key, 0};
-        heat->hits += heat->hits != UINT16_MAX;
-        if (heat->hits == jit->heat_wanted && jit->job_count < JOBS_MAX)
-            add_job(h, page, key);
-        if (heat->hits <= jit->heat_wanted)
-            jit->found_cold = true;
-    }
-    pthread_mutex_unlock(&jit->lock);
-}
 
 /* Asks harts that run where they are; false: there are none. */
 static bool ask(struct jit *jit)

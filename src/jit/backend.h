@@ -171,6 +171,7 @@ struct jit_entry {
 };
 
 #define JIT_NO_CHECK UINT32_MAX
+#define JIT_NO_SITES UINT32_MAX
 
 /*
  * A region beyond one page holds for certain mappings of its pages: it is entered only if check
@@ -184,7 +185,7 @@ static inline u32 jit_entry_void(u32 code)
 
 /*
  * The same for a region: finds the code of its entries, at each of which blocks may go on. mode:
- * that it will mostly run in. check is JIT_NO_CHECK if all of it lies in one page. False: the piece
+ * that it will mostly run in, or JIT_NO_SITES. check is JIT_NO_CHECK if all of it lies in one page. False: the piece
  * is full.
  */
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,

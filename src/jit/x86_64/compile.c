@@ -202,6 +202,8 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
         entry[i].code = offset_in_buffer(x);
         if (check != JIT_NO_CHECK)
             region_check(x, check, entry[i].offset);
+        else
+            emit_nop5(&x->c); /* for jit_backend_redirect */
         region_enter(x, label);
     }
     compiler->at = offset_in_buffer(x);

@@ -255,6 +255,8 @@ void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u3
     u32 given[PARTS] = {0};
 
     windows_find(x);
+    if (mode == JIT_NO_SITES)
+        return;
     ASSERT(mode < JIT_MODES_MAX);
     x->mode = mode;
     if (size <= PART_MAX || may_change_mode(x))
