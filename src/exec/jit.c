@@ -40,24 +40,6 @@ static void forget_all(struct jit_hart *h)
     pthread_mutex_unlock(&jit->lock);
 }
 
-/* Follows changes of translation. */
-static void forget_links(struct jit_hart *h)
-{
-    const struct hart *hart = h->hart;
-
-    if (h->map_changes != hart->map_changes ||
-        hart->page_changes - h->page_changes > HART_CHANGED_PAGES) {
-        jit_empty_tables(h);
-        h->page_changes = hart->page_changes;
-    }
-    for (; h->page_changes != hart->page_changes; h->page_changes++)
-        jit_forget_page(h, hart->changed_page[h->page_changes % HART_CHANGED_PAGES]);
-    if (h->space_changes != hart->space_changes)
-        jit_forget_space(h);
-    h->map_changes = hart->map_changes;
-    h->space_changes = hart->space_changes;
-}
-
 static void notice_changes(struct jit_hart *h)
 {
     const struct hart *hart = h->hart;
@@ -73,7 +55,7 @@ static void notice_changes(struct jit_hart *h)
         jit_drop_changed(h);
         pthread_mutex_unlock(&h->jit->lock);
     }
-    forget_links(h);
+    jit_forget_links(h);
     jit_catch_up(h);
     h->code_flushes = hart->code_flushes;
     h->code_changes = hart->code_changes;
@@ -139,19 +121,11 @@ static enum hart_exit interpret_one(struct hart *hart)
     return hart->stepped;
 }
 
-static void raise_fault(struct hart *hart)
-{
-    hart->stats.traps++;
-    if (hart->limit != HART_NO_LIMIT)
-        hart->limit--;
-    trap_exception(hart);
-}
-
 /* An engine function said no: an exception, or an instruction after which attention is wanted. */
 static void act_on_refusal(struct hart *hart)
 {
     if (hart->trap.cause != CAUSE_ATTEND) {
-        raise_fault(hart);
+        jit_raise(hart);
         return;
     }
     hart->pc += hart->trap.tval; /* its length */
@@ -197,7 +171,7 @@ static u32 code_at_pc(struct jit_hart *h, struct jit_page **page, enum hart_exit
     *left = HART_EXIT_STEP;
     switch (find_code(h, page, &key)) {
     case FAULT:
-        raise_fault(hart);
+        jit_raise(hart);
         return 0;
     case NOT_MEMORY:
         *left = interpret_one(hart);
@@ -249,37 +223,62 @@ static bool attend(struct jit_hart *h)
     return !(atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_PAUSE);
 }
 
-/* What blocks may take for granted until a CSR instruction is executed. */
-static u32 fp_level(const struct hart *hart)
+/* Looks the code at hart->pc up and notes it for next time. 0: something else was done, and *left
+ * says whether to leave, as interpret_one. seen: the epoch when the hart came out of code by why.
+ */
+static u32 find_way(struct jit_hart *h, u32 why, u64 seen, enum hart_exit *left)
 {
-    u64 fs = hart->csr.mstatus & MSTATUS_FS;
+    struct hart *hart = h->hart;
+    struct jit_page *page;
+    u32 code = code_at_pc(h, &page, left);
 
-    if (fs != MSTATUS_FS)
-        return fs ? LIFT_FP_ON : LIFT_FP_OFF;
-    if (hart->csr.frm > FP_RUP)
-        return LIFT_FP_DIRTY;
-    return hart->csr.frm == FP_RNE ? LIFT_FP_NEAREST : LIFT_FP_ROUNDS;
+    if (!code)
+        return 0;
+    if (atomic_load_explicit(&page->spans, memory_order_relaxed) &&
+        !jit_span_ready(h, page, code)) {
+        *left = interpret_one(hart);
+        return 0;
+    }
+    if (why == JIT_EXIT_CHAIN)
+        chain(h, page, code, seen);
+    else
+        jit_jump(h, code);
+    if (atomic_load_explicit(&h->jit->rests, memory_order_relaxed))
+        jit_rouse(h);
+    if (h->sampled)
+        jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
+    return code;
 }
 
-static u32 fp_round(const struct hart *hart)
-{
-    static const u8 round[] = {[FP_RNE] = JIT_FP_NEAREST,
-                               [FP_RTZ] = JIT_FP_ZERO,
-                               [FP_RDN] = JIT_FP_DOWN,
-                               [FP_RUP] = JIT_FP_UP};
+/* Where the engine went in without looking. */
+struct way {
+    gva_t pc;
+    u64 insns;
+};
 
-    return hart->csr.frm <= FP_RUP ? round[hart->csr.frm] : JIT_FP_NEAREST;
+/* Code that a jump by the table would find; 0: there is none, or it was tried and did nothing, as a
+ * region does whose pages are mapped otherwise. */
+static u32 known_way(struct jit_hart *h, u32 why, struct way *last)
+{
+    const struct hart *hart = h->hart;
+
+    if (why == JIT_EXIT_CHAIN || h->sampled ||
+        (hart->pc == last->pc && hart->insns == last->insns) ||
+        atomic_load_explicit(&h->jit->rests, memory_order_relaxed))
+        return 0;
+    *last = (struct way){hart->pc, hart->insns};
+    return jit_known(h);
 }
 
 static enum hart_exit run(struct jit_hart *h)
 {
     struct hart *hart = h->hart;
+    struct way last = {.pc = 1};
     u32 why = JIT_EXIT_LOOKUP;
     enum hart_exit left;
 
     for (;;) {
         const u64 seen = h->seen;
-        struct jit_page *page;
         u32 code;
         if (hart->insns >= hart->limit)
             return HART_EXIT_LIMIT;
@@ -291,34 +290,17 @@ static enum hart_exit run(struct jit_hart *h)
                 return HART_EXIT_ATTN;
         }
         notice_changes(h);
-        code = code_at_pc(h, &page, &left);
+        code = known_way(h, why, &last);
+        if (!code)
+            code = find_way(h, why, seen, &left);
         if (!code) {
             if (left != HART_EXIT_STEP)
                 return left;
             why = JIT_EXIT_LOOKUP;
             continue;
         }
-        if (atomic_load_explicit(&page->spans, memory_order_relaxed) &&
-            !jit_span_ready(h, page, code)) {
-            left = interpret_one(hart);
-            if (left != HART_EXIT_STEP)
-                return left;
-            why = JIT_EXIT_LOOKUP;
-            continue;
-        }
-        if (why == JIT_EXIT_CHAIN)
-            chain(h, page, code, seen);
-        else
-            jit_jump(h, code);
-        if (atomic_load_explicit(&h->jit->rests, memory_order_relaxed))
-            jit_rouse(h);
-        if (h->sampled)
-            jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
         hart->jit.page = hart->pc & PAGE_MASK;
-        hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
-        hart->jit.fp_level = fp_level(hart);
-        hart->jit.fp_round = fp_round(hart);
-        hart->jit.jumps = jit_jumps(h);
+        jit_follow(h);
         why = jit_backend_run(h->jit->backend, hart, code);
         if (why == JIT_EXIT_FAULT)
             act_on_refusal(hart);

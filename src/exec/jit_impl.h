@@ -249,6 +249,8 @@ void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global);
 void jit_unlink(struct jit_hart *h, gva_t pc);
 /* hart->pc's code is this, of this page. */
 void jit_jump(struct jit_hart *h, u32 code);
+/* What hart->pc's code is, as far as jumps tell; 0: they do not. */
+u32 jit_known(struct jit_hart *h);
 /* The jumps of the hart's mode, for generated code. */
 struct jump *jit_jumps(struct jit_hart *h);
 void jit_empty_tables(struct jit_hart *h);
@@ -303,9 +305,18 @@ u32 jit_entry_forgotten(const struct jit_page *page, u32 key);
 /* False: no memory. */
 MUST_CHECK bool jit_entry_set(struct jit *jit, struct jit_page *page, u32 key, u32 code);
 
-/* ---- jit_translate.c ---- */
+/* ---- jit_calls.c ---- */
 
 extern const struct jit_engine jit_engine;
+
+/* Tells translated code of its hart, before it runs and where its mode changes. */
+void jit_follow(struct jit_hart *h);
+/* Follows changes of translation. */
+void jit_forget_links(struct jit_hart *h);
+/* Takes the exception that the hart's trap says. */
+void jit_raise(struct hart *hart);
+
+/* ---- jit_translate.c ---- */
 
 /* Makes the code of an entry; 0: there is none, or no room now, and if *dropped the page is to be
  * looked for anew. */

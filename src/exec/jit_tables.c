@@ -203,6 +203,14 @@ void jit_jump(struct jit_hart *h, u32 code)
         note_page(h, pc + 2);
 }
 
+u32 jit_known(struct jit_hart *h)
+{
+    const gva_t pc = h->hart->pc;
+    const struct jump *jump = &jit_jumps(h)[place_of(pc)];
+
+    return jump->pc == pc ? (u32)(jump->code - jit_backend_address(h->jit->backend, 0)) : 0;
+}
+
 void jit_check_set(struct jit_hart *h, const struct jit_span *span, gva_t va, bool global)
 {
     struct jump_table *t = &h->table[h->hart->priv];

@@ -1,88 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the bytes of a page to host code: blocks of the first tier, and what they call. */
+/* From the bytes of a page to host code: blocks of the first tier. */
 #include "exec/jit_impl.h"
 
 #include "rv/code_map.h"
-#include "rv/mem.h"
-#include "rv/run_insn.h"
 #include "rv/softfp.h"
 
 #include <time.h>
 
 #define MARK_STEP 64 /* bytes that are marked at once, so that it costs little */
-
-/* What engine functions are told of the guest instruction, where devices and helpers look for it.
- */
-static u64 arrive_at(struct hart *hart, u32 where)
-{
-    u64 before = hart->insns;
-
-    hart->pc = hart->jit.page + hart->jit.away + (where & 0xffff & ~(u32)LIFT_SHORT);
-    hart->jit.away = 0;
-    hart->insns = before + (where >> 16);
-    return before;
-}
-
-static struct jit_result engine_load(void *state, u64 address, u32 how, u32 where)
-{
-    struct hart *hart = state;
-    unsigned size = how & 0xff;
-    struct jit_result r = {0};
-    u64 before = arrive_at(hart, where);
-
-    if (!mem_load(hart, address, size, &r.value)) /* may hit: windows are wider than accesses */
-        return r;
-    hart->insns = before;
-    /* A device may have answered with more bits than were asked for. */
-    r.value = how >> 8 ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
-    r.ok = 1;
-    return r;
-}
-
-static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
-{
-    struct hart *hart = state;
-    u64 before = arrive_at(hart, where);
-
-    if (!mem_store(hart, address, how & 0xff, value)) {
-        if (hart->trap.cause == CAUSE_ATTEND)
-            hart->trap.tval = where & LIFT_SHORT ? 2 : 4; /* as run_insn says */
-        return 0;
-    }
-    hart->insns = before;
-    return 1;
-}
-
-static u64 engine_call(void *state, u64 insn, u32 where)
-{
-    struct hart *hart = state;
-    u64 before = arrive_at(hart, where);
-
-    if (run_insn(hart, insn) == RUN_FAULT)
-        return 0;
-    hart->insns = before;
-    return 1;
-}
-
-static void engine_adopt(void *state, u64 mode)
-{
-    struct hart *hart = state;
-
-    tlb_adopt_sites(&hart->tlb, (enum tlb_mode)mode);
-}
-
-static void engine_widen(void *state)
-{
-    struct hart *hart = state;
-    u32 mode = hart->jit.site >> 16 & 0xff, site = hart->jit.site & 0xffff;
-    bool write = hart->jit.site & JIT_SITE_WRITE;
-
-    tlb_widen_site(&hart->tlb.pool[mode].site[site],
-                   write ? hart->data_tlb->write : hart->data_tlb->read);
-}
-
-const struct jit_engine jit_engine = {engine_load, engine_store, engine_call, engine_adopt,
-                                      engine_widen};
 
 static u32 half(const struct jit_page *page, u32 offset)
 {

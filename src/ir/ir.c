@@ -342,7 +342,7 @@ void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 i
 
 static bool ends_block(u8 opcode)
 {
-    return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE;
+    return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE || opcode == IR_GO;
 }
 
 static bool rounds(u8 opcode)
@@ -454,7 +454,7 @@ const char *ir_verify(const struct ir_block *block)
     struct guards guards = {0};
 
     if (!block->count || !ends_block(block->op[block->count - 1].opcode))
-        return "the block does not end in JUMP, JUMPR or LEAVE";
+        return "the block does not end in JUMP, JUMPR, LEAVE or GO";
     for (u32 i = 0; i < block->count; i++) {
         const char *wrong = verify_op(block, i);
         if (wrong)
@@ -482,6 +482,7 @@ static bool prints_imm(u8 opcode)
     case IR_LEAVE_IF:
     case IR_JUMP:
     case IR_LEAVE:
+    case IR_GO:
     case IR_FGUARD:
     case IR_FTOS32:
     case IR_FTOS64:

@@ -41,6 +41,9 @@ struct jit_engine {
                               u32 where); /* how: size | sign << 8 */
     u64 (*store)(void *state, u64 address, u64 value, u32 how, u32 where);
     u64 (*call)(void *state, u64 imm, u32 where);
+    /* GO: leaves layout.pc and layout.count as they are after it, layout.jumps those of the mode
+     * that the state is in then, and layout.fp_live 0. */
+    u64 (*go)(void *state, u64 imm, u32 where);
     /*
      * For layout.sites. Their pool of a mode is to be used though the state's is another: the
      * engine empties it, now and when the mode changes. Or what layout.site says, JIT_SITE_WRITE or

@@ -214,6 +214,7 @@ struct hart {
         void *jumps;
         u32 patch, source;
         u32 fp_level, fp_live, fp_round;
+        u64 priv; /* the same as above */
         u64 site; /* to be widened: see struct jit_engine */
     } jit;
 

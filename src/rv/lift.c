@@ -135,7 +135,7 @@
 #define JUMP_LINK(to)    return lift_jalr(l, insn, (to))
 
 #define SYSTEM(fn)      (void)WHOLE
-#define SYSTEM_JUMP(fn) return lift_leave(l, insn, LIFT_LEAVE_NEXT)
+#define SYSTEM_JUMP(fn) return lift_go(l, insn)
 #define SYSTEM_CSR(fn)  return lift_csr(l, insn)
 #define SYSTEM_WFI      return lift_leave(l, insn, LIFT_LEAVE_WFI)
 #define SYSTEM_SPIN(fn) return lift_leave(l, insn, LIFT_LEAVE_YIELD)
@@ -388,6 +388,15 @@ static enum lift_end lift_leave(struct lift *l, u64 insn, u32 how)
     return LIFT_ENDS;
 }
 
+/* FENCE.I drops code, perhaps what runs. */
+static enum lift_end lift_go(struct lift *l, u64 insn)
+{
+    if (insn_op(insn) == OP_fence_i)
+        return lift_leave(l, insn, LIFT_LEAVE_NEXT);
+    ir_control(&l->ir, IR_GO, 0, (s64)insn);
+    return LIFT_ENDS;
+}
+
 /* Translated code may go on after most CSRs in use, unless run_insn says otherwise. */
 static enum lift_end lift_csr(struct lift *l, u64 insn)
 {
@@ -411,11 +420,12 @@ static enum lift_end lift_csr(struct lift *l, u64 insn)
     case CSR_time:
     case CSR_instret:
         l->whole = true;
+        l->fp_level = LIFT_FP_OFF; /* mstatus.FS may change */
         return LIFT_GOES_ON;
     case CSR_fflags:
         return lift_fflags(l, insn);
     default:
-        return lift_leave(l, insn, LIFT_LEAVE_NEXT);
+        return lift_go(l, insn);
     }
 }
 

@@ -229,11 +229,13 @@ static void add_label(struct region *r, const struct region_page *p, s32 offset)
         r->entry[r->entry_count++] = offset;
 }
 
-/* The engine comes back after a system instruction. In the first page, other ends are entries, too:
+/* One comes back after a system instruction. In the first page, other ends are entries, too:
  * they are cheap there. */
 static void note_end(const struct lift *l, struct region_page *p, s32 offset)
 {
-    if (!p->at || (l->ir.count && l->ir.op[l->ir.count - 1].opcode == IR_LEAVE))
+    u8 last = l->ir.count ? l->ir.op[l->ir.count - 1].opcode : IR_LABEL;
+
+    if (!p->at || last == IR_LEAVE || last == IR_GO)
         set(p->entries, (u32)(offset - p->at));
 }
 

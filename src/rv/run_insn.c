@@ -48,14 +48,13 @@
         SYSTEM(fn);      \
         return RUN_LEFT; \
     } while (0)
-#define SYSTEM_CSR(fn)                  \
-    do {                                \
-        u64 fp_ = fp_state(hart);       \
-        SYSTEM(fn);                     \
-        if (!is_quiet(hart, insn, fp_)) \
-            goto exception;             \
-        NEXT_PC;                        \
-        return RUN_LEFT;                \
+#define SYSTEM_CSR(fn)       \
+    do {                     \
+        SYSTEM(fn);          \
+        if (!is_quiet(hart)) \
+            goto exception;  \
+        NEXT_PC;             \
+        return RUN_LEFT;     \
     } while (0)
 #define SYSTEM_SPIN(fn)  \
     do {                 \
@@ -80,17 +79,10 @@ static enum run_result jump(struct hart *hart, u64 to)
     return RUN_LEFT;
 }
 
-/* What translated code takes for granted of floating point. */
-static u64 fp_state(const struct hart *hart)
-{
-    return (hart->csr.mstatus & MSTATUS_FS) | hart->csr.frm;
-}
-
 /* After a CSR instruction: may the code that called go on? */
-static bool is_quiet(struct hart *hart, u64 insn, u64 fp_before)
+static bool is_quiet(struct hart *hart)
 {
-    return (fp_state(hart) == fp_before &&
-            !atomic_load_explicit(&hart->attn, memory_order_relaxed)) ||
+    return !atomic_load_explicit(&hart->attn, memory_order_relaxed) ||
            hart_raise(hart, (enum cause)CAUSE_ATTEND, 0);
 }
 

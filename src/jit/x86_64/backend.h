@@ -75,6 +75,8 @@ struct jit_backend {
     const u8 *store;        /* the same, rdx: value */
     const u8 *call;         /* rdx: imm, r11d: where */
     const u8 *call_apart;   /* the same */
+    const u8 *go;           /* the same; rax: where to go on. Blocks' registers, then */
+    const u8 *go_bare;      /* the same, slots are in the state before */
     /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
     const u8 *load_kept, *store_kept, *call_kept;
     const u8 *adopt;     /* eax: mode; all registers survive */

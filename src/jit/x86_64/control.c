@@ -13,7 +13,7 @@ static bool ends(const struct compile *x, u32 at)
 {
     u8 opcode = x->block->op[at].opcode;
 
-    return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE;
+    return opcode == IR_JUMP || opcode == IR_JUMPR || opcode == IR_LEAVE || opcode == IR_GO;
 }
 
 /* Is a jump to this offset one at which the engine may be wanted? */
@@ -363,6 +363,23 @@ static void compile_call(struct compile *x, const struct ir_op *op)
     }
 }
 
+/* What lies anywhere may have changed: the region is left as for any other place. */
+static void compile_go(struct compile *x, const struct ir_op *op)
+{
+    struct code *c = &x->c;
+
+    x->away = page_of(x->where[op->guest]);
+    if (x->in) {
+        region_store(x);
+        region_store_count(x);
+        store_away(x);
+    }
+    emit_mov_imm(c, RDX, (u64)op->imm);
+    emit_mov_imm(c, R11, (u32)(x->where[op->guest] - x->away) | (u32)op_lag(x, op) << 16);
+    emit_call(c, x->in ? x->b->go_bare : x->b->go);
+    emit_indirect_jump(x->b, c);
+}
+
 void compile_control(struct compile *x, u32 at)
 {
     static const u8 full_fence[] = {0xf0, 0x83, 0x0c, 0x24, 0x00}; /* lock or dword [rsp], 0 */
@@ -394,6 +411,9 @@ void compile_control(struct compile *x, u32 at)
         break;
     case IR_JUMPR:
         compile_jumpr(x, at);
+        break;
+    case IR_GO:
+        compile_go(x, op);
         break;
     default:
         ASSERT(op->opcode == IR_LEAVE);

@@ -92,6 +92,7 @@ static u64 exit_weight(const struct compile *x, const struct ir_op *op)
         return region_label(x, op->imm) == LABELS_MAX;
     case IR_CALL:
     case IR_LEAVE:
+    case IR_GO:
         return 2;
     default:
         return 0;

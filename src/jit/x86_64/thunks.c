@@ -149,6 +149,33 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_fault(b, c, true);
 }
 
+/* The engine has said what layout.fp_live is to be. */
+static void emit_go(const struct jit_backend *b, struct code *c, bool bare)
+{
+    u8 *fault;
+
+    emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    if (!bare) {
+        sync(b, c, 0, true);
+        emit_store(c, state_rm(b->layout.count), COUNT);
+    }
+    emit_fp_out(b, c, COUNT, RSI);
+    emit_mov(c, RDI, rm_reg(STATE));
+    emit_mov(c, RSI, rm_reg(RDX));
+    emit_mov32(c, RDX, rm_reg(R11));
+    emit_call_c(c, (u64)(uintptr_t)b->engine.go);
+    emit_test(c, RAX, RAX);
+    emit_jcc(c, CC_E, NULL);
+    fault = c->at;
+    sync(b, c, 0, false);
+    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_mov(c, RAX, state_rm(b->layout.pc));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
+    emit_ret(c);
+    patch_rel(fault, c->at);
+    emit_fault(b, c, true);
+}
+
 /* For what touches no slot in an integer register: those in callee-saved ones stay there. */
 static void emit_engine_call_apart(struct jit_backend *b, struct code *c)
 {
@@ -290,6 +317,10 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_kept(b, c);
     emit_sites(b, c);
     emit_call_bare(b, c);
+    b->go = c->at;
+    emit_go(b, c, false);
+    b->go_bare = c->at;
+    emit_go(b, c, true);
     b->jumpr = c->at;
     emit_indirect_jump(b, c);
 }
