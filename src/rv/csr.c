@@ -15,15 +15,12 @@
 #include "rv/trap.h"
 
 #define MASK_ALL     UINT64_MAX
-#define MASK_CAUSE   (BIT(63) | GENMASK(5, 0))
+#define MASK_CAUSE   CAUSE_WRITABLE
 #define MASK_MEDELEG (UINT64_C(0xb3ff)) /* all but ECALL from M (11) and the reserved 10, 14 */
 
 #define MSTATUS_WRITABLE                                                                    \
     (MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE | MSTATUS_SPP | MSTATUS_MPRV | \
      MSTATUS_SUM | MSTATUS_MXR | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR)
-#define SSTATUS_WRITABLE \
-    (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
-#define SSTATUS_READABLE (SSTATUS_WRITABLE | MSTATUS_UXL | MSTATUS_SD)
 
 #define MIP_S (BIT(IRQ_SSI) | BIT(IRQ_STI) | BIT(IRQ_SEI))
 #define MIP_M (BIT(IRQ_MSI) | BIT(IRQ_MTI) | BIT(IRQ_MEI))

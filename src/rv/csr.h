@@ -25,6 +25,14 @@
 #define MSTATUS_SXL  GENMASK(35, 34)
 #define MSTATUS_SD   BIT(63)
 
+/* Of mstatus, what sstatus shows. */
+#define SSTATUS_WRITABLE \
+    (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
+#define SSTATUS_READABLE (SSTATUS_WRITABLE | MSTATUS_UXL | MSTATUS_SD)
+
+/* Of scause and mcause. */
+#define CAUSE_WRITABLE (BIT(63) | GENMASK(5, 0))
+
 #define ENVCFG_FIOM  BIT(0)
 #define ENVCFG_CBIE  GENMASK(5, 4)
 #define ENVCFG_CBCFE BIT(6)

@@ -9,7 +9,7 @@
 #include "rv/lift.h"
 
 #include "base/assert.h"
-#include "rv/csr.h"
+#include "rv/lift_csr.h"
 #include "rv/lift_fp.h"
 
 /* The words nest, and with them the names of their temporaries, each in a scope of its own. */
@@ -157,6 +157,8 @@ void lift_begin(struct lift *l, const struct isa *isa)
     l->count = 0;
     l->max = LIFT_BLOCK_MAX;
     l->compressed = isa_has(isa, ISA_C);
+    l->halves = isa_has(isa, ISA_ZCA);
+    l->floats = isa_has(isa, ISA_F);
     l->rounds = true;
     l->value[0] = 0;
     forget(l);
@@ -389,44 +391,12 @@ static enum lift_end lift_leave(struct lift *l, u64 insn, u32 how)
 }
 
 /* FENCE.I drops code, perhaps what runs. */
-static enum lift_end lift_go(struct lift *l, u64 insn)
+enum lift_end lift_go(struct lift *l, u64 insn)
 {
     if (insn_op(insn) == OP_fence_i)
         return lift_leave(l, insn, LIFT_LEAVE_NEXT);
     ir_control(&l->ir, IR_GO, 0, (s64)insn);
     return LIFT_ENDS;
-}
-
-/* Translated code may go on after most CSRs in use, unless run_insn says otherwise. */
-static enum lift_end lift_csr(struct lift *l, u64 insn)
-{
-    switch (insn_imm(insn) & 0xfff) {
-    case CSR_sstatus:
-    case CSR_sie:
-    case CSR_sip:
-    case CSR_sscratch:
-    case CSR_sepc:
-    case CSR_scause:
-    case CSR_stval:
-    case CSR_stimecmp:
-    case CSR_mstatus:
-    case CSR_mie:
-    case CSR_mip:
-    case CSR_mscratch:
-    case CSR_mepc:
-    case CSR_mcause:
-    case CSR_mtval:
-    case CSR_cycle:
-    case CSR_time:
-    case CSR_instret:
-        l->whole = true;
-        l->fp_level = LIFT_FP_OFF; /* mstatus.FS may change */
-        return LIFT_GOES_ON;
-    case CSR_fflags:
-        return lift_fflags(l, insn);
-    default:
-        return lift_go(l, insn);
-    }
 }
 
 #define INSN(id, name, ext, fmt, match, ...)                 \

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* CSR instructions for rv/lift.c. */
+#ifndef COSM_RV_LIFT_CSR_H
+#define COSM_RV_LIFT_CSR_H
+
+#include "rv/lift.h"
+
+enum lift_end lift_csr(struct lift *l, u64 insn);
+
+/* lift.c: by run_insn, and on to where that says. */
+enum lift_end lift_go(struct lift *l, u64 insn);
+
+#endif
