@@ -23,7 +23,7 @@ from report import say  # noqa: E402
 AMOUNTS = [
     ("runs", 3, 1, "runs of each kind, each with guests of its own"),
     ("iterations", 1000, 200, "of the integer loop"),
-    ("turns", 4, 4, "of every row of the table in a run, in each of which all machines are asked one after the other"),
+    ("turns", 4, 3, "of every row of the table in a run, in each of which all machines are asked one after the other"),
     ("time", 200, 50, "milliseconds a row and turn, after a warm-up of a quarter of it"),
     ("life", 3, 0, "runs of Debian's start and of the compiler, minutes each; at most as many as of the rest"),
     ("idle", 10, 3, "seconds for which an idle guest is watched"),

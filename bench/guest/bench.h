@@ -75,14 +75,14 @@ static inline uint64_t bench_digits(uint64_t sum, double value)
     return bench_fold(sum, text, (size_t)length);
 }
 
-static inline void bench_buffer(void **buffer, size_t size)
+/* Room for a row; what it uses of it is ones, and there before the clock runs. */
+static inline void bench_buffer(void **buffer, size_t size, size_t used)
 {
-    if (*buffer)
-        return;
-    *buffer = aligned_alloc(4096, size);
+    if (!*buffer)
+        *buffer = aligned_alloc(4096, size);
     if (!*buffer)
         bench_die("memory");
-    memset(*buffer, 1, size); /* the pages are there before the clock runs */
+    memset(*buffer, 1, used);
 }
 
 static inline double bench_repeat(const struct bench_row *row, double seconds, uint64_t pieces,
@@ -104,14 +104,16 @@ static inline double bench_repeat(const struct bench_row *row, double seconds, u
 
 static inline void bench_row_run(const struct bench_row *row, double seconds, uint64_t pieces)
 {
+    double warm = seconds / 4, rate, start;
     uint64_t expected;
-    double rate;
 
     if (row->setup)
         row->setup();
+    start = bench_seconds();
     expected = row->piece();
-    if (!pieces)
-        bench_repeat(row, seconds / 4, 0, expected);
+    warm -= bench_seconds() - start; /* a large piece is warm-up enough */
+    if (!pieces && warm > 0)
+        bench_repeat(row, warm, 0, expected);
     rate = bench_repeat(row, seconds, pieces, expected);
     if (row->finish)
         row->finish();

@@ -219,7 +219,7 @@ static uint64_t sieve(void)
     static uint8_t *composite;
     uint64_t primes = 0, sum = 0;
 
-    bench_buffer((void **)&composite, SIEVE);
+    bench_buffer((void **)&composite, SIEVE, 0);
     memset(composite, 0, SIEVE);
     for (uint64_t i = 2; i < SIEVE; i++) {
         if (composite[i])
