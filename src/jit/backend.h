@@ -72,9 +72,11 @@ struct jit_layout {
     s32 slot;       /* slot n is the u64 at slot + 8 * n */
     s32 pc;         /* u64: next guest pc, on exit */
     s32 count;      /* u64: guest instructions done */
+    s32 turn, left; /* u64 each: the back end's own, about the count */
     s32 page;       /* u64: guest-virtual address of the page that runs; IR slot IR_SLOT_PAGE */
     s32 away;       /* s64: see struct jit_engine */
-    s32 attn;       /* u32: not 0, leave at the next backward or indirect jump */
+    s32 attn;       /* u32: not 0, leave soon, see JIT_TURN; set before an entry, leave at the next
+                     * backward or indirect jump */
     s32 patch;      /* u32: offset in the buffer of a jump's displacement */
     s32 source;     /* u32: what jit_backend_compile was told about the block of that jump */
     bool redirects; /* blocks begin with room for jit_backend_redirect */
@@ -114,6 +116,10 @@ struct jit_layout {
 };
 
 #define JIT_PAGE_BITS 12
+
+/* Backward and indirect jumps look at attn when so many guest instructions are done since the last
+ * look. */
+#define JIT_TURN 4096
 
 /* With layout.limit, generated code runs no more guest instructions than this between two looks at
  * the limit (one a block or loop of a region): the engine sets it so much lower and does the rest.

@@ -211,6 +211,7 @@ struct hart {
         struct jit_hart *engine; /* NULL: interpreter only */
         u64 page, away;
         u64 limit; /* insns from which on translated code must not go on */
+        u64 turn, left;
         void *jumps;
         u32 patch, source;
         u32 fp_level, fp_live, fp_round;

@@ -43,6 +43,7 @@ struct state {
     u8 memory[PAGES * 4096];
     u64 link, link_value, link_size;
     u64 slow, fault_at; /* engine calls; what the last one was told */
+    u64 turn, left;
 };
 
 /* The even half of the slots is wanted in registers, more than there are. */
@@ -52,6 +53,8 @@ static const struct jit_layout layout = {
     .slot = offsetof(struct state, slot),
     .pc = offsetof(struct state, pc),
     .count = offsetof(struct state, count),
+    .turn = offsetof(struct state, turn),
+    .left = offsetof(struct state, left),
     .page = offsetof(struct state, page),
     .attn = offsetof(struct state, attn),
     .patch = offsetof(struct state, patch),
@@ -409,6 +412,7 @@ static u32 run_both(void)
         CHECK_EQ(native.source, 77);
         CHECK(native.patch > code && native.patch < jit_compiler_at(compiler));
     }
+    model.turn = native.turn;
     model.patch = native.patch;
     model.source = native.source;
     model.slow = native.slow; /* neighbours share a look at the TLB: some ask more, some less */

@@ -44,7 +44,8 @@ static const u8 pinned_fp[] = {47, 46, 45, 44, 42, 43, 48, 49, 40, 41, 32, 33, 3
     .pinned_count = sizeof(pinned), .pinned_fp = pinned_fp, .pinned_fp_count = sizeof(pinned_fp), \
     .fp_level = 0x2060, .fp_live = 0x2064, .fp_round = 0x2068, .fp_flags = 0x206c,                \
     .sites = 0x200000, .sites_used = 0x210000, .sites_count = 1536, .sites_next = 0x20000,        \
-    .mode = 0x2074, .modes_kept = 1, .site = 0x2078, .away = 0x2080, .checks = 0x100000
+    .mode = 0x2074, .modes_kept = 1, .site = 0x2078, .away = 0x2080, .turn = 0x2088,              \
+    .left = 0x2090, .checks = 0x100000
 
 static const struct jit_layout layouts[] = {{LAYOUT}, {LAYOUT, .limit = 0x2070}};
 static const struct jit_engine engine;

@@ -40,6 +40,7 @@ struct state {
     struct tlb *tlb;
     void *jumps;
     u64 memory[8];
+    u64 turn, left;
 };
 
 static const u8 pinned[] = {0, 2, 3};
@@ -49,6 +50,8 @@ static const struct jit_layout layout = {
     .slot = offsetof(struct state, slot),
     .pc = offsetof(struct state, pc),
     .count = offsetof(struct state, count),
+    .turn = offsetof(struct state, turn),
+    .left = offsetof(struct state, left),
     .page = offsetof(struct state, page),
     .attn = offsetof(struct state, attn),
     .patch = offsetof(struct state, patch),
@@ -421,6 +424,7 @@ static void run_both(void)
     bool same;
 
     native.fp_live = model.fp_live;
+    native.turn = model.turn;
     if (want == JIT_EXIT_FAULT)
         model.count = native.count; /* the engine's affair */
     same = why == want && !memcmp(&native, &model, sizeof(native)) && host_rounds_to_nearest();

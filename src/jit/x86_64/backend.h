@@ -8,7 +8,7 @@
 
 /*
  * Register use in generated code:
- *   rbp  the engine's state          r10  guest instructions done
+ *   rbp  the engine's state          r10  guest instructions done, less layout.turn
  *   rax rcx rdx r11  scratch         rsp  16-byte aligned; windows, see window.c
  *   the rest pinned slots, callee-saved ones first
  *   xmm0 .. xmm2  scratch          xmm3 .. xmm15  pinned slots while layout.fp_live is not 0
@@ -17,6 +17,12 @@
  */
 #define STATE RBP
 #define COUNT R10
+
+/*
+ * layout.turn is the count at which somebody is to be looked after: COUNT is negative before. So a
+ * loop counts and looks with one addition and a jump on its sign. While a region keeps a slot in
+ * COUNT, layout.left holds what it would.
+ */
 
 #define PINNED_MAX      9
 #define PINNED_SAVED    5 /* the first of them survive C calls */
@@ -71,12 +77,17 @@ struct jit_backend {
     const u8 *leave_page;   /* eax: offset in the page; JIT_EXIT_LOOKUP */
     const u8 *chain;        /* eax: offset in the page, r11d: patch, ecx: source */
     const u8 *jumpr;        /* rax: guest pc */
-    const u8 *load;         /* rax: address, ecx: how, r11d: where; result in rax */
-    const u8 *store;        /* the same, rdx: value */
-    const u8 *call;         /* rdx: imm, r11d: where */
-    const u8 *call_apart;   /* the same */
-    const u8 *go;           /* the same; rax: where to go on. Blocks' registers, then */
-    const u8 *go_bare;      /* the same, slots are in the state before */
+    const u8 *turn_page;    /* eax: offset in the page; COUNT is not negative: goes on, or leaves */
+    const u8 *turn_pc;      /* the same, rax: guest pc */
+    /* Called when COUNT, or layout.left, is not negative: it is (SF is not OF) if there is time for
+     * more. Changes RAX and RCX. */
+    const u8 *turn, *turn_left;
+    const u8 *load;       /* rax: address, ecx: how, r11d: where; result in rax */
+    const u8 *store;      /* the same, rdx: value */
+    const u8 *call;       /* rdx: imm, r11d: where */
+    const u8 *call_apart; /* the same */
+    const u8 *go;         /* the same; rax: where to go on. Blocks' registers, then */
+    const u8 *go_bare;    /* the same, slots are in the state before */
     /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
     const u8 *load_kept, *store_kept, *call_kept;
     const u8 *adopt;     /* eax: mode; all registers survive */

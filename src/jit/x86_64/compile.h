@@ -29,8 +29,8 @@ enum stub_kind {
     STUB_ATOMIC,
     STUB_TAKEN,
     STUB_CHAIN,
-    STUB_LEAVE,
-    STUB_LEAVE_NEAR,
+    STUB_TURN,
+    STUB_TURN_NEAR,
     STUB_LEAVE_IF,
     STUB_DIVIDE,
     STUB_FGUARD,
@@ -64,7 +64,7 @@ struct stub {
     s32 away;   /* with where: the guest instruction, as engine functions want it */
     s64 target; /* offset in the page; ATOMIC: imm of the call */
     s32 done;   /* guest instructions at the exit */
-    u32 at;     /* TAKEN, DIVIDE: the operation */
+    u32 at;     /* TAKEN, DIVIDE: the operation; TURN_NEAR: the label */
 };
 
 /* Accesses that share a look at the TLB, see window.c. */
@@ -333,6 +333,8 @@ void region_jump(struct compile *x, u32 label, u32 condition);
  * it had to do anything says region_lacks.
  */
 void region_count(struct compile *x, u32 label, s32 lag);
+/* The same for a loop's jump back; then the flags say whether the count is negative (CC_L). */
+void region_count_loop(struct compile *x, u32 label, s32 lag);
 bool region_lacks(const struct compile *x, u32 label, s32 lag);
 s32 region_lag(struct compile *x, u32 label);
 /* From the region's registers to those of blocks, n guest instructions more done; and back, for a
@@ -345,7 +347,7 @@ void region_check_missed(struct compile *x, s32 offset);
 void region_check(struct compile *x, u32 check, s32 offset);
 /* Is COUNT what it is in blocks? */
 bool region_counts_in_register(const struct compile *x);
-/* Before a call into the engine: the count to the state, if a register holds it. */
+/* Before a call into the engine: COUNT to layout.left, if it is there. */
 void region_store_count(struct compile *x);
 /* Slots in registers to the state, and back (the count, too). */
 void region_store(struct compile *x);

@@ -28,7 +28,7 @@ static void way_out(struct compile *x, s32 done)
     if (x->in)
         region_leave(x, done);
     else if (done)
-        emit_lea(&x->c, COUNT, COUNT, NO_REG, done);
+        emit_alu_imm(&x->c, true, ALU_ADD, rm_reg(COUNT), done);
 }
 
 /* Goes on at an offset from the page's start; n guest instructions are done. */
@@ -44,47 +44,27 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
         emit_indirect_jump(x->b, c);
         return;
     }
-    if (is_backward(x, op, target)) {
-        emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
-        emit_jcc(c, CC_NE, NULL);
-        stub_add(x, STUB_LEAVE, op)->target = target;
-    }
-    if (l->limit) {
-        emit_alu(c, ALU_CMP, COUNT, state_rm(l->limit));
-        emit_jcc(c, CC_AE, NULL);
-        stub_add(x, STUB_LEAVE, op)->target = target;
+    if (l->limit || is_backward(x, op, target)) {
+        if (!done)
+            emit_test(c, COUNT, COUNT);
+        emit_jcc(c, CC_GE, NULL);
+        stub_add(x, STUB_TURN, op)->target = target;
     }
     emit_jmp_patched(c);
     stub_add(x, STUB_CHAIN, op)->target = target;
 }
 
-static void leave_near(struct compile *x, const struct ir_op *op, u32 label)
-{
-    struct stub *stub = stub_add(x, STUB_LEAVE_NEAR, op);
-
-    stub->target = op->imm;
-    stub->done = x->in->label[label].lag;
-}
-
 /* The jump back in a loop of the region. */
 static void compile_loop(struct compile *x, const struct ir_op *op, u32 label)
 {
-    const struct jit_layout *l = &x->b->layout;
-    struct code *c = &x->c;
+    struct stub *stub;
 
-    region_count(x, label, op_lag(x, op) + 1);
-    if (l->limit) {
-        enum reg count = region_counts_in_register(x) ? COUNT : RAX;
-        if (count == RAX)
-            emit_mov(c, RAX, state_rm(l->count));
-        emit_alu(c, ALU_CMP, count, state_rm(l->limit));
-        emit_jcc(c, CC_AE, NULL);
-        leave_near(x, op, label);
-    }
-    emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
-    region_jump(x, label, CC_E);
-    emit_jmp(c, NULL);
-    leave_near(x, op, label);
+    region_count_loop(x, label, op_lag(x, op) + 1);
+    region_jump(x, label, CC_L);
+    emit_jmp(&x->c, NULL);
+    stub = stub_add(x, STUB_TURN_NEAR, op);
+    stub->target = op->imm;
+    stub->at = label;
 }
 
 /* JUMP to a label of the region. */
@@ -422,6 +402,16 @@ void compile_control(struct compile *x, u32 at)
         emit_jmp(&x->c, x->b->leave);
     }
 }
+/* Goes on with the loop, or leaves. */
+static void stub_turn_near(struct compile *x, const struct stub *s)
+{
+    emit_call(&x->c, region_counts_in_register(x) ? x->b->turn : x->b->turn_left);
+    region_jump(x, s->at, CC_L);
+    way_out(x, x->in->label[s->at].lag);
+    emit_mov_imm(&x->c, RAX, (u64)s->target);
+    emit_jmp(&x->c, x->b->leave_page);
+}
+
 static void stub_chain(struct compile *x, const struct stub *s)
 {
     emit_mov_imm(&x->c, RAX, (u64)s->target);
@@ -483,12 +473,12 @@ void compile_stub(struct compile *x, u32 index)
         stub_guard(x, &s);
         stub_leave_if(x, &s);
         break;
-    case STUB_LEAVE_NEAR:
-        way_out(x, s.done);
-        __attribute__((fallthrough));
-    case STUB_LEAVE:
+    case STUB_TURN_NEAR:
+        stub_turn_near(x, &s);
+        break;
+    case STUB_TURN:
         emit_mov_imm(&x->c, RAX, (u64)s.target);
-        emit_jmp(&x->c, x->b->leave_page);
+        emit_jmp(&x->c, x->b->turn_page);
         break;
     default:
         stub_fp(x, &s);

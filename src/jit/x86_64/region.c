@@ -249,7 +249,19 @@ void region_count(struct compile *x, u32 label, s32 lag)
     if (region_counts_in_register(x))
         emit_lea(&x->c, COUNT, COUNT, NO_REG, lag - *there);
     else
-        emit_alu_imm(&x->c, true, ALU_ADD, state_rm(x->b->layout.count), lag - *there);
+        emit_alu_imm(&x->c, true, ALU_ADD, state_rm(x->b->layout.left), lag - *there);
+}
+
+void region_count_loop(struct compile *x, u32 label, s32 lag)
+{
+    s32 more = lag - region_lag(x, label);
+
+    if (!region_counts_in_register(x))
+        emit_alu_imm(&x->c, true, more ? ALU_ADD : ALU_CMP, state_rm(x->b->layout.left), more);
+    else if (more)
+        emit_alu_imm(&x->c, true, ALU_ADD, rm_reg(COUNT), more);
+    else
+        emit_test(&x->c, COUNT, COUNT);
 }
 
 void region_place_label(struct compile *x, u32 label)
@@ -296,9 +308,9 @@ void region_leave(struct compile *x, s32 done)
             emit_mov(c, region_regs[i], slot_memory(x, other));
     }
     if (!region_counts_in_register(x))
-        emit_mov(c, COUNT, state_rm(x->b->layout.count));
+        emit_mov(c, COUNT, state_rm(x->b->layout.left));
     if (done)
-        emit_lea(c, COUNT, COUNT, NO_REG, done);
+        emit_alu_imm(c, true, ALU_ADD, rm_reg(COUNT), done);
 }
 
 void region_check_missed(struct compile *x, s32 offset)
@@ -334,7 +346,7 @@ void region_enter(struct compile *x, u32 label)
     if (region_lag(x, label))
         emit_lea(c, COUNT, COUNT, NO_REG, -region_lag(x, label));
     if (!region_counts_in_register(x))
-        emit_store(c, state_rm(x->b->layout.count), COUNT);
+        emit_store(c, state_rm(x->b->layout.left), COUNT);
     for (u32 i = 0; i < REGION_REGS; i++) {
         u32 other = held_by_blocks(x, i);
         if (r->held[i] == other)
@@ -359,7 +371,7 @@ void region_store(struct compile *x)
 void region_store_count(struct compile *x)
 {
     if (region_counts_in_register(x))
-        emit_store(&x->c, state_rm(x->b->layout.count), COUNT);
+        emit_store(&x->c, state_rm(x->b->layout.left), COUNT);
 }
 
 void region_load(struct compile *x)
@@ -369,7 +381,7 @@ void region_load(struct compile *x)
             emit_mov(&x->c, region_regs[i], slot_memory(x, x->in->held[i]));
     }
     if (region_counts_in_register(x))
-        emit_mov(&x->c, COUNT, state_rm(x->b->layout.count));
+        emit_mov(&x->c, COUNT, state_rm(x->b->layout.left));
 }
 
 void region_fault(struct compile *x)

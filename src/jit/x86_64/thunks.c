@@ -18,6 +18,57 @@ static void sync(const struct jit_backend *b, struct code *c, u32 first, bool ou
     }
 }
 
+/* The count to the state; COUNT may be lost. */
+static void emit_count_out(const struct jit_backend *b, struct code *c)
+{
+    emit_alu(c, ALU_ADD, COUNT, state_rm(b->layout.turn));
+    emit_store(c, state_rm(b->layout.count), COUNT);
+}
+
+/* From there; whom C code wants looked after, also at another limit, has his turn at once. */
+static void emit_count_in(const struct jit_backend *b, struct code *c)
+{
+    u8 *nobody;
+
+    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_alu_imm(c, false, ALU_CMP, state_rm(b->layout.attn), 0);
+    nobody = emit_jcc_short(c, CC_E);
+    emit_store(c, state_rm(b->layout.turn), COUNT);
+    (void)short_end(c, nobody);
+    emit_alu(c, ALU_SUB, COUNT, state_rm(b->layout.turn));
+}
+
+/* The same for a region, which has stored layout.left. */
+static void emit_left_out(const struct jit_backend *b, struct code *c, enum reg by)
+{
+    emit_mov(c, by, state_rm(b->layout.left));
+    emit_alu(c, ALU_ADD, by, state_rm(b->layout.turn));
+    emit_store(c, state_rm(b->layout.count), by);
+}
+
+/* The turn of a count, at the limit at the latest; `to` may not be RAX. */
+static void emit_next_turn(const struct jit_backend *b, struct code *c, enum reg to, enum reg count)
+{
+    const s32 limit = b->layout.limit;
+
+    emit_lea(c, to, count, NO_REG, JIT_TURN);
+    if (limit) {
+        emit_alu(c, ALU_CMP, to, state_rm(limit));
+        emit_cmov(c, CC_A, to, state_rm(limit));
+    }
+}
+
+/* The first one of an entry, at once if somebody waits. Changes RCX. */
+static void emit_turn_begin(const struct jit_backend *b, struct code *c)
+{
+    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_next_turn(b, c, RCX, COUNT);
+    emit_alu_imm(c, false, ALU_CMP, state_rm(b->layout.attn), 0);
+    emit_cmov(c, CC_NE, RCX, rm_reg(COUNT));
+    emit_store(c, state_rm(b->layout.turn), RCX);
+    emit_alu(c, ALU_SUB, COUNT, rm_reg(RCX));
+}
+
 static void emit_enter(struct jit_backend *b, struct code *c)
 {
     b->enter = c->at; /* u32 enter(void *state, const void *code) */
@@ -29,7 +80,7 @@ static void emit_enter(struct jit_backend *b, struct code *c)
     emit_op(c, false, 0xc7, 0, state_rm(b->layout.fp_live));
     emit32(c, 0);
     sync(b, c, 0, false);
-    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_turn_begin(b, c);
     emit_jmp_rm(c, rm_reg(RAX));
 }
 
@@ -45,7 +96,7 @@ static void emit_leave(struct jit_backend *b, struct code *c)
     emit_mov_imm(c, RAX, JIT_EXIT_LOOKUP);
     b->leave = c->at;
     sync(b, c, 0, true);
-    emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_count_out(b, c);
     emit_fp_out(b, c, COUNT, RSI);
     synced = c->at;
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), FRAME);
@@ -80,7 +131,7 @@ static void emit_before_access(const struct jit_backend *b, struct code *c)
 {
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, PINNED_SAVED, true);
-    emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_count_out(b, c);
     emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RAX));
@@ -95,7 +146,7 @@ static void emit_after_access(const struct jit_backend *b, struct code *c, enum 
     fault = c->at;
     sync(b, c, PINNED_SAVED, false);
     emit_fp_in(b, c);
-    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_count_in(b, c);
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
     patch_rel(fault, c->at);
@@ -131,7 +182,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     b->call = c->at;
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, 0, true);
-    emit_store(c, state_rm(b->layout.count), COUNT);
+    emit_count_out(b, c);
     emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RDX));
@@ -142,7 +193,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     fault = c->at;
     sync(b, c, 0, false);
     emit_fp_in(b, c);
-    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_count_in(b, c);
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
     patch_rel(fault, c->at);
@@ -157,7 +208,9 @@ static void emit_go(const struct jit_backend *b, struct code *c, bool bare)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     if (!bare) {
         sync(b, c, 0, true);
-        emit_store(c, state_rm(b->layout.count), COUNT);
+        emit_count_out(b, c);
+    } else {
+        emit_left_out(b, c, COUNT);
     }
     emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
@@ -168,7 +221,7 @@ static void emit_go(const struct jit_backend *b, struct code *c, bool bare)
     emit_jcc(c, CC_E, NULL);
     fault = c->at;
     sync(b, c, 0, false);
-    emit_mov(c, COUNT, state_rm(b->layout.count));
+    emit_turn_begin(b, c);
     emit_mov(c, RAX, state_rm(b->layout.pc));
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
@@ -219,6 +272,7 @@ static void emit_kept(struct jit_backend *b, struct code *c)
 {
     b->load_kept = c->at;
     emit_kept_before(b, c);
+    emit_left_out(b, c, COUNT);
     emit_mov32(c, RDX, rm_reg(RCX));
     emit_mov32(c, RCX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.load);
@@ -226,12 +280,14 @@ static void emit_kept(struct jit_backend *b, struct code *c)
 
     b->store_kept = c->at;
     emit_kept_before(b, c);
+    emit_left_out(b, c, COUNT);
     emit_mov32(c, R8, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.store);
     emit_kept_after(b, c, RAX);
 
     b->call_kept = c->at;
     emit_kept_before(b, c);
+    emit_left_out(b, c, COUNT);
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.call);
@@ -269,6 +325,7 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
 
     b->call_bare = c->at;
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
+    emit_left_out(b, c, COUNT);
     emit_fp_out(b, c, COUNT, RSI);
     emit_mov(c, RDI, rm_reg(STATE));
     emit_mov(c, RSI, rm_reg(RDX));
@@ -278,22 +335,18 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
     emit_jcc(c, CC_E, NULL);
     fault = c->at;
     emit_fp_in(b, c);
+    emit_count_in(b, c);
+    emit_store(c, state_rm(b->layout.left), COUNT);
     emit_alu_imm(c, true, ALU_ADD, rm_reg(RSP), 8);
     emit_ret(c);
     patch_rel(fault, c->at);
     emit_fault(b, c, true);
 }
 
-void emit_indirect_jump(const struct jit_backend *b, struct code *c)
+static void emit_jump_by_table(const struct jit_backend *b, struct code *c)
 {
     const struct jit_layout *l = &b->layout;
 
-    emit_alu_imm(c, false, ALU_CMP, state_rm(l->attn), 0);
-    emit_jcc(c, CC_NE, b->leave_pc);
-    if (l->limit) {
-        emit_alu(c, ALU_CMP, COUNT, state_rm(l->limit));
-        emit_jcc(c, CC_AE, b->leave_pc);
-    }
     /* Entries are 16 bytes and guest pcs are even: the index is 8 times the pc, modulo. An odd one
      * is not found. */
     emit_mov32(c, RCX, rm_reg(RAX));
@@ -304,6 +357,47 @@ void emit_indirect_jump(const struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_AND, rm_reg(RAX), -(1 << JIT_PAGE_BITS));
     emit_store(c, state_rm(l->page), RAX);
     emit_op_by_8(c, false, 0xff, 4, RDX, RCX, 8); /* jmp */
+}
+
+void emit_indirect_jump(const struct jit_backend *b, struct code *c)
+{
+    emit_test(c, COUNT, COUNT);
+    emit_jcc(c, CC_GE, b->turn_pc);
+    emit_jump_by_table(b, c);
+}
+
+/* COUNT is in a register or, as a region lent it, in the state. */
+static const u8 *emit_turn(const struct jit_backend *b, struct code *c, struct rm count)
+{
+    const u8 *start = c->at;
+    u8 *wanted;
+
+    emit_alu_imm(c, false, ALU_CMP, state_rm(b->layout.attn), 0);
+    wanted = emit_jcc_short(c, CC_NE);
+    emit_mov(c, RAX, count);
+    emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.turn));
+    emit_next_turn(b, c, RCX, RAX);
+    emit_store(c, state_rm(b->layout.turn), RCX);
+    emit_alu(c, ALU_SUB, RAX, rm_reg(RCX));
+    emit_store(c, count, RAX);
+    (void)short_end(c, wanted);
+    emit_alu_imm(c, true, ALU_CMP, count, 0);
+    emit_ret(c);
+    return start;
+}
+
+static void emit_turns(struct jit_backend *b, struct code *c)
+{
+    b->turn_left = emit_turn(b, c, state_rm(b->layout.left));
+    b->turn = emit_turn(b, c, rm_reg(COUNT));
+    b->turn_page = c->at;
+    emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.page));
+    b->turn_pc = c->at;
+    emit_mov(c, RDX, rm_reg(RAX));
+    emit_call(c, b->turn);
+    emit_mov(c, RAX, rm_reg(RDX));
+    emit_jcc(c, CC_GE, b->leave_pc);
+    emit_jump_by_table(b, c);
 }
 
 void thunks_emit(struct jit_backend *b, struct code *c)
@@ -321,6 +415,7 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_go(b, c, false);
     b->go_bare = c->at;
     emit_go(b, c, true);
+    emit_turns(b, c);
     b->jumpr = c->at;
     emit_indirect_jump(b, c);
 }
