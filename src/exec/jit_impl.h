@@ -196,15 +196,21 @@ struct link {
     bool listed; /* among link_fills */
 };
 
+enum jump_state {
+    JUMP_GLOBAL = 1, /* the code's page is in all address spaces */
+    JUMP_LISTED = 2, /* among fills[0] */
+    JUMP_LISTED_GLOBAL = 4,
+};
+
 /* Where jumps by the table lead, in one privilege mode. */
 struct jump_table {
     struct jump jump[JUMPS]; /* by pc >> 1 */
     u64 check[SPANS_MAX];    /* by span: where its first page is, or NO_PAGE */
-    bool global[JUMPS];      /* the code's page is in all address spaces */
+    u8 state[JUMPS];         /* enum jump_state */
     bool check_global[SPANS_MAX];
-    bool ready;     /* empty jumps say so; until its first use none do */
-    bool has_local; /* some jump or check may not be global */
-    struct fills fills, check_fills;
+    bool ready;                         /* empty jumps say so; until its first use none do */
+    bool has_local;                     /* some jump or check may not be global */
+    struct fills fills[2], check_fills; /* [1]: of global jumps */
 };
 
 struct jit_hart {

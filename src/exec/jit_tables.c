@@ -4,7 +4,8 @@
  * translation of fetches: they are forgotten page by page, by address space, or all.
  *
  * A jump table has the jumps into one virtual page in a row, so that these are found without a
- * list. Other looks go through the list of what was filled, which costs no more than filling did.
+ * list. Other looks go through lists of what was filled, one of them of what is global: a change of
+ * address space costs no more than filling did what it forgets.
  */
 #include "exec/jit_impl.h"
 
@@ -114,31 +115,42 @@ static bool is_dropped(const struct jit_page *page)
     return atomic_load_explicit(&page->dropped, memory_order_relaxed);
 }
 
+static void empty_listed(struct jump_table *t, struct fills *f)
+{
+    for (u32 i = 0; i < f->count; i++) {
+        t->jump[f->at[i]].pc = jump_none(f->at[i]);
+        t->state[f->at[i]] = 0;
+    }
+}
+
 static void empty_table(struct jump_table *t)
 {
-    struct fills *f = &t->fills;
+    struct fills *f = t->fills;
 
     if (!t->ready)
         return;
-    for (u32 i = 0; f->count > FILLS_MAX && i < JUMPS; i++)
-        t->jump[i].pc = jump_none(i);
-    for (u32 i = 0; f->count <= FILLS_MAX && i < f->count; i++)
-        t->jump[f->at[i]].pc = jump_none(f->at[i]);
-    f->count = 0;
+    if (f[0].count > FILLS_MAX || f[1].count > FILLS_MAX) {
+        for (u32 i = 0; i < JUMPS; i++)
+            t->jump[i].pc = jump_none(i);
+        memset(t->state, 0, sizeof(t->state));
+    } else {
+        empty_listed(t, &f[0]);
+        empty_listed(t, &f[1]);
+    }
+    f[0].count = f[1].count = 0;
     t->has_local = false;
 }
 
 /* An instruction that goes on in another page depends on that, too. */
-static bool depends_on_two(const struct jump *jump)
+static bool depends_on_two(gva_t pc)
 {
-    return (jump->pc & ~PAGE_MASK) == LAST_HALF;
+    return (pc & ~PAGE_MASK) == LAST_HALF;
 }
 
-/* Forgets jumps that are not global. */
+/* Forgets jumps that are not global. Those in the list that are so by now are in the other, too. */
 static void sift_table(struct jump_table *t)
 {
-    struct fills *f = &t->fills;
-    u32 kept = 0;
+    struct fills *f = &t->fills[0];
 
     if (f->count > FILLS_MAX) {
         empty_table(t);
@@ -146,15 +158,20 @@ static void sift_table(struct jump_table *t)
     }
     for (u32 i = 0; i < f->count; i++) {
         const u32 at = f->at[i];
-        struct jump *jump = &t->jump[at];
-        if (jump->pc == jump_none(at))
-            continue;
-        if (depends_on_two(jump) || !t->global[at])
-            jump->pc = jump_none(at);
-        else
-            f->at[kept++] = (u16)at;
+        t->state[at] &= (u8)~JUMP_LISTED;
+        if (!(t->state[at] & JUMP_GLOBAL))
+            t->jump[at].pc = jump_none(at);
     }
-    f->count = kept;
+    f->count = 0;
+}
+
+static void list_jump(struct jump_table *t, u32 at, bool global)
+{
+    u8 listed = global ? JUMP_LISTED_GLOBAL : JUMP_LISTED;
+
+    if (!(t->state[at] & listed))
+        note_fill(&t->fills[global], at);
+    t->state[at] = (t->state[at] & (u8)~JUMP_GLOBAL) | listed | (global ? JUMP_GLOBAL : 0);
 }
 
 struct jump *jit_jumps(struct jit_hart *h)
@@ -191,15 +208,15 @@ void jit_jump(struct jit_hart *h, u32 code)
     u32 at = place_of(pc);
     const struct link *link = link_of(h, pc);
 
+    bool global =
+        link->global && link->tag == code_link_tag(pc, h->hart->priv) && !depends_on_two(pc);
+
     (void)jit_jumps(h);
-    if (t->jump[at].pc == jump_none(at))
-        note_fill(&t->fills, at);
+    list_jump(t, at, global);
     t->jump[at] = (struct jump){pc, jit_backend_address(h->jit->backend, code)};
-    t->global[at] = link->global && link->tag == code_link_tag(pc, h->hart->priv) &&
-                    !depends_on_two(&t->jump[at]);
-    t->has_local |= !t->global[at];
+    t->has_local |= !global;
     note_page(h, pc);
-    if (depends_on_two(&t->jump[at]))
+    if (depends_on_two(pc))
         note_page(h, pc + 2);
 }
 
@@ -276,7 +293,7 @@ static void forget_jumps(struct jump_table *t, gva_t va)
 {
     u32 row = place_of(va);
 
-    if (!t->fills.count)
+    if (!t->fills[0].count && !t->fills[1].count)
         return;
     for (u32 at = row; at < row + PAGE_SIZE / 2; at++) {
         if ((t->jump[at].pc & PAGE_MASK) == va)
