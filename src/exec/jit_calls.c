@@ -185,11 +185,48 @@ static void engine_adopt(void *state, u64 mode)
 static void engine_widen(void *state)
 {
     struct hart *hart = state;
-    u32 mode = hart->jit.site >> 16 & 0xff, site = hart->jit.site & 0xffff;
+    u32 mode = hart->jit.site >> JIT_SITE_MODE & 3, site = hart->jit.site & 0xffff;
     bool write = hart->jit.site & JIT_SITE_WRITE;
 
     tlb_widen_site(&hart->tlb.pool[mode].site[site],
                    write ? hart->data_tlb->write : hart->data_tlb->read);
+}
+
+static bool serves(const struct tlb_entry *entries, gva_t va)
+{
+    return tlb_serves(&entries[tlb_index(va)], va, 1);
+}
+
+static void fill_site(struct hart *hart, gva_t va, u32 pages, u64 addend, u32 how)
+{
+    struct tlb_pool *pool = &hart->tlb.pool[how >> JIT_SITE_MODE & 3];
+    u32 n = how & 0xffff, width = 8u << 2 * (how >> JIT_OPEN_WIDTH & 3);
+    struct tlb_site *site = &pool->site[n];
+
+    site->start = va & PAGE_MASK;
+    site->room = pages * PAGE_SIZE + 1 - width;
+    site->addend = addend;
+    site->fills++;
+    pool->used[n / 64] |= BIT(n % 64);
+}
+
+static struct jit_result engine_open(void *state, u64 va, u32 how)
+{
+    struct hart *hart = state;
+    const bool write = how & JIT_SITE_WRITE;
+    const struct tlb_entry *entries = write ? hart->data_tlb->write : hart->data_tlb->read;
+    const gva_t last = va + (how >> JIT_OPEN_SIZE & 0xff) - 1;
+    const bool one = !((va ^ last) >> PAGE_SHIFT);
+    const struct tlb_entry *e = &entries[tlb_index(va)];
+
+    if (one && !serves(entries, va) && (how & (JIT_OPEN_LOAD | JIT_OPEN_STORE)))
+        mem_fill(hart, va, how & JIT_OPEN_STORE ? ACCESS_WRITE : ACCESS_READ);
+    if (!serves(entries, va) || !serves(entries, last) ||
+        e->addend != entries[tlb_index(last)].addend)
+        return (struct jit_result){0};
+    if (how & JIT_OPEN_SITE)
+        fill_site(hart, va, one ? 1 : 2, e->addend, how);
+    return (struct jit_result){e->addend, 1};
 }
 
 const struct jit_engine jit_engine = {.load = engine_load,
@@ -197,4 +234,5 @@ const struct jit_engine jit_engine = {.load = engine_load,
                                       .call = engine_call,
                                       .go = engine_go,
                                       .adopt = engine_adopt,
-                                      .widen = engine_widen};
+                                      .widen = engine_widen,
+                                      .open = engine_open};

@@ -52,9 +52,9 @@ static bool begins_at(const struct finder *f, u32 at, u32 *start)
 
     for (*start = at; *start && op[*start - 1].guest == op[at].guest; --*start) {
         u8 before = op[*start - 1].opcode;
-        if (before == IR_LABEL)
+        if (before == IR_LABEL || before == IR_FGUARD)
             return true;
-        if (before == IR_PUT || (before > IR_BSWAP && before != IR_FGUARD))
+        if (before == IR_PUT || before > IR_BSWAP)
             return false;
     }
     return true;

@@ -51,9 +51,24 @@ struct jit_engine {
      */
     void (*adopt)(void *state, u64 mode);
     void (*widen)(void *state);
+    /*
+     * A GUARD asks for the bytes from address on, JIT_OPEN_SIZE of them: ok and the addend if they
+     * can be accessed directly, to be stored to if JIT_SITE_WRITE. May do what the load or store,
+     * if it is said what the first access is, would do to the TLB and page tables, but raises
+     * nothing. JIT_OPEN_SITE: fills the site.
+     */
+    struct jit_result (*open)(void *state, u64 address, u32 how);
 };
 
-#define JIT_SITE_WRITE (1 << 30)
+/* A site: its number, the mode of its pool; and whether for stores. */
+#define JIT_SITE_MODE  16
+#define JIT_SITE_WRITE (1u << 30)
+/* The same to open, and: */
+#define JIT_OPEN_LOAD  (1u << 18)
+#define JIT_OPEN_STORE (1u << 19)
+#define JIT_OPEN_SIZE  20 /* shift of the number of bytes */
+#define JIT_OPEN_WIDTH 28 /* of what the site serves: up to 8 << 2 * width bytes */
+#define JIT_OPEN_SITE  (1u << 31)
 
 /* How operations round where the IR does not say it: to nearest is with ties to even. */
 enum jit_fp_round { JIT_FP_NEAREST, JIT_FP_DOWN, JIT_FP_UP, JIT_FP_ZERO };
@@ -194,8 +209,8 @@ static inline u32 jit_entry_void(u32 code)
 
 /*
  * The same for a region: finds the code of its entries, at each of which blocks may go on. mode:
- * that it will mostly run in, or JIT_NO_SITES. check is JIT_NO_CHECK if all of it lies in one page. False: the piece
- * is full.
+ * that it will mostly run in, or JIT_NO_SITES. check is JIT_NO_CHECK if all of it lies in one page.
+ * False: the piece is full.
  */
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
                                 const s32 *where, u32 source, u32 mode, u32 check,

@@ -297,6 +297,14 @@ bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc)
     return translate_data(hart, va, size, acc, &to);
 }
 
+void mem_fill(struct hart *hart, gva_t va, enum access acc)
+{
+    struct mmu_page to;
+
+    if (translate_data(hart, va, 1, acc, &to))
+        fill(hart, va, &to);
+}
+
 bool mem_zero_fast(struct hart *hart, gva_t va, unsigned size)
 {
     const struct tlb_entry *e = &hart->data_tlb->write[tlb_index(va)];

@@ -28,6 +28,9 @@ void mem_wrote(struct hart *hart, const void *pointer, unsigned size);
 /* Checks that size bytes at va, within a page, may be accessed; for cache-block operations. */
 MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc);
 
+/* Fills the TLB as an access to the byte at va would; nothing is raised. */
+void mem_fill(struct hart *hart, gva_t va, enum access acc);
+
 /* Stores zeros to size bytes, a multiple of 8, at va, a multiple of 8, within a page. False: not
  * through the TLB, nothing stored. */
 MUST_CHECK bool mem_zero_fast(struct hart *hart, gva_t va, unsigned size);

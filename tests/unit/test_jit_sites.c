@@ -179,7 +179,8 @@ static void make_code(void)
 
 static void run(void)
 {
-    const u64 a0 = VA + rnd((PAGES - 2) * PAGE_SIZE), a1 = VA + rnd(PAGES) * PAGE_SIZE + rnd(0xfe0);
+    const u64 a0 = VA + rnd((PAGES - 2) * PAGE_SIZE),
+              a1 = VA + rnd(PAGES) * PAGE_SIZE + rnd(PAGE_SIZE);
     const u64 count = 1 + rnd(40), stride = rnd(2) ? 8 : rnd(2) ? 0 : rnd(0x180);
     const bool user = rnd(2), sum = rnd(4);
 
@@ -250,8 +251,9 @@ TEST(loops_notice_what_changes_between_them)
     }
     CHECK(faults > RUNS / 50 && faults < RUNS - RUNS / 20);
     CHECK(filled > RUNS / 20);
-    printf("# %u runs, %u after which sites are filled, %u faults, %lu TLB fills\n", RUNS, filled,
-           faults, machine[0]->hart.stats.tlb_fills);
+    printf(
+        "# %u runs, %u after which sites are filled, %u faults, %lu TLB fills, %lu groups apart\n",
+        RUNS, filled, faults, machine[0]->hart.stats.tlb_fills, machine[0]->hart.stats.unguarded);
     for (u32 i = 0; i < 2; i++)
         destroy(machine[i]);
 }

@@ -90,11 +90,13 @@ struct jit_backend {
     const u8 *go_bare;    /* the same, slots are in the state before */
     /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
     const u8 *load_kept, *store_kept, *call_kept;
-    const u8 *adopt;     /* eax: mode; all registers survive */
-    const u8 *widen;     /* the same */
-    const u8 *call_bare; /* slots are in the state, before and after; leaves if it failed */
-    const u8 *fp_open;   /* slots into XMM registers and fp_live set, if the engine allows */
-    const u8 *fma_nan64; /* rax * rcx + something is a NaN: is infinity times zero the cause? */
+    const u8 *adopt;         /* eax: mode; all registers survive */
+    const u8 *widen;         /* the same */
+    const u8 *guard;         /* rax: address, edx: how; addend in rax. ZF: it cannot be had */
+    const u8 *guard_site[2]; /* the same, by read and write; the addend goes to the site */
+    const u8 *call_bare;     /* slots are in the state, before and after; leaves if it failed */
+    const u8 *fp_open;       /* slots into XMM registers and fp_live set, if the engine allows */
+    const u8 *fma_nan64;     /* rax * rcx + something is a NaN: is infinity times zero the cause? */
     const u8 *fma_nan32;
     const u8 *fp_constants;
     const u8 *fp_flag_table; /* a byte by the flags of MXCSR */
@@ -116,6 +118,15 @@ size_t compile_size(void);
 void thunks_emit(struct jit_backend *backend, struct code *c);
 /* Goes on at the guest pc in rax: by the jump table, else by the engine. */
 void emit_indirect_jump(const struct jit_backend *backend, struct code *c);
+
+/* Around C functions, in a thunk: registers survive that slots are in, whichever. rax: the second
+ * argument; ZF: ok was 0. */
+void emit_kept_before(const struct jit_backend *b, struct code *c);
+void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok);
+void emit_call_c(struct code *c, u64 function);
+
+/* guard.c */
+void guard_thunks_emit(struct jit_backend *b, struct code *c);
 
 /* fp_thunks.c */
 /* Around C functions, in a thunk: XMM registers and exceptions to the state if they are live; and

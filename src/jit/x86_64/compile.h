@@ -297,7 +297,15 @@ struct window *window_of(struct compile *x, u32 at);
 bool window_takes_address(struct compile *x, u32 at);
 /* The place of access `at` of group w, which goes to the stub if there is no window. */
 struct place window_place(struct compile *x, u32 at, struct window *w, struct stub *stub);
-/* The place of access `at`, which is sure. */
+/* Its addend, and what belongs to its site; the address of its first byte. */
+struct rm window_addend(const struct compile *x, const struct window *w);
+enum site_field { SITE_START, SITE_ROOM, SITE_ADDEND, SITE_FILLS };
+struct rm site_rm(const struct compile *x, const struct window *w, u32 field);
+void window_first(struct code *c, const struct window *w, enum reg to, enum reg base);
+/* Its sites are shared among groups of up to 8 << 2 * width bytes. */
+u32 window_width(const struct window *w);
+
+/* guard.c: the place of access `at`, which is sure. */
 struct place window_place_sure(struct compile *x, u32 at);
 void compile_guard(struct compile *x, u32 at);
 /* What looks at the TLB; falls through if the accesses cannot be made directly. */

@@ -153,7 +153,7 @@ static void emit_after_access(const struct jit_backend *b, struct code *c, enum 
     emit_fault(b, c, false);
 }
 
-static void emit_call_c(struct code *c, u64 function)
+void emit_call_c(struct code *c, u64 function)
 {
     emit_mov_imm(c, RAX, function);
     emit_call_rm(c, rm_reg(RAX));
@@ -244,7 +244,7 @@ static const u8 kept[] = {RSI, RDI, R8, R9, R10}; /* C may change them */
 
 _Static_assert(sizeof(kept) % 2 == 1, "with the return address, the stack stays aligned");
 
-static void emit_kept_before(const struct jit_backend *b, struct code *c)
+void emit_kept_before(const struct jit_backend *b, struct code *c)
 {
     for (u32 i = 0; i < sizeof(kept); i++)
         emit_push(c, kept[i]);
@@ -253,7 +253,7 @@ static void emit_kept_before(const struct jit_backend *b, struct code *c)
     emit_mov(c, RSI, rm_reg(RAX));
 }
 
-static void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok)
+void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok)
 {
     u8 *fault;
 
@@ -411,6 +411,7 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_kept(b, c);
     emit_sites(b, c);
     emit_call_bare(b, c);
+    guard_thunks_emit(b, c);
     b->go = c->at;
     emit_go(b, c, false);
     b->go_bare = c->at;

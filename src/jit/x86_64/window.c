@@ -13,8 +13,6 @@
 
 #include <string.h>
 
-_Static_assert(WINDOWS >= IR_GUARDS, "each guard in use has a place in the frame");
-
 #define SPAN_MAX 128 /* bytes: the wider, the sooner it crosses a page */
 
 /*
@@ -229,7 +227,7 @@ void windows_find(struct compile *x)
     find(x);
 }
 
-static u32 width_of(const struct window *w)
+u32 window_width(const struct window *w)
 {
     u32 n = 0;
 
@@ -263,7 +261,7 @@ void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u3
         return;
     for (u32 i = 0; i < x->window_count; i++) {
         struct window *w = &x->window[i];
-        u32 part = width_of(w) * 2 + w->write, *next = &compiler->sites[mode][part];
+        u32 part = window_width(w) * 2 + w->write, *next = &compiler->sites[mode][part];
         if (!w->in_loop || given[part]++ >= PART_MAX)
             continue;
         w->site = (u16)(part * size + *next);
@@ -296,25 +294,19 @@ bool window_takes_address(struct compile *x, u32 at)
     return false;
 }
 
-/* What belongs to the site of a window: its start, room, addend, count of fills. */
-static struct rm site_rm(const struct compile *x, const struct window *w, u32 field)
+struct rm site_rm(const struct compile *x, const struct window *w, u32 field)
 {
     const struct jit_layout *l = &x->b->layout;
 
     return state_rm(l->sites + (s32)(l->sites_next * x->mode + 32u * w->site + 8 * field));
 }
 
-#define START  0
-#define ROOM   1
-#define ADDEND 2
-#define FILLS  3
-
-static struct rm addend_rm(const struct compile *x, const struct window *w)
+struct rm window_addend(const struct compile *x, const struct window *w)
 {
-    return w->site == NO_SITE ? rm_mem(RSP, (s32)w->place * 8) : site_rm(x, w, ADDEND);
+    return w->site == NO_SITE ? rm_mem(RSP, (s32)w->place * 8) : site_rm(x, w, SITE_ADDEND);
 }
 
-static void emit_first(struct code *c, const struct window *w, enum reg to, enum reg base)
+void window_first(struct code *c, const struct window *w, enum reg to, enum reg base)
 {
     if (w->first)
         emit_lea(c, to, base, NO_REG, w->first);
@@ -335,13 +327,13 @@ static void look_at_site(struct compile *x, struct window *w, struct place *plac
         emit_mov(c, place->base, base);
     place->index = reg_take(x, SCRATCH);
     place->spare = reg_take(x, SCRATCH);
-    emit_first(c, w, place->index, place->base);
-    emit_alu(c, ALU_SUB, place->index, site_rm(x, w, START));
-    emit_alu(c, ALU_CMP, place->index, site_rm(x, w, ROOM));
+    window_first(c, w, place->index, place->base);
+    emit_alu(c, ALU_SUB, place->index, site_rm(x, w, SITE_START));
+    emit_alu(c, ALU_CMP, place->index, site_rm(x, w, SITE_ROOM));
     emit_jcc(c, CC_AE, NULL);
     stub->from = c->at;
     stub->site = w;
-    emit_mov(c, place->index, site_rm(x, w, ADDEND));
+    emit_mov(c, place->index, site_rm(x, w, SITE_ADDEND));
     stub->resume = c->at;
     w->opened = true;
 }
@@ -352,15 +344,16 @@ static void fill_site(struct compile *x, const struct stub *s, u32 table)
     const struct window *w = s->site;
     enum reg e = s->index, t = s->spare;
     struct code *c = &x->c;
-    const struct rm fills = site_rm(x, w, FILLS);
+    const struct rm fills = site_rm(x, w, SITE_FILLS);
     struct rm used = state_rm(l->sites_used + (s32)(l->sites_next * x->mode + w->site / 32 * 4u));
 
-    emit_first(c, w, t, s->address);
+    window_first(c, w, t, s->address);
     emit_alu_imm(c, true, ALU_AND, rm_reg(t), -(1 << JIT_PAGE_BITS));
     emit_mov(c, e, rm_mem(e, (s32)table + 8));
-    emit_store(c, site_rm(x, w, START), t);
-    emit_store_imm(c, site_rm(x, w, ROOM), (1 << JIT_PAGE_BITS) + 1 - site_widths[width_of(w)]);
-    emit_store(c, site_rm(x, w, ADDEND), e);
+    emit_store(c, site_rm(x, w, SITE_START), t);
+    emit_store_imm(c, site_rm(x, w, SITE_ROOM),
+                   (1 << JIT_PAGE_BITS) + 1 - site_widths[window_width(w)]);
+    emit_store(c, site_rm(x, w, SITE_ADDEND), e);
     emit_alu_imm(c, false, ALU_OR, used, (s32)(1u << w->site % 32));
     emit_mov32(c, t, fills);
     emit_alu_imm(c, false, ALU_ADD, fills, 1);
@@ -381,7 +374,7 @@ void stub_site(struct compile *x, const struct stub *s)
     struct code *c = &x->c;
     u8 *miss;
 
-    emit_first(c, w, t, s->address);
+    window_first(c, w, t, s->address);
     emit_rorx(c, e, t, JIT_PAGE_BITS - 4);
     emit_alu_imm(c, false, ALU_AND, rm_reg(e), (s32)(((1u << l->tlb_bits) - 1) << 4));
     emit_alu(c, ALU_ADD, e, state_rm(l->tlb));
@@ -393,8 +386,8 @@ void stub_site(struct compile *x, const struct stub *s)
     patch_rel(miss, c->at);
     if (w->count == 1)
         return;
-    emit_store_imm(c, site_rm(x, w, ROOM), 0);
-    emit_store_imm(c, site_rm(x, w, ADDEND), 0);
+    emit_store_imm(c, site_rm(x, w, SITE_ROOM), 0);
+    emit_store_imm(c, site_rm(x, w, SITE_ADDEND), 0);
 }
 
 void window_check_mode(struct compile *x)
@@ -430,7 +423,7 @@ static void open_window(struct compile *x, struct window *w, struct place *place
     stub->from = x->c.at;
     stub->window = w->place + 1u;
     probe_addend(x, place->index, &p);
-    emit_store(&x->c, addend_rm(x, w), place->index);
+    emit_store(&x->c, window_addend(x, w), place->index);
     w->opened = true;
 }
 
@@ -445,7 +438,7 @@ static void use_window(struct compile *x, const struct window *w, struct place *
         emit_mov(&x->c, place->base, base);
     place->index = reg_take(x, SCRATCH);
     place->spare = reg_take(x, SCRATCH);
-    emit_mov(&x->c, place->index, addend_rm(x, w));
+    emit_mov(&x->c, place->index, window_addend(x, w));
     emit_test(&x->c, place->index, place->index);
     emit_jcc(&x->c, CC_E, NULL);
     stub->from = x->c.at;
@@ -472,96 +465,4 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
     stub->spare = (u8)place.spare;
     reg_give(x, place.spare);
     return place;
-}
-
-struct place window_place_sure(struct compile *x, u32 at)
-{
-    const struct window *w = window_of(x, at);
-    struct rm base = slot_rm(x, w->slot);
-    struct place place = {.loaded = base.memory};
-    s64 offset;
-    u32 slot;
-
-    (void)ir_is_near_slot(x->block, x->block->op[at].arg[0], &slot, &offset);
-    place.disp = (s32)offset;
-    place.base = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
-    if (base.memory)
-        emit_mov(&x->c, place.base, base);
-    place.index = reg_take(x, SCRATCH);
-    emit_mov(&x->c, place.index, addend_rm(x, w));
-    return place;
-}
-
-static struct stub *guard_stub(struct compile *x, const struct ir_op *op)
-{
-    struct stub *stub = stub_add(x, STUB_GUARD, op);
-
-    stub->target = JIT_EXIT_GUARD | (s64)op->slot << JIT_EXIT_BITS;
-    return stub;
-}
-
-/* Is it in the site's range? */
-static void guard_by_site(struct compile *x, const struct ir_op *op, const struct window *w,
-                          enum reg base)
-{
-    enum reg index = reg_take(x, SCRATCH), spare = reg_take(x, SCRATCH);
-    struct code *c = &x->c;
-    struct stub *stub;
-
-    emit_first(c, w, index, base);
-    emit_alu(c, ALU_SUB, index, site_rm(x, w, START));
-    emit_alu(c, ALU_CMP, index, site_rm(x, w, ROOM));
-    emit_jcc(c, CC_AE, NULL);
-    stub = guard_stub(x, op);
-    stub->site = w;
-    stub->resume = c->at;
-    stub->address = (u8)base;
-    stub->index = (u8)index;
-    stub->spare = (u8)spare;
-    reg_give(x, index);
-    reg_give(x, spare);
-}
-
-/* Looks for the page of all. */
-static void guard_by_probe(struct compile *x, const struct ir_op *op, const struct window *w,
-                           enum reg base)
-{
-    const struct probe p = {.size = op->size, .write = w->write};
-    enum reg address = base, index;
-
-    if (w->first) {
-        address = reg_take(x, SCRATCH);
-        emit_lea(&x->c, address, base, NO_REG, w->first);
-    }
-    index = probe_emit(x, address, &p);
-    (void)guard_stub(x, op);
-    probe_addend(x, index, &p);
-    emit_store(&x->c, addend_rm(x, w), index);
-    reg_give(x, index);
-    if (w->first)
-        reg_give(x, address);
-}
-
-void compile_guard(struct compile *x, u32 at)
-{
-    const struct ir_op *op = &x->block->op[at];
-    const struct window *w = window_of(x, at);
-    struct rm rm = slot_rm(x, w->slot);
-    enum reg base = rm.memory ? reg_take(x, SCRATCH) : (enum reg)rm.reg;
-
-    if (rm.memory)
-        emit_mov(&x->c, base, rm);
-    if (w->site != NO_SITE)
-        guard_by_site(x, op, w, base);
-    else
-        guard_by_probe(x, op, w, base);
-    if (rm.memory)
-        reg_give(x, base);
-    op_release(x, at);
-}
-
-void stub_guard(struct compile *x, const struct stub *s)
-{
-    if (s->site)
-        stub_site(x, s);
 }
