@@ -16,6 +16,7 @@
 
 #include "base/endian.h"
 #include "ir/flow.h"
+#include "ir/rows.h"
 #include "rv/region.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ _Static_assert(REGION_ENTRIES_MAX <= JIT_ENTRIES_MAX, "a back end takes them all
 /* What a region is made of, and with. */
 struct region_work {
     struct region region;
+    struct ir_rows rows;
     struct ir_flow flow;
     struct region_map map, scout; /* scout: for jit_span_scout */
     struct job job;
@@ -142,7 +144,7 @@ static bool build(struct jit *jit)
 
     if (!region_lift(&w->region, w->isa, &w->map) || !w->region.entry_count)
         return false;
-    ir_forward(&w->flow, &w->region.lift.ir);
+    ir_forward(&w->flow, ir_rows(&w->rows, &w->region.lift.ir));
     ir_guard(&w->flow);
     ir_prune(&w->flow);
     return true;

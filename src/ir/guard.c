@@ -135,6 +135,11 @@ static void find(struct ir_flow *flow)
         case IR_PUT:
             close_slot(&f, (u32)op->imm);
             break;
+        case IR_GUARD: /* of ir_rows */
+            close_slot(&f, (u32)flow->out.op[op->arg[0]].imm);
+            f.last = (f.last + 1) % IR_GUARDS;
+            f.open[f.last] = NULL;
+            break;
         case IR_LABEL:
         case IR_CALL:
         case IR_ATOMIC: /* it may be a call */
@@ -157,6 +162,7 @@ static void place(struct ir_block *block, u32 at, const struct ir_group *g)
                                        .guest = guest,
                                        .slot = (u16)(g->last - guest + 1),
                                        .kind = g->write,
+                                       .brief = true, /* its operand is right already */
                                        .imm = g->first};
 }
 
@@ -197,8 +203,10 @@ void ir_guard(struct ir_flow *flow)
     insert(flow, wanted);
     for (u32 at = 0; at < block->count; at++) {
         struct ir_op *op = &block->op[at];
-        if (op->opcode == IR_GUARD)
+        if (op->opcode == IR_GUARD && op->brief) {
+            op->brief = false;
             continue;
+        }
         for (u32 i = 0; i < ir_operands((enum ir_opcode)op->opcode); i++)
             op->arg[i] = flow->map[op->arg[i]];
     }

@@ -115,6 +115,7 @@ enum item_kind {
     ITEM_FSET,
     ITEM_STIR,    /* the loop's counter goes into a register */
     ITEM_WALK,    /* REG_WALK moves on */
+    ITEM_ROWS,    /* rows of bytes */
     ITEM_PATCHED, /* an instruction that others rewrite */
     ITEM_PATCH,
     ITEM_POOL, /* data within the code */

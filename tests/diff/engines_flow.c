@@ -20,7 +20,7 @@ static bool is_near(const struct program *p, u32 from, u32 to)
 {
     for (u32 i = from; i < to; i++) {
         if (p->item[i].kind == ITEM_CROSS || p->item[i].kind == ITEM_POOL ||
-            p->item[i].kind == ITEM_SWITCH)
+            p->item[i].kind == ITEM_SWITCH || p->item[i].kind == ITEM_ROWS)
             return false;
     }
     return p->compressed && to - from <= 2;

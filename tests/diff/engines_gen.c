@@ -45,6 +45,7 @@ static const struct {
     [ITEM_FSET] = {5, 5, 0},
     [ITEM_STIR] = {4, 2, 0},
     [ITEM_WALK] = {5, 4, 0},
+    [ITEM_ROWS] = {6, 24, 0},
     [ITEM_PATCHED] = {4, 1, 0},
     [ITEM_PATCH] = {4, 40, RARE},
     [ITEM_POOL] = {3, 5, 0},

@@ -150,6 +150,9 @@ static bool emit_data(struct text *t, const struct item *item)
     case ITEM_WALK:
         emit_walk(t);
         return true;
+    case ITEM_ROWS:
+        engines_emit_rows(t);
+        return true;
     case ITEM_WILD:
         emit_wild(t);
         return true;

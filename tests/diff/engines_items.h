@@ -39,5 +39,6 @@ static inline u32 counter_of(u32 level)
  * engines_system.c: interrupts, translation, modes, CSRs. */
 bool engines_emit_flow(struct text *t, const struct program *p, u32 at);
 bool engines_emit_system(struct text *t, const struct program *p, u32 at);
+void engines_emit_rows(struct text *t); /* engines_rows.c */
 
 #endif
