@@ -372,14 +372,24 @@ static enum lift_end lift_jal(struct lift *l, u64 insn)
     return LIFT_ENDS;
 }
 
+#define FAR (1 << 30) /* bytes, no back end adds more to an address */
+
+/* The second half of a far call, too: where it leads is known. */
 static enum lift_end lift_jalr(struct lift *l, u64 insn, ir_value target)
 {
+    bool near;
+    u64 offset;
+
     if (!l->compressed)
         return LIFT_REFUSES;
     if (l->ir.op[target].opcode == IR_AND) /* of bit 0, for which JUMPR sees */
         target = l->ir.op[target].arg[0];
+    near = is_relative(l, target, &offset) && (s64)offset >= -FAR && (s64)offset < FAR;
     RD(LINK);
-    ir_control(&l->ir, IR_JUMPR, target, 0);
+    if (near)
+        ir_control(&l->ir, IR_JUMP, 0, (s64)(offset & ~UINT64_C(1)));
+    else
+        ir_control(&l->ir, IR_JUMPR, target, 0);
     return LIFT_ENDS;
 }
 

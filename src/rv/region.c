@@ -118,10 +118,35 @@ static void add_leader(struct walk *w, s32 from, s64 to, enum how how)
         m->todo[m->todo_count++] = (s32)to;
 }
 
-/* Notes where a jump or branch leads. False: what follows it is not reached by going on. */
-static bool follow(struct walk *w, u64 insn, s32 offset)
+/* A jump with a link or without. */
+static void follow_jump(struct walk *w, u64 insn, s32 offset, s64 target)
 {
-    s64 target = (s64)offset + insn_imm(insn), next = (s64)offset + insn_len(insn);
+    enum how how = target <= offset ? HOW_LOOP : HOW_NOW;
+
+    if (insn_rd(insn) != REG_SINK)
+        add_leader(w, offset, (s64)offset + insn_len(insn), HOW_ENTRY);
+    if (how == HOW_NOW && insn_rd(insn) != REG_SINK)
+        how = HOW_LATER;
+    add_leader(w, offset, target, how);
+}
+
+/* A jump to where a register says, which is known right after an AUIPC. */
+static void follow_register(struct walk *w, u64 insn, s32 offset, u64 before)
+{
+    s64 target = (s64)offset - 4 + insn_imm(before) * 4096 + insn_imm(insn);
+
+    if (insn_op(before) == OP_auipc && insn_rd(before) == insn_rs1(insn) &&
+        insn_rd(before) != REG_SINK)
+        follow_jump(w, insn, offset, target & ~INT64_C(1));
+    else if (insn_rd(insn) != REG_SINK)
+        add_leader(w, offset, (s64)offset + insn_len(insn), HOW_ENTRY);
+}
+
+/* Notes where a jump or branch leads. False: what follows it is not reached by going on. before:
+ * the instruction that it comes from by going on, if any. */
+static bool follow(struct walk *w, u64 insn, s32 offset, u64 before)
+{
+    s64 target = (s64)offset + insn_imm(insn);
     enum how how = target <= offset ? HOW_LOOP : HOW_NOW;
 
     switch (insn_op(insn)) {
@@ -134,15 +159,10 @@ static bool follow(struct walk *w, u64 insn, s32 offset)
         add_leader(w, offset, target, how);
         return true;
     case OP_jal:
-        if (insn_rd(insn) != REG_SINK)
-            add_leader(w, offset, next, HOW_ENTRY);
-        if (how == HOW_NOW && insn_rd(insn) != REG_SINK)
-            how = HOW_LATER;
-        add_leader(w, offset, target, how);
+        follow_jump(w, insn, offset, target);
         return false;
     case OP_jalr:
-        if (insn_rd(insn) != REG_SINK)
-            add_leader(w, offset, next, HOW_ENTRY);
+        follow_register(w, insn, offset, before);
         return false;
     default:
         return true;
@@ -159,15 +179,16 @@ static void walk(struct walk *w, s32 place)
     struct region_map *m = w->map;
     struct region_page *p = find_page(m, page_of(place));
     u32 offset = (u32)(place - p->at);
-    u64 insn;
+    u64 insn, before = 0;
 
     while (offset < PAGE_SIZE && has_room(m, p->at) && !is_set(p->starts, offset) &&
            fetch(w->isa, p->bytes, offset, &insn)) {
         set(p->starts, offset);
         m->insns++;
         m->away += p->at != 0;
-        if (!follow(w, insn, p->at + (s32)offset))
+        if (!follow(w, insn, p->at + (s32)offset, before))
             return;
+        before = insn;
         offset += insn_len(insn);
     }
     if (offset == PAGE_SIZE)

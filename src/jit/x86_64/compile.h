@@ -289,6 +289,9 @@ void windows_find(struct compile *x);
 void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u32 mode);
 /* Code with sites may run in another mode from here on. */
 void window_check_mode(struct compile *x);
+/* Its parts: equal, the mode is the region's; else its sites are emptied for this one. */
+void window_compare_mode(struct compile *x);
+void window_adopt_mode(struct compile *x);
 /* What fills the site of a window; falls through if the window is not to be. */
 void stub_site(struct compile *x, const struct stub *s);
 /* The group of access `at`; NULL: it goes alone. */
@@ -349,6 +352,8 @@ s32 region_lag(struct compile *x, u32 label);
  * jump to a label. */
 void region_leave(struct compile *x, s32 done);
 void region_enter(struct compile *x, u32 label);
+/* May other code enter at the label itself? */
+bool region_enters_at(const struct compile *x, u32 label);
 /* Before an entry at an offset: code that leaves, of 16 bytes at a multiple of that; the entry's
  * look at its check. */
 void region_check_missed(struct compile *x, s32 offset);

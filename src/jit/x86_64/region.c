@@ -338,6 +338,17 @@ void region_check(struct compile *x, u32 check, s32 offset)
         emit_store(c, state_rm(l->page), RAX);
 }
 
+bool region_enters_at(const struct compile *x, u32 label)
+{
+    const struct region_code *r = x->in;
+
+    for (u32 i = 0; i < REGION_REGS; i++) {
+        if (r->held[i] != held_by_blocks(x, i))
+            return false;
+    }
+    return !x->has_sites && r->label[label].lag == 0 && !((uintptr_t)r->label[label].at & 15);
+}
+
 void region_enter(struct compile *x, u32 label)
 {
     const struct region_code *r = x->in;
@@ -356,7 +367,11 @@ void region_enter(struct compile *x, u32 label)
         if (r->held[i] != NO_SLOT)
             emit_mov(c, region_regs[i], slot_memory(x, r->held[i]));
     }
-    window_check_mode(x);
+    if (x->has_sites) {
+        window_compare_mode(x);
+        region_jump(x, label, CC_E);
+        window_adopt_mode(x);
+    }
     region_jump(x, label, CC_ALWAYS);
 }
 

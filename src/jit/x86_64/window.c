@@ -390,17 +390,26 @@ void stub_site(struct compile *x, const struct stub *s)
     emit_store_imm(c, site_rm(x, w, SITE_ADDEND), 0);
 }
 
+void window_compare_mode(struct compile *x)
+{
+    emit_alu_imm(&x->c, false, ALU_CMP, state_rm(x->b->layout.mode), (s32)x->mode);
+}
+
+void window_adopt_mode(struct compile *x)
+{
+    emit_mov_imm(&x->c, RAX, x->mode);
+    emit_call(&x->c, x->b->adopt);
+}
+
 void window_check_mode(struct compile *x)
 {
-    const struct jit_layout *l = &x->b->layout;
     u8 *skip;
 
     if (!x->has_sites)
         return;
-    emit_alu_imm(&x->c, false, ALU_CMP, state_rm(l->mode), (s32)x->mode);
+    window_compare_mode(x);
     skip = emit_jcc_short(&x->c, CC_E);
-    emit_mov_imm(&x->c, RAX, x->mode);
-    emit_call(&x->c, x->b->adopt);
+    window_adopt_mode(x);
     (void)short_end(&x->c, skip);
 }
 
