@@ -302,7 +302,9 @@ static enum hart_exit run(struct jit_hart *h)
         hart->jit.page = hart->pc & PAGE_MASK;
         jit_follow(h);
         why = jit_backend_run(h->jit->backend, hart, code);
-        if (why == JIT_EXIT_FAULT)
+        if (why == JIT_EXIT_JUMPED)
+            jit_target_note(h, hart->jit.page + (u64)(s64)(s32)hart->jit.patch, hart->pc);
+        else if (why == JIT_EXIT_FAULT)
             act_on_refusal(hart);
         else if (why == LIFT_LEAVE_WFI)
             return HART_EXIT_WFI;

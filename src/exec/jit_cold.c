@@ -81,10 +81,13 @@ enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 i
     u64 insn;
 
     for (; insns && (insn = fetch(&hart->isa, bytes + at, size - at)); insns--) {
+        const gva_t pc = hart->pc;
         enum run_result result = run_insn(hart, insn);
         if (result == RUN_FAULT)
             return COLD_FAULT;
         hart->insns++;
+        if (insn_op(insn) == OP_jalr && !insn_is_return(insn))
+            jit_target_note(h, pc, hart->pc);
         if (result == RUN_LEFT)
             return COLD_RAN;
         hart->pc += insn_len(insn);

@@ -156,6 +156,7 @@ struct jit {
 
     /* Regions; NULL and 0 if there shall be none. The worker compiles without the lock. */
     struct region_work *work;
+    struct targets *targets;           /* see jit_targets.c */
     struct jit_span *span, *free_span; /* SPANS_MAX, of which span_count have been in use */
     u32 span_count;
     struct heat heat[HEATS];
@@ -253,6 +254,8 @@ enum jit_tier jit_tier_of(const struct jit *jit, u32 code);
 
 void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global);
 void jit_unlink(struct jit_hart *h, gva_t pc);
+/* The page that is linked where a pc is; NULL: none. */
+struct jit_page *jit_linked(struct jit_hart *h, gva_t pc);
 /* hart->pc's code is this, of this page. */
 void jit_jump(struct jit_hart *h, u32 code);
 /* What hart->pc's code is, as far as jumps tell; 0: they do not. */
@@ -339,6 +342,15 @@ void jit_translated(struct jit *jit, const struct jit_translation *t, u64 ns);
 
 /* What is translated at an offset. Takes the lock. */
 u32 jit_page_half(struct jit *jit, const struct jit_page *page, u32 offset);
+
+/* ---- jit_targets.c ---- */
+
+MUST_CHECK bool jit_targets_init(struct jit *jit);
+/* An indirect jump of the hart led from here to there. Takes the lock. */
+void jit_target_note(struct jit_hart *h, gva_t from, gva_t to);
+/* Where the one at an offset of a page is known to lead, from the page's start; how many. Under the
+ * lock. */
+u32 jit_targets_of(const struct jit *jit, u32 page, u32 offset, const s32 **to);
 
 /* ---- jit_cold.c ---- */
 

@@ -130,6 +130,7 @@ void jit_destroy(struct jit *jit)
     jit_collect(jit);
     ASSERT(!jit->retired);
     free(jit->span);
+    free(jit->targets);
     for (u32 i = 0; i < JIT_TIERS; i++)
         jit_compiler_destroy(jit->tier[i].compiler);
     free(jit->lift);

@@ -67,11 +67,20 @@ static const u8 *look_away(void *ctx, s32 target)
     return page->bytes;
 }
 
+static u32 targets_of(void *ctx, s32 offset, const s32 **to)
+{
+    const struct scout *s = ctx;
+    const struct job_page *p = known(s->job, page_of(offset));
+    u32 name = page_of(offset) ? (p ? p->name : 0) : s->job->page;
+
+    return jit_targets_of(s->h->jit, name, (u32)(offset - page_of(offset)), to);
+}
+
 void jit_span_scout(struct jit_hart *h, const struct jit_page *page, struct job *job,
                     struct region_map *map)
 {
     struct scout s = {h, job, h->hart->pc & PAGE_MASK};
-    const struct region_away away = {look_away, &s};
+    const struct region_away away = {look_away, targets_of, &s};
 
     job->away_count = 0;
     if (!page->alone)

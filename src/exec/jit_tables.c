@@ -43,6 +43,13 @@ void jit_unlink(struct jit_hart *h, gva_t pc)
     h->replaced = true;
 }
 
+struct jit_page *jit_linked(struct jit_hart *h, gva_t pc)
+{
+    const struct link *link = link_of(h, pc);
+
+    return link->tag == code_link_tag(pc, h->hart->priv) ? link->page : NULL;
+}
+
 static void empty_links(struct jit_hart *h)
 {
     struct fills *f = &h->link_fills;

@@ -47,6 +47,7 @@ struct region_work {
     struct jit_span *span;               /* NULL: it keeps to one page */
     const struct isa *isa;
     struct jit_entry entry[JIT_ENTRIES_MAX];
+    struct jit_jump jump[REGION_JUMPS_MAX];
     u32 start; /* of the code, */
     u32 size;
     u64 began;
@@ -56,7 +57,7 @@ bool jit_tier_init(struct jit *jit)
 {
     jit->work = calloc(1, sizeof(*jit->work));
     jit->span = calloc(SPANS_MAX, sizeof(*jit->span));
-    return jit->work && jit->span;
+    return jit->work && jit->span && jit_targets_init(jit);
 }
 
 /* ---- making one ---- */
@@ -108,6 +109,17 @@ static const u8 *bytes_away(void *ctx, s32 target)
     return n < REGION_PAGES && jit_span_wants(jit, w->page[n], target) ? w->bytes[n] : NULL;
 }
 
+static u32 targets_of(void *ctx, s32 offset, const s32 **to)
+{
+    const struct jit *jit = ctx;
+    const struct region_work *w = jit->work;
+    u32 n = number_at(&w->job, page_of(offset));
+
+    return n < REGION_PAGES
+               ? jit_targets_of(jit, w->page[n]->name, (u32)(offset - page_of(offset)), to)
+               : 0;
+}
+
 static void copy(u8 *to, const u8 *from)
 {
     for (u32 i = 0; i < PAGE_SIZE; i += 8) {
@@ -121,7 +133,8 @@ static void copy(u8 *to, const u8 *from)
 static bool take(struct jit *jit, const struct job *job)
 {
     struct region_work *w = jit->work;
-    const struct region_away away = {bytes_away, jit};
+    const struct region_away away = {bytes_away, targets_of, jit};
+    const struct region_away alone = {NULL, targets_of, jit};
 
     w->job = *job;
     w->began = jit_now_ns();
@@ -133,7 +146,7 @@ static bool take(struct jit *jit, const struct job *job)
     region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, &away);
     w->span = w->map.page_count > 1 ? jit_span_claim(jit) : NULL;
     if (w->map.page_count > 1 && !w->span)
-        region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, NULL);
+        region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, &alone);
     return true;
 }
 
@@ -159,6 +172,9 @@ static bool compile(struct jit *jit)
 
     for (u32 i = 0; i < w->region.entry_count; i++)
         w->entry[i].offset = w->region.entry[i];
+    for (u32 i = 0; i < w->map.jump_count; i++)
+        w->jump[i] = (struct jit_jump){w->map.jump[i].from, w->map.jump[i].to};
+    jit_compiler_expect(compiler, w->jump, w->map.jump_count);
     w->start = jit_compiler_at(compiler);
     if (!jit_backend_compile_region(compiler, &w->flow.out, lift->where, w->job.page,
                                     w->job.sites ? w->job.mode : JIT_NO_SITES,

@@ -117,6 +117,9 @@ void ir_atomic(struct ir_block *block, enum ir_atomic kind, u32 size, u32 slot, 
 /* CALL, CALL_APART, FENCE, JUMP, LEAVE, GO, LABEL (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 
+/* JUMPR's imm, or 0: the engine would like to know where it leads. */
+#define IR_JUMPR_NOTED 1
+
 /* Is the value known to be below 2^bits, or to be what its low bits give by sign extension? */
 bool ir_is_below(const struct ir_block *block, ir_value value, u32 bits);
 bool ir_is_signed(const struct ir_block *block, ir_value value, u32 bits);

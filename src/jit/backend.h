@@ -19,6 +19,8 @@ enum jit_exit {
     JIT_EXIT_CHAIN,       /* the same; layout.patch says which jump may lead there directly */
     JIT_EXIT_FAULT,       /* an engine function returned false: it has set all there is to know */
     JIT_EXIT_GUARD,       /* of a GUARD: the guest instructions to be done are << JIT_EXIT_BITS */
+    JIT_EXIT_JUMPED,      /* as LOOKUP; by a JUMPR to be noted, of the instruction at offset patch
+                             from the start of the page that runs */
     JIT_EXIT_ENGINE = 16, /* a LEAVE gives its imm, from here on; layout.pc is set */
 };
 
@@ -92,7 +94,7 @@ struct jit_layout {
     s32 away;       /* s64: see struct jit_engine */
     s32 attn;       /* u32: not 0, leave soon, see JIT_TURN; set before an entry, leave at the next
                      * backward or indirect jump */
-    s32 patch;      /* u32: offset in the buffer of a jump's displacement */
+    s32 patch;      /* u32: offset in the buffer of a jump's displacement; see JIT_EXIT_JUMPED */
     s32 source;     /* u32: what jit_backend_compile was told about the block of that jump */
     bool redirects; /* blocks begin with room for jit_backend_redirect */
     s32 limit;      /* u64: from this count on, leave at the next look; 0: none looks at it */
@@ -215,6 +217,16 @@ static inline u32 jit_entry_void(u32 code)
 bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_block *block,
                                 const s32 *where, u32 source, u32 mode, u32 check,
                                 struct jit_entry *entry, u32 count);
+
+/* Where a JUMPR of a region may lead: offsets of its instruction and of a LABEL, if there is one.
+ */
+struct jit_jump {
+    s32 from, to;
+};
+
+/* What is known of the next region, by ascending `from`; it stays where it is while that is
+ * compiled. */
+void jit_compiler_expect(struct jit_compiler *compiler, const struct jit_jump *jump, u32 count);
 
 /* Lets the jump whose displacement is at offset patch lead to code; others may execute it. */
 void jit_backend_chain(struct jit_backend *backend, u32 patch, u32 code);

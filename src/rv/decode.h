@@ -58,6 +58,12 @@ static inline unsigned insn_rs2(u64 insn)
     return insn >> 32 & 0xff;
 }
 
+/* Does a JALR return, as compilers have it? */
+static inline bool insn_is_return(u64 insn)
+{
+    return insn_rd(insn) == REG_SINK && (insn_rs1(insn) == 1 || insn_rs1(insn) == 5);
+}
+
 static inline s64 insn_imm(u64 insn)
 {
     return (s64)insn >> 40;

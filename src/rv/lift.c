@@ -389,7 +389,7 @@ static enum lift_end lift_jalr(struct lift *l, u64 insn, ir_value target)
     if (near)
         ir_control(&l->ir, IR_JUMP, 0, (s64)(offset & ~UINT64_C(1)));
     else
-        ir_control(&l->ir, IR_JUMPR, target, 0);
+        ir_control(&l->ir, IR_JUMPR, target, insn_is_return(insn) ? 0 : IR_JUMPR_NOTED);
     return LIFT_ENDS;
 }
 

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define REACH (1 << 28) /* bytes that two pages may be apart */
-
 struct walk {
     struct region_map *map;
     const struct isa *isa;
@@ -74,11 +72,11 @@ static struct region_page *enter(struct region_map *m, const struct region_away 
     const u8 *bytes;
     s32 at;
 
-    if (to < -REACH || to > REACH)
+    if (to < -REGION_REACH || to > REGION_REACH)
         return NULL;
     at = page_of((s32)to);
     p = find_page(m, at);
-    if (at == page_of(from) || !away)
+    if (at == page_of(from) || !away || !away->bytes)
         return p;
     if (!p && m->page_count == REGION_PAGES)
         return NULL;
@@ -130,16 +128,42 @@ static void follow_jump(struct walk *w, u64 insn, s32 offset, s64 target)
     add_leader(w, offset, target, how);
 }
 
+/*
+ * Where an indirect jump has led. Cases of a switch are entries, as each may be met by a sample,
+ * and one region holds them all.
+ */
+static void follow_targets(struct walk *w, u64 insn, s32 offset)
+{
+    struct region_map *m = w->map;
+    bool calls = insn_rd(insn) != REG_SINK;
+    const s32 *to;
+    u32 n;
+
+    if (insn_is_return(insn) || !w->away || !w->away->targets)
+        return;
+    n = w->away->targets(w->away->ctx, offset, &to);
+    for (u32 i = 0; i < n && m->jump_count < REGION_JUMPS_MAX; i++) {
+        s64 target = (s64)page_of(offset) + to[i];
+        if (target < -REGION_REACH || target > REGION_REACH)
+            continue;
+        m->jump[m->jump_count++] = (struct region_jump){offset, (s32)target};
+        add_leader(w, offset, target, calls || page_of((s32)target) ? HOW_LATER : HOW_ENTRY);
+    }
+}
+
 /* A jump to where a register says, which is known right after an AUIPC. */
 static void follow_register(struct walk *w, u64 insn, s32 offset, u64 before)
 {
     s64 target = (s64)offset - 4 + insn_imm(before) * 4096 + insn_imm(insn);
 
     if (insn_op(before) == OP_auipc && insn_rd(before) == insn_rs1(insn) &&
-        insn_rd(before) != REG_SINK)
+        insn_rd(before) != REG_SINK) {
         follow_jump(w, insn, offset, target & ~INT64_C(1));
-    else if (insn_rd(insn) != REG_SINK)
+        return;
+    }
+    if (insn_rd(insn) != REG_SINK)
         add_leader(w, offset, (s64)offset + insn_len(insn), HOW_ENTRY);
+    follow_targets(w, insn, offset);
 }
 
 /* Notes where a jump or branch leads. False: what follows it is not reached by going on. before:
@@ -201,6 +225,7 @@ void region_discover(struct region_map *map, const struct isa *isa, const u8 *by
     struct walk w = {map, isa, away};
 
     map->page_count = map->insns = map->away = map->todo_count = map->later_count = 0;
+    map->jump_count = 0;
     (void)add_page(map, 0, bytes);
     add_leader(&w, offset, offset, HOW_ENTRY);
     for (u32 done = 0, late = 0;;) {
@@ -223,6 +248,17 @@ static void sort_pages(struct region_map *m)
             struct region_page other = m->page[k];
             m->page[k] = m->page[k - 1];
             m->page[k - 1] = other;
+        }
+    }
+}
+
+static void sort_jumps(struct region_map *m)
+{
+    for (u32 i = 1; i < m->jump_count; i++) {
+        for (u32 k = i; k && m->jump[k - 1].from > m->jump[k].from; k--) {
+            struct region_jump other = m->jump[k];
+            m->jump[k] = m->jump[k - 1];
+            m->jump[k - 1] = other;
         }
     }
 }
@@ -296,6 +332,7 @@ bool region_lift(struct region *r, const struct isa *isa, struct region_map *map
 {
     r->entry_count = 0;
     sort_pages(map);
+    sort_jumps(map);
     lift_begin(&r->lift, isa);
     r->lift.max = REGION_INSNS_MAX;
     return lift_all(r, isa, map) && r->lift.count;

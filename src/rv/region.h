@@ -13,12 +13,20 @@
 #define REGION_AWAY_MAX    384 /* of these, in other pages than the first */
 #define REGION_ENTRIES_MAX 64
 #define REGION_PAGES       4
+#define REGION_REACH       (1 << 28) /* bytes that two pages may be apart */
+#define REGION_TARGETS_MAX 32        /* of an indirect jump */
+#define REGION_JUMPS_MAX   256       /* targets of all of them */
 
 /* By halfword: where instructions begin, which of them are jumped to, and by other code. */
 struct region_page {
     s32 at;          /* offset of the page */
     const u8 *bytes; /* others may write them meanwhile */
     u64 starts[PAGE_SIZE / 2 / 64], leaders[PAGE_SIZE / 2 / 64], entries[PAGE_SIZE / 2 / 64];
+};
+
+/* Where an indirect jump may lead. */
+struct region_jump {
+    s32 from, to;
 };
 
 /* Which instructions belong to a region. */
@@ -28,12 +36,18 @@ struct region_map {
     u32 insns, away;                                     /* away: of insns, not in the first page */
     s32 todo[REGION_INSNS_MAX], later[REGION_INSNS_MAX]; /* leaders to be followed */
     u32 todo_count, later_count;
+    struct region_jump jump[REGION_JUMPS_MAX]; /* by ascending from, once it was lifted */
+    u32 jump_count;
 };
 
-/* Asked about a jump from one page to another: the bytes of its target's page, NULL: not to be
- * followed. */
+/*
+ * bytes, or NULL: asked about a jump from one page to another: the bytes of its target's page,
+ * NULL: not to be followed. targets, or NULL: asked about an indirect jump: where it has led,
+ * distances from the start of the page it lies in; how many.
+ */
 struct region_away {
     const u8 *(*bytes)(void *ctx, s32 target);
+    u32 (*targets)(void *ctx, s32 offset, const s32 **to);
     void *ctx;
 };
 
@@ -43,7 +57,8 @@ struct region {
     u32 entry_count;
 };
 
-/* Finds what is reached from an offset of the first page, whose bytes these are. */
+/* Finds what is reached from an offset of the first page, whose bytes these are; away may be NULL.
+ */
 void region_discover(struct region_map *map, const struct isa *isa, const u8 *bytes, s32 offset,
                      const struct region_away *away);
 

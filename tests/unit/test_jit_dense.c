@@ -178,8 +178,12 @@ static bool compile_region(u32 which, u32 size)
 {
     const struct lift *l = &region.lift;
     u32 start = jit_backend_code_start(backend[which]);
+    static struct jit_jump jump[REGION_JUMPS_MAX];
 
+    for (u32 i = 0; i < map.jump_count; i++)
+        jump[i] = (struct jit_jump){map.jump[i].from, map.jump[i].to};
     jit_compiler_aim(compiler[which], start, start + size);
+    jit_compiler_expect(compiler[which], jump, map.jump_count);
     return jit_backend_compile_region(compiler[which], &l->ir, l->where, 1, pool,
                                       map.page_count > 1 ? 4095 : JIT_NO_CHECK, entry,
                                       region.entry_count);
@@ -242,9 +246,28 @@ static const u8 *same_page(void *ctx, s32 to)
     return page;
 }
 
+/* None, some or many, mostly where instructions begin, in this page or the one before. */
+static u32 random_targets(void *ctx, s32 offset, const s32 **to)
+{
+    static s32 targets[REGION_TARGETS_MAX];
+    u32 n = rnd(2) ? (u32)rnd(4) : (u32)rnd(REGION_TARGETS_MAX + 1);
+
+    for (u32 i = 0; i < n; i++) {
+        targets[i] = rnd(8) && places ? (s32)place[rnd(places)] : (s32)rnd(PAGE_SIZE / 2) * 2;
+        targets[i] -= rnd(8) ? 0 : PAGE_SIZE;
+    }
+    *to = targets;
+    return n;
+}
+
 static void compile_page(void)
 {
-    static const struct region_away everywhere = {same_page, NULL};
+    static const struct region_away ways[] = {
+        {.bytes = same_page},
+        {.targets = random_targets},
+        {.bytes = same_page, .targets = random_targets},
+    };
+    u32 way = (u32)rnd(ARRAY_SIZE(ways) + 1);
     u32 offset = rnd(2) ? 0 : (u32)rnd(PAGE_SIZE / 4) * 4;
 
     lift_block(offset);
@@ -252,7 +275,7 @@ static void compile_page(void)
         CHECK(!ir_verify(&lift.ir));
         compile(compile_block);
     }
-    region_discover(&map, &isa, page, (s32)offset, rnd(2) ? &everywhere : NULL);
+    region_discover(&map, &isa, page, (s32)offset, way < ARRAY_SIZE(ways) ? &ways[way] : NULL);
     if (!region_lift(&region, &isa, &map) || !region.entry_count)
         return;
     wide += map.page_count > 1;

@@ -389,14 +389,14 @@ static inline void emit_indexed(struct code *c, u32 reg, enum reg base, enum reg
         emit32(c, (u32)disp);
 }
 
-/* The operand [base + 8 * index + disp], reg beside it; disp is less than 128. */
-static inline void emit_op_by_8(struct code *c, bool wide, u32 opcode, u32 reg, enum reg base,
-                                enum reg index, s32 disp)
+/* opcode reg, [base + (index << scale) + disp]; disp is less than 128. */
+static inline void emit_op_scaled(struct code *c, bool wide, u32 opcode, u32 reg, enum reg base,
+                                  enum reg index, u32 scale, s32 disp)
 {
     emit_rex(c, wide, reg, index, base, false);
     emit8(c, opcode);
     emit8(c, 0x44 | (reg & 7) << 3);
-    emit8(c, 3 << 6 | (index & 7) << 3 | (base & 7));
+    emit8(c, scale << 6 | (index & 7) << 3 | (base & 7));
     emit8(c, (u8)disp);
 }
 

@@ -92,6 +92,12 @@ void jit_compiler_destroy(struct jit_compiler *compiler)
     free(compiler);
 }
 
+void jit_compiler_expect(struct jit_compiler *compiler, const struct jit_jump *jump, u32 count)
+{
+    compiler->jump = jump;
+    compiler->jump_count = count;
+}
+
 void jit_compiler_aim(struct jit_compiler *compiler, u32 from, u32 end)
 {
     ASSERT(from >= compiler->backend->code_start && from <= end &&

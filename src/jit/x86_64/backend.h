@@ -74,11 +74,13 @@ struct jit_backend {
     const u8 *leave;        /* eax: exit number */
     const u8 *leave_synced; /* the same, all registers stored */
     const u8 *leave_pc;     /* rax: guest pc, bit 0 ignored; JIT_EXIT_LOOKUP */
+    const u8 *leave_jumped; /* the same, of the JUMPR at r11d; JIT_EXIT_JUMPED */
     const u8 *leave_page;   /* eax: offset in the page; JIT_EXIT_LOOKUP */
     const u8 *chain;        /* eax: offset in the page, r11d: patch, ecx: source */
     const u8 *jumpr;        /* rax: guest pc */
     const u8 *turn_page;    /* eax: offset in the page; COUNT is not negative: goes on, or leaves */
     const u8 *turn_pc;      /* the same, rax: guest pc */
+    const u8 *turn_jumped;  /* the same, of the JUMPR at r11d; or the table has not the pc */
     /* Called when COUNT, or layout.left, is not negative: it is (SF is not OF) if there is time for
      * more. Changes RAX and RCX. */
     const u8 *turn, *turn_left;
@@ -104,8 +106,10 @@ struct jit_backend {
 
 struct jit_compiler {
     struct jit_backend *backend;
-    u32 at, end;                               /* what is left of its piece of the buffer */
-    struct compile *compile;                   /* working memory of compile.c */
+    u32 at, end;                 /* what is left of its piece of the buffer */
+    struct compile *compile;     /* working memory of compile.c */
+    const struct jit_jump *jump; /* of the next region */
+    u32 jump_count;
     u32 sites[JIT_MODES_MAX][2 * SITE_WIDTHS]; /* window.c: the next to be given out */
 };
 
@@ -116,8 +120,10 @@ size_t compile_size(void);
 
 /* thunks.c */
 void thunks_emit(struct jit_backend *backend, struct code *c);
-/* Goes on at the guest pc in rax: by the jump table, else by the engine. */
-void emit_indirect_jump(const struct jit_backend *backend, struct code *c);
+/* Goes on at the guest pc in rax: by the jump table, else by the engine, which is told from where
+ * unless that is NOT_NOTED. */
+#define NOT_NOTED INT32_MIN
+void emit_indirect_jump(const struct jit_backend *backend, struct code *c, s32 from);
 
 /* Around C functions, in a thunk: registers survive that slots are in, whichever. rax: the second
  * argument; ZF: ok was 0. */

@@ -106,12 +106,15 @@ static u32 op_bound(u8 opcode)
     return opcode == IR_STORE ? 432 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
+#define NEAR_PLACES_BOUND 2048 /* of a JUMPR in a region, with what is behind the code */
+
 static u32 bound(const struct ir_block *block, u32 entries)
 {
     u32 bytes = 1024 + entries * 384;
 
     for (u32 i = 0; i < block->count; i++)
-        bytes += op_bound(block->op[i].opcode) + (entries ? 16 : 0);
+        bytes += op_bound(block->op[i].opcode) + (entries ? 16 : 0) +
+                 (entries && block->op[i].opcode == IR_JUMPR ? NEAR_PLACES_BOUND : 0);
     return bytes;
 }
 
@@ -122,6 +125,9 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     struct compile *x = compiler->compile;
     u32 start = (compiler->at + 15) & ~15u, size = bound(block, entries);
 
+    if (entries)
+        size += switch_bound(compiler);
+
     if (start > compiler->end || compiler->end - start < size)
         return false;
     code_buffer_reach(&b->buffer, start, start + size);
@@ -130,6 +136,8 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->where = where;
     x->source = source;
     x->in = NULL;
+    x->jump = compiler->jump;
+    x->jump_count = entries ? compiler->jump_count : 0;
     x->base = 0;
     x->slot_reg = b->slot_reg;
     x->c.at = b->buffer.write + start;
@@ -190,8 +198,10 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
     region_begin(x);
     windows_find_in_region(x, compiler, mode);
     region_fault(x);
+    switch_begin(x);
     align_code(&x->c);
     compile_all(x);
+    switch_end(x);
     region_resolve(x);
     for (u32 i = 0; i < count; i++) {
         u32 label = region_label(x, entry[i].offset);

@@ -97,6 +97,7 @@ struct place {
 #define LABELS_MAX 1024
 #define JUMPS_MAX  2048
 #define NO_LAG     (-1)
+#define CALLS_MAX  256
 
 /* A region may keep its count in the state, and a slot in COUNT. */
 #define REGION_REGS (PINNED_MAX + 1)
@@ -112,9 +113,22 @@ struct region_code {
         s32 offset;
         s16 lag;         /* of the count in the state there; NO_LAG: not known yet */
         u8 depth;        /* in loops */
+        bool jumped;     /* the map leads there */
         u8 *at;          /* NULL: not placed yet */
     } label[LABELS_MAX]; /* by offset */
-    u32 returns;         /* places that returns were compared with */
+    /* Where JUMPRs lead in the region, see switch.c. */
+    struct {
+        u8 *entry;       /* NULL: there is none, or not yet */
+        s32 first, last; /* offsets that it has */
+        bool wanted;
+    } map;
+    /* Calls of the region, at most CALLS_MAX that are known, in order. */
+    struct {
+        s32 callee;
+        u32 back; /* label */
+    } call[CALLS_MAX];
+    u32 call_count;
+    u32 returns; /* places that returns were compared with */
     u32 jump_count;
     struct {
         u8 *end; /* of the jump to a label not placed yet */
@@ -129,6 +143,8 @@ struct compile {
     const struct ir_block *block;
     const s32 *where; /* of each guest instruction, from the page's start */
     u32 source;
+    const struct jit_jump *jump; /* what is known of a region's JUMPRs */
+    u32 jump_count;
     const u8 *slot_reg; /* the register that holds a slot while this code runs, or NO_REG */
     struct code c;
     struct region_code *in; /* NULL: a block */
@@ -284,6 +300,12 @@ static inline s32 op_lag(const struct compile *x, const struct ir_op *op)
     return op->guest - x->base;
 }
 
+/* Where its instruction lies. */
+static inline s32 op_offset(const struct compile *x, const struct ir_op *op)
+{
+    return x->where[op->guest] & ~1;
+}
+
 /* window.c: finds the groups. In a region after region_begin, for this mode. */
 void windows_find(struct compile *x);
 void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u32 mode);
@@ -328,6 +350,23 @@ void compile_engine_call(struct compile *x, s64 imm, u32 where);
 /* Calls the engine's load or store; what a register holds survives. */
 void compile_engine_access(struct compile *x, bool store);
 
+/* Compares what RAX holds with labels, for JUMPR `at`, and jumps. RAX survives. */
+void compile_near_places(struct compile *x, u32 at, const u32 *labels, u32 count);
+
+/* switch.c: what of a region's map there can be, and its calls; room for the map; its entries, when
+ * labels are placed. */
+void switch_find(struct compile *x);
+void switch_begin(struct compile *x);
+void switch_end(struct compile *x);
+/* Bytes that it takes in the next region, at most. */
+u32 switch_bound(const struct jit_compiler *compiler);
+/* The first label that JUMPR `at` may lead to; LABELS_MAX: none is known. */
+u32 switch_lowest(const struct compile *x, u32 at);
+/* JUMPR `at` to places in the region where it has led before or may return to, from what RAX holds.
+ * Falls through if it is none of them; COUNTED: the count is exact then. */
+enum switched { SWITCHED_NOT, SWITCHED_COUNTED };
+enum switched switch_jump(struct compile *x, u32 at);
+
 /* region.c: chooses registers for the slots of x->block and finds its labels. */
 void region_begin(struct compile *x);
 /* The label at an offset; LABELS_MAX: there is none. */
@@ -346,6 +385,8 @@ void region_jump(struct compile *x, u32 label, u32 condition);
 void region_count(struct compile *x, u32 label, s32 lag);
 /* The same for a loop's jump back; then the flags say whether the count is negative (CC_L). */
 void region_count_loop(struct compile *x, u32 label, s32 lag);
+/* Exact from here on; n instructions more are done. The flags say the same. */
+void region_add_count(struct compile *x, s32 n);
 bool region_lacks(const struct compile *x, u32 label, s32 lag);
 s32 region_lag(struct compile *x, u32 label);
 /* From the region's registers to those of blocks, n guest instructions more done; and back, for a

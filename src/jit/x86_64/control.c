@@ -41,7 +41,7 @@ static void compile_exit(struct compile *x, const struct ir_op *op, s64 target, 
     if (!can_chain(target)) {
         emit_mov(c, RAX, state_rm(l->page));
         emit_alu_imm(c, true, ALU_ADD, rm_reg(RAX), (s32)target);
-        emit_indirect_jump(x->b, c);
+        emit_indirect_jump(x->b, c, NOT_NOTED);
         return;
     }
     if (l->limit || is_backward(x, op, target)) {
@@ -169,57 +169,15 @@ static void compile_jump(struct compile *x, u32 at)
         compile_exit(x, op, op->imm, op_lag(x, op) + 1);
 }
 
-#define RETURNS_MAX 6
-#define RETURNS_ALL                                                              \
-    256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
-         */
-
-/* The label to which what is called at `at` shall return; LABELS_MAX: it is no call. */
-static u32 return_label(const struct compile *x, u32 at)
+void compile_near_places(struct compile *x, u32 at, const u32 *labels, u32 count)
 {
-    const struct ir_op *op = x->block->op;
-    u16 guest = op[at].guest;
-
-    while (at-- > 0 && op[at].guest == guest) {
-        const struct ir_op *sum = &op[op[at].arg[0]];
-        u64 offset;
-        if (op[at].opcode == IR_PUT && sum->opcode == IR_ADD && op[sum->arg[0]].opcode == IR_GET &&
-            (u32)op[sum->arg[0]].imm == IR_SLOT_PAGE && ir_is_const(x->block, sum->arg[1], &offset))
-            return region_label(x, (s64)offset);
-    }
-    return LABELS_MAX;
-}
-
-/* Where functions that the region calls and holds may return to in it. */
-static u32 find_returns(const struct compile *x, u32 *labels)
-{
-    u32 n = 0;
-
-    for (u32 at = 0; at < x->block->count && n < RETURNS_MAX; at++) {
-        const struct ir_op *op = &x->block->op[at];
-        bool known = false;
-        if (op->opcode != IR_JUMP || region_label(x, op->imm) == LABELS_MAX)
-            continue;
-        labels[n] = return_label(x, at);
-        for (u32 i = 0; i < n; i++)
-            known |= labels[i] == labels[n];
-        n += labels[n] != LABELS_MAX && !known;
-    }
-    return n;
-}
-
-/* A return, perhaps, to a place in the region: rax holds where. */
-static void compile_near_returns(struct compile *x, u32 at)
-{
-    u32 labels[RETURNS_MAX], n = x->in ? find_returns(x, labels) : 0;
     struct ir_op op = x->block->op[at];
 
-    if (!n || x->in->returns + n > RETURNS_ALL || return_label(x, at) != LABELS_MAX)
+    if (!count)
         return;
-    x->in->returns += n;
     emit_mov(&x->c, RCX, rm_reg(RAX));
     emit_alu(&x->c, ALU_SUB, RCX, state_rm(x->b->layout.page));
-    for (u32 i = 0; i < n; i++) {
+    for (u32 i = 0; i < count; i++) {
         u8 *skip;
         op.imm = x->in->label[labels[i]].offset;
         emit_alu_imm(&x->c, true, ALU_CMP, rm_reg(RCX), (s32)op.imm);
@@ -233,12 +191,14 @@ static void compile_near_returns(struct compile *x, u32 at)
 static void compile_jumpr(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
+    enum switched how = SWITCHED_NOT;
 
     val_load(x, RAX, op->arg[0]);
     op_release(x, at);
-    compile_near_returns(x, at);
-    way_out(x, op_lag(x, op) + 1);
-    emit_indirect_jump(x->b, &x->c);
+    if (x->in)
+        how = switch_jump(x, at);
+    way_out(x, how == SWITCHED_COUNTED ? 0 : op_lag(x, op) + 1);
+    emit_indirect_jump(x->b, &x->c, op->imm == IR_JUMPR_NOTED ? op_offset(x, op) : NOT_NOTED);
 }
 
 static void store_slot(struct compile *x, struct rm slot, ir_value v)

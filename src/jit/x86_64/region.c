@@ -57,6 +57,7 @@ static void find_labels(struct compile *x)
         ASSERT(!r->label_count || r->label[r->label_count - 1].offset < op->imm);
         r->label[r->label_count].offset = (s32)op->imm;
         r->label[r->label_count].lag = NO_LAG;
+        r->label[r->label_count].jumped = false;
         r->label[r->label_count++].at = NULL;
     }
 }
@@ -71,9 +72,9 @@ static void find_loops(struct compile *x, struct weights *w)
         u32 to;
         if (op->opcode == IR_LABEL)
             here = region_label(x, op->imm);
-        if (op->opcode != IR_BRANCH && op->opcode != IR_JUMP)
+        if (op->opcode != IR_BRANCH && op->opcode != IR_JUMP && op->opcode != IR_JUMPR)
             continue;
-        to = region_label(x, op->imm);
+        to = op->opcode == IR_JUMPR ? switch_lowest(x, i) : region_label(x, op->imm);
         if (to == LABELS_MAX || to > here)
             continue;
         w->nesting[to]++;
@@ -81,11 +82,13 @@ static void find_loops(struct compile *x, struct weights *w)
     }
 }
 
-static u64 exit_weight(const struct compile *x, const struct ir_op *op)
+static u64 exit_weight(const struct compile *x, u32 at)
 {
+    const struct ir_op *op = &x->block->op[at];
+
     switch (op->opcode) {
     case IR_JUMPR:
-        return 4;
+        return switch_lowest(x, at) == LABELS_MAX ? 4 : 1;
     case IR_JUMP:
         return region_label(x, op->imm) == LABELS_MAX ? 4 : 0;
     case IR_BRANCH:
@@ -118,7 +121,7 @@ static void weigh(struct compile *x, struct weights *w)
         if (op->opcode == IR_LABEL)
             depth += w->nesting[region_label(x, op->imm)];
         weight = UINT64_C(1) << LOOP_BITS * (u32)(depth < DEPTH_MAX ? depth : DEPTH_MAX);
-        w->exits += weight * exit_weight(x, op);
+        w->exits += weight * exit_weight(x, i);
         w->count += weight * count_weight(x, op);
         if (op->opcode == IR_ATOMIC && op->slot < SLOTS_MAX) {
             w->slot[op->slot] += weight;
@@ -211,6 +214,7 @@ void region_begin(struct compile *x)
         r->held[i] = (u8)held_by_blocks(x, i);
     memset(r->written, 0, sizeof(r->written));
     find_labels(x);
+    switch_find(x);
     find_loops(x, &w);
     note_depths(r, &w);
     weigh(x, &w);
@@ -250,6 +254,14 @@ void region_count(struct compile *x, u32 label, s32 lag)
         emit_lea(&x->c, COUNT, COUNT, NO_REG, lag - *there);
     else
         emit_alu_imm(&x->c, true, ALU_ADD, state_rm(x->b->layout.left), lag - *there);
+}
+
+void region_add_count(struct compile *x, s32 n)
+{
+    bool in_register = region_counts_in_register(x);
+
+    emit_alu_imm(&x->c, true, ALU_ADD, in_register ? rm_reg(COUNT) : state_rm(x->b->layout.left),
+                 n);
 }
 
 void region_count_loop(struct compile *x, u32 label, s32 lag)

@@ -111,6 +111,13 @@ static void emit_leave(struct jit_backend *b, struct code *c)
     emit_store(c, state_rm(b->layout.pc), RAX);
     emit_mov_imm(c, RAX, JIT_EXIT_CHAIN);
     emit_jmp(c, b->leave);
+
+    b->leave_jumped = c->at;
+    emit_op(c, false, 0x89, R11, state_rm(b->layout.patch));
+    emit_alu_imm(c, true, ALU_AND, rm_reg(RAX), -2);
+    emit_store(c, state_rm(b->layout.pc), RAX);
+    emit_mov_imm(c, RAX, JIT_EXIT_JUMPED);
+    emit_jmp(c, b->leave);
     b->leave_synced = synced;
 }
 
@@ -343,27 +350,42 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
     emit_fault(b, c, true);
 }
 
-static void emit_jump_by_table(const struct jit_backend *b, struct code *c)
+/* miss: where to go if it is not there; NULL: the jump to it, which ends where this returns, is to
+ * be filled in. */
+static u8 *emit_jump_by_table(const struct jit_backend *b, struct code *c, const u8 *miss)
 {
     const struct jit_layout *l = &b->layout;
+    u8 *missed;
 
     /* Entries are 16 bytes and guest pcs are even: the index is 8 times the pc, modulo. An odd one
      * is not found. */
     emit_mov32(c, RCX, rm_reg(RAX));
     emit_alu_imm(c, false, ALU_AND, rm_reg(RCX), (s32)((1u << (l->jumps_bits + 1)) - 2));
     emit_mov(c, RDX, state_rm(l->jumps));
-    emit_op_by_8(c, true, 0x3b, RAX, RDX, RCX, 0); /* cmp */
-    emit_jcc(c, CC_NE, b->leave_pc);
+    emit_op_scaled(c, true, 0x3b, RAX, RDX, RCX, 3, 0); /* cmp */
+    emit_jcc(c, CC_NE, miss);
+    missed = c->at;
     emit_alu_imm(c, true, ALU_AND, rm_reg(RAX), -(1 << JIT_PAGE_BITS));
     emit_store(c, state_rm(l->page), RAX);
-    emit_op_by_8(c, false, 0xff, 4, RDX, RCX, 8); /* jmp */
+    emit_op_scaled(c, false, 0xff, 4, RDX, RCX, 3, 8); /* jmp */
+    return missed;
 }
 
-void emit_indirect_jump(const struct jit_backend *b, struct code *c)
+void emit_indirect_jump(const struct jit_backend *b, struct code *c, s32 from)
 {
+    const bool noted = from != NOT_NOTED;
+    u8 *turn, *missed;
+
     emit_test(c, COUNT, COUNT);
-    emit_jcc(c, CC_GE, b->turn_pc);
-    emit_jump_by_table(b, c);
+    emit_jcc(c, CC_GE, noted ? NULL : b->turn_pc);
+    turn = c->at;
+    missed = emit_jump_by_table(b, c, noted ? NULL : b->leave_pc);
+    if (!noted)
+        return;
+    patch_rel(turn, c->at);
+    patch_rel(missed, c->at);
+    emit_mov_imm(c, R11, (u32)from);
+    emit_jmp(c, b->turn_jumped);
 }
 
 /* COUNT is in a register or, as a region lent it, in the state. */
@@ -386,6 +408,16 @@ static const u8 *emit_turn(const struct jit_backend *b, struct code *c, struct r
     return start;
 }
 
+/* At a turn; RAX is the guest pc. */
+static void emit_turn_jump(const struct jit_backend *b, struct code *c, const u8 *leave)
+{
+    emit_mov(c, RDX, rm_reg(RAX));
+    emit_call(c, b->turn);
+    emit_mov(c, RAX, rm_reg(RDX));
+    emit_jcc(c, CC_GE, leave);
+    (void)emit_jump_by_table(b, c, leave);
+}
+
 static void emit_turns(struct jit_backend *b, struct code *c)
 {
     b->turn_left = emit_turn(b, c, state_rm(b->layout.left));
@@ -393,11 +425,9 @@ static void emit_turns(struct jit_backend *b, struct code *c)
     b->turn_page = c->at;
     emit_alu(c, ALU_ADD, RAX, state_rm(b->layout.page));
     b->turn_pc = c->at;
-    emit_mov(c, RDX, rm_reg(RAX));
-    emit_call(c, b->turn);
-    emit_mov(c, RAX, rm_reg(RDX));
-    emit_jcc(c, CC_GE, b->leave_pc);
-    emit_jump_by_table(b, c);
+    emit_turn_jump(b, c, b->leave_pc);
+    b->turn_jumped = c->at;
+    emit_turn_jump(b, c, b->leave_jumped);
 }
 
 void thunks_emit(struct jit_backend *b, struct code *c)
@@ -418,5 +448,5 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_go(b, c, true);
     emit_turns(b, c);
     b->jumpr = c->at;
-    emit_indirect_jump(b, c);
+    emit_indirect_jump(b, c, NOT_NOTED);
 }
