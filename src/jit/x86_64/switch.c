@@ -10,8 +10,9 @@
 #include "jit/x86_64/compile.h"
 
 #define RETURNS_MAX 6
-#define RETURNS_ALL 256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
-                         */
+#define RETURNS_ALL                                                              \
+    256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
+         */
 
 #define FEW       3
 #define MANY      64 /* of one JUMPR, at most */
@@ -236,6 +237,21 @@ static void jump_by_map(struct compile *x, u32 at)
     patch_rel(turn, c->at);
 }
 
+/* To a few of the places that the map has not; the count is exact. */
+static void jump_away(struct compile *x, u32 at, const u32 *labels, u32 n)
+{
+    const s32 base = x->base;
+    u32 away[FEW], count = 0;
+
+    for (u32 i = 0; i < n && count < FEW; i++) {
+        away[count] = labels[i];
+        count += !x->in->label[labels[i]].jumped;
+    }
+    x->base = x->block->op[at].guest + 1;
+    compile_near_places(x, at, away, count);
+    x->base = base;
+}
+
 /* A return, perhaps, to a place in the region. */
 static void jump_back(struct compile *x, u32 at)
 {
@@ -253,6 +269,7 @@ enum switched switch_jump(struct compile *x, u32 at)
 
     if (n > FEW && x->in->map.entry) {
         jump_by_map(x, at);
+        jump_away(x, at, labels, n);
         return SWITCHED_COUNTED;
     }
     if (n)
