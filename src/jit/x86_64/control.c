@@ -317,7 +317,7 @@ static void compile_go(struct compile *x, const struct ir_op *op)
     emit_mov_imm(c, RDX, (u64)op->imm);
     emit_mov_imm(c, R11, (u32)(x->where[op->guest] - x->away) | (u32)op_lag(x, op) << 16);
     emit_call(c, x->in ? x->b->go_bare : x->b->go);
-    emit_indirect_jump(x->b, c);
+    emit_indirect_jump(x->b, c, NOT_NOTED);
 }
 
 void compile_control(struct compile *x, u32 at)
