@@ -6,7 +6,6 @@
 #ifndef COSM_TESTS_FAKE_H
 #define COSM_TESTS_FAKE_H
 
-#include "base/assert.h"
 #include "base/log.h"
 #include "device/device.h"
 #include "port/chardev.h"
@@ -14,17 +13,13 @@
 #include "port/gmem.h"
 #include "port/irq.h"
 #include "port/lock.h"
+#include "tests/assert.h"
+#include "tests/random.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
-    abort();
-}
 
 #ifndef FAKE_OWN_WAIT /* a program that lets time pass while a device waits */
 void port_wait(_Atomic u32 *word, u32 value)
@@ -168,16 +163,6 @@ static inline struct log fake_log_port(struct fake_log *fake)
     return (struct log){fake_log_write, fake, LOG_DEBUG};
 }
 
-/* Small, fast, seeded: splitmix64. */
-static inline u64 fake_random(u64 *state)
-{
-    u64 z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
 /* An access that must be answered; 0 and a complaint on stderr otherwise. */
 static inline u64 fake_read(struct device *dev, u64 offset, u32 size)
 {
@@ -206,14 +191,14 @@ static inline void fake_hammer(struct device *dev, u64 limit, u32 rounds, u64 se
     u64 size = dev->cls->mmio_size, value = 0;
 
     for (u64 i = 0; i < rounds * (limit + limit / 4); i++) {
-        u64 r = fake_random(&seed);
-        u64 offset = i % 5 == 4 ? fake_random(&seed) % size : fake_random(&seed) % limit;
+        u64 r = test_random(&seed);
+        u64 offset = i % 5 == 4 ? test_random(&seed) % size : test_random(&seed) % limit;
         u32 width = 1u << (r & 3);
 
         offset -= offset % width;
         if (offset + width > size)
             continue;
-        value = r & 4 ? fake_random(&seed) : extreme[(r >> 8) % 8];
+        value = r & 4 ? test_random(&seed) : extreme[(r >> 8) % 8];
         if (r & 8)
             (void)!device_write(dev, offset, width, value);
         else
@@ -224,7 +209,7 @@ static inline void fake_hammer(struct device *dev, u64 limit, u32 rounds, u64 se
             if (offset % width || offset + width > size)
                 continue;
             (void)!device_read(dev, offset, width, &value);
-            (void)!device_write(dev, offset, width, fake_random(&seed));
+            (void)!device_write(dev, offset, width, test_random(&seed));
             (void)!device_read(dev, offset, width, &value);
         }
     }

@@ -10,6 +10,7 @@
 #include "base/bits.h"
 #include "rv/decode.h"
 #include "rv/encoding.h"
+#include "tests/random.h"
 
 #include <string.h>
 
@@ -210,18 +211,9 @@ static inline bool insn_bits_have(const struct insn_line *line, const char *any)
     return strpbrk(insn_bits(line), any) != NULL;
 }
 
-static inline u64 insn_random(u64 *state)
-{
-    u64 z = *state += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 static inline u32 insn_random_reg(const struct insn_line *line, const char *small, u64 *state)
 {
-    u32 n = (u32)insn_random(state) & 31;
+    u32 n = (u32)test_random(state) & 31;
 
     return insn_bits_have(line, small) ? 8 + (n & 7) : n;
 }
@@ -229,7 +221,7 @@ static inline u32 insn_random_reg(const struct insn_line *line, const char *smal
 static inline s64 insn_random_imm(const struct insn_line *line, u64 *state)
 {
     const struct insn_format *f = &insn_formats[line->fmt];
-    u64 imm = insn_random(state) & insn_imm_mask(line);
+    u64 imm = test_random(state) & insn_imm_mask(line);
 
     if (line->fmt == FMT_CU_255)
         return 255;
@@ -244,7 +236,7 @@ static inline s64 insn_random_imm(const struct insn_line *line, u64 *state)
 static inline struct insn_operands insn_random_operands(const struct insn_line *line, u64 *state)
 {
     unsigned rules = insn_formats[line->fmt].rules;
-    struct insn_operands o = {.free = (u32)insn_random(state)};
+    struct insn_operands o = {.free = (u32)test_random(state)};
     bool again;
 
     do {

@@ -48,25 +48,38 @@ static void help_option(const struct option_info *o)
     help_wrap(text, OPTION_TEXT);
 }
 
-static void help_options(u32 command)
+static void help_section(const char *title)
 {
-    for (u32 section = 0; section < SECTION_HIDDEN; section++) {
+    printf("\n%s:\n", title);
+}
+
+void help_each_option(u32 command, void (*section)(const char *title),
+                      void (*option)(const struct option_info *o))
+{
+    for (u32 n = 0; n < SECTION_HIDDEN; n++) {
         bool has_title = false;
 
         for (size_t i = 0; i < option_count; i++) {
             const struct option_info *o = &option_table[i];
 
-            if (!(o->commands & command) || o->section != section)
+            if (!(o->commands & command) || o->section != n)
                 continue;
             if (!has_title)
-                printf("\n%s:\n", section_table[section]);
+                section(section_table[n]);
             has_title = true;
-            help_option(o);
+            option(o);
         }
     }
 }
 
-static void help_examples(enum command_id command)
+static void help_example(const struct example_info *example)
+{
+    printf("  %s\n", example->line);
+    help_wrap(example->what, OPTION_TEXT);
+}
+
+void help_each_example(enum command_id command, void (*section)(const char *title),
+                       void (*example)(const struct example_info *example))
 {
     bool has_title = false;
 
@@ -74,10 +87,9 @@ static void help_examples(enum command_id command)
         if (example_table[i].command != command)
             continue;
         if (!has_title)
-            printf("\nExamples:\n");
+            section("Examples");
         has_title = true;
-        printf("  %s\n", example_table[i].line);
-        help_wrap(example_table[i].what, OPTION_TEXT);
+        example(&example_table[i]);
     }
 }
 
@@ -98,7 +110,7 @@ static void help_overview(void)
            COSM_VERSION);
     for (u32 i = 0; i < COMMAND_NONE; i++)
         printf("  %-9s%s\n", command_table[i].name, command_table[i].summary);
-    help_options(CMD_NONE);
+    help_each_option(CMD_NONE, help_section, help_option);
     printf("\nA first run:\n  cosm run --kernel Image --initrd initramfs.cpio -m 512M\n"
            "\n'cosm help run' tells about every option of run, with more examples.\n");
 }
@@ -115,8 +127,8 @@ void help_print(enum command_id topic)
     printf("cosm %s: %s\n\nUsage: cosm %s%s%s\n\n", command->name, command->summary, command->name,
            *command->arguments ? " " : "", command->arguments);
     help_wrap(command->description, 0);
-    help_examples(topic);
-    help_options(1u << topic);
+    help_each_example(topic, help_section, help_example);
+    help_each_option(1u << topic, help_section, help_option);
     if (topic == COMMAND_RUN)
         help_run_notes();
 }

@@ -67,39 +67,17 @@ static void manual_option(const struct option_info *o)
     }
 }
 
-static void manual_options(u32 command)
+static void manual_section(const char *title)
 {
-    for (u32 section = 0; section < SECTION_HIDDEN; section++) {
-        bool has_title = false;
-
-        for (size_t i = 0; i < option_count; i++) {
-            const struct option_info *o = &option_table[i];
-
-            if (!(o->commands & command) || o->section != section)
-                continue;
-            if (!has_title)
-                roff_line(".SS", section_table[section]);
-            has_title = true;
-            manual_option(o);
-        }
-    }
+    roff_line(".SS", title);
 }
 
-static void manual_examples(enum command_id command)
+static void manual_example(const struct example_info *example)
 {
-    bool has_title = false;
-
-    for (size_t i = 0; i < example_count; i++) {
-        if (example_table[i].command != command)
-            continue;
-        if (!has_title)
-            roff_section("examples");
-        has_title = true;
-        roff_line("", example_table[i].what);
-        printf(".PP\n.nf\n.RS 4\n");
-        roff_line("", example_table[i].line);
-        printf(".RE\n.fi\n.PP\n");
-    }
+    roff_line("", example->what);
+    printf(".PP\n.nf\n.RS 4\n");
+    roff_line("", example->line);
+    printf(".RE\n.fi\n.PP\n");
 }
 
 static void manual_run_notes(void)
@@ -150,10 +128,10 @@ static void manual_command(enum command_id topic)
     roff_section("description");
     roff_line("", command->description);
     roff_section("options");
-    manual_options(1u << topic);
+    help_each_option(1u << topic, manual_section, manual_option);
     if (topic == COMMAND_RUN)
         manual_run_notes();
-    manual_examples(topic);
+    help_each_example(topic, roff_section, manual_example);
     roff_section("see also");
     printf("\\fBcosm\\fR(1)\n");
 }
@@ -173,7 +151,7 @@ static void manual_overview(void)
         roff_line("", command_table[i].description);
     }
     roff_section("options");
-    manual_options(CMD_NONE);
+    help_each_option(CMD_NONE, manual_section, manual_option);
     roff_section("see also");
     printf("\\fBcosm\\-run\\fR(1)\n");
 }

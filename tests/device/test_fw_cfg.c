@@ -188,9 +188,9 @@ TEST(hostile)
 
     fake_hammer(dev, FW_CFG_SIZE, 200, 8);
     for (u32 i = 0; i < 2000; i++) {
-        u64 r = fake_random(&seed);
+        u64 r = test_random(&seed);
         dma((u32)r & 0x3f001f, r & 0x40000000 ? (u32)(r >> 32) : (u32)(r >> 32) % 0x200,
-            RAM + (fake_random(&seed) & 0x1ffff) - 0x8000);
+            RAM + (test_random(&seed) & 0x1ffff) - 0x8000);
     }
     drop();
 }

@@ -227,7 +227,7 @@ TEST(random_against_model)
 
     make();
     for (u32 i = 0; i < 50000; i++) {
-        u64 r = fake_random(&seed);
+        u64 r = test_random(&seed);
         u32 source = 1 + (u32)(r >> 8) % (PLIC_SOURCES - 1), context = (u32)(r >> 32) % CONTEXTS;
 
         switch (r % 6) {
@@ -239,7 +239,7 @@ TEST(random_against_model)
             break;
         case 2:
             fake_write(&plic.dev, 0x2000 + context * 0x80 + source / 32 * 4, 4,
-                       fake_random(&seed) | fake_random(&seed));
+                       test_random(&seed) | test_random(&seed));
             break;
         case 3:
             fake_write(&plic.dev, 0x200000 + context * 0x1000, 4, r >> 40 & 3);

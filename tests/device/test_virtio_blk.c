@@ -299,7 +299,7 @@ TEST(many_in_flight_out_of_order)
             u32 len;
             u16 id;
 
-            disk_release((u32)(fake_random(&state) % disk.held_count));
+            disk_release((u32)(test_random(&state) % disk.held_count));
             answered += driver_used(d, 0, &id, &len);
         }
         CHECK_EQ(answered, 40);

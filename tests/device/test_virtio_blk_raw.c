@@ -102,15 +102,15 @@ TEST(batches_and_resets)
     virtio_blk_init(&virtio_blk, &config);
     d = driver_create(virtio_blk_dev(&virtio_blk));
     for (u32 round = 0; round < 400; round++) {
-        u64 random = fake_random(&state);
+        u64 random = test_random(&state);
         u32 count = (u32)(random >> 8) % BATCH + 1;
         bool reset = random & 1;
 
         d->next = DRIVER_RAM;
         driver_start(d, driver_mode(random >> 32 & 7) | BIT(9), 256);
         for (u32 i = 0; i < count; i++) {
-            r[i].sector = i * 8 + (u32)(fake_random(&state) % 8); /* no two alike */
-            request_offer(d, &r[i], reset ? 0 : fake_random(&state));
+            r[i].sector = i * 8 + (u32)(test_random(&state) % 8); /* no two alike */
+            request_offer(d, &r[i], reset ? 0 : test_random(&state));
             if (i % 7 == 0)
                 driver_kick(d, 0);
         }

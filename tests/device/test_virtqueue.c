@@ -425,22 +425,22 @@ TEST(random_rings)
     u64 state = 42;
 
     for (u32 round = 0; round < 4000; round++) {
-        u64 r = fake_random(&state);
+        u64 r = test_random(&state);
         struct driver *d = setup(driver_mode(r & 7), (u16)(1u << (r >> 8 & 3)));
         struct driver_queue *q = &d->queue[0];
 
         for (u32 i = 0; i < q->size * 16u; i++)
-            if (fake_random(&state) & 3)
-                driver_at(d, q->desc)[i] = (u8)fake_random(&state);
+            if (test_random(&state) & 3)
+                driver_at(d, q->desc)[i] = (u8)test_random(&state);
         for (u32 i = 0; i < q->size; i++) {
             u8 *raw = driver_at(d, desc_at(d, i));
 
-            if (fake_random(&state) & 7)
-                le64_store(raw, DRIVER_RAM + fake_random(&state) % 512 * 16);
-            if (fake_random(&state) & 7)
-                le32_store(raw + 8, (u32)(fake_random(&state) % 64));
+            if (test_random(&state) & 7)
+                le64_store(raw, DRIVER_RAM + test_random(&state) % 512 * 16);
+            if (test_random(&state) & 7)
+                le32_store(raw + 8, (u32)(test_random(&state) % 64));
         }
-        le16_store(driver_at(d, q->driver + 2), (u16)(fake_random(&state) % 10));
+        le16_store(driver_at(d, q->driver + 2), (u16)(test_random(&state) % 10));
         driver_kick(d, 0);
         driver_kick(d, 0);
         free(d->gmem.region[1].host);

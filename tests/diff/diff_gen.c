@@ -13,7 +13,7 @@ static u8 width_of[32]; /* of what the f registers probably hold, so that operan
 
 static u64 rnd(u64 below)
 {
-    return insn_random(&rng) % below;
+    return test_random(&rng) % below;
 }
 
 static bool one_in(u64 n)
@@ -111,7 +111,7 @@ static u64 random_float(unsigned width)
     const unsigned fraction = width == 64 ? 52 : width == 32 ? 23 : 10;
     const u64 one = BIT(fraction), inf = (GENMASK(width - 2, 0) >> fraction) << fraction;
     const u64 bias = inf >> (fraction + 1);
-    u64 sign = one_in(2) ? BIT(width - 1) : 0, r = insn_random(&rng);
+    u64 sign = one_in(2) ? BIT(width - 1) : 0, r = test_random(&rng);
 
     switch (rnd(16)) {
     case 0:
@@ -153,7 +153,7 @@ static u64 random_float(unsigned width)
 static u64 boxed_float(unsigned width)
 {
     if (!width)
-        return insn_random(&rng);
+        return test_random(&rng);
     return random_float(width) | (width == 64 ? 0 : GENMASK(63, width));
 }
 
@@ -196,7 +196,7 @@ static u64 random_x_register(void)
     case 1:
         return special[rnd(ARRAY_SIZE(special))];
     case 2:
-        return (u64)(s64)(s32)insn_random(&rng);
+        return (u64)(s64)(s32)test_random(&rng);
     case 3:
         return rnd(128) - 64;
     case 4:
@@ -204,7 +204,7 @@ static u64 random_x_register(void)
     case 5:
         return boxed_float(random_width());
     default:
-        return insn_random(&rng);
+        return test_random(&rng);
     }
 }
 

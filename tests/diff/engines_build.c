@@ -154,7 +154,7 @@ static void build_data(const struct program *p, u8 *image)
     for (u32 i = 0; i < p->fragments; i++)
         build_fragment(p, image, i, &rng);
     for (u32 i = 0; i < DATA_PAGES * PAGE_SIZE / 8; i++) {
-        u64 v = insn_random(&rng);
+        u64 v = test_random(&rng);
         put(image, PAGE_DATA, i,
             v & 1          ? v
             : (v & 6) == 6 ? engines_special_fp(&rng)

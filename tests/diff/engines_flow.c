@@ -286,7 +286,7 @@ static void emit_pool(struct text *t)
     emit_insn(t, OP_jal, 0, 0, 0, 4 + (s64)bytes);
     start = t->at;
     while (t->at + 4 <= t->size && t->at < start + bytes)
-        emit_raw(t, (u32)insn_random(&t->rng), false);
+        emit_raw(t, (u32)test_random(&t->rng), false);
     for (; after; after -= 4) {
         u64 imm = rnd(t, bytes - 7), which = rnd(t, 5);
         if (!rnd(t, 4))

@@ -75,7 +75,7 @@ static struct item *add(struct gen *g, enum item_kind kind)
     struct program *p = g->p;
     struct item *item = &p->item[p->count < ITEMS_MAX - 1 ? p->count++ : p->count];
 
-    *item = (struct item){.kind = kind, .seed = insn_random(&g->rng)};
+    *item = (struct item){.kind = kind, .seed = test_random(&g->rng)};
     return item;
 }
 
@@ -322,7 +322,7 @@ static void draw_fragment(struct gen *g, struct fragment *f)
     f->view = f->data_view = RAM_BASE;
     f->mmio = MMIO_BASE;
     f->mstatus = (u64)f->priv << 11 | (rnd(g, 10) ? (1 + rnd(g, 3)) << 13 : 0) | MSTATUS_MPIE |
-                 (insn_random(&g->rng) & (MSTATUS_SUM | MSTATUS_MXR));
+                 (test_random(&g->rng) & (MSTATUS_SUM | MSTATUS_MXR));
     f->budget = g->p->hot ? 30 + (u32)rnd(g, 200) : 10 + (u32)rnd(g, 80);
     if (!g->p->translated)
         return;

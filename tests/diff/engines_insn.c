@@ -229,7 +229,7 @@ static u64 special_fp(u64 *rng, u32 width, u32 mantissa)
                              bias + 64, bias - 24, bias + 52, mantissa,  engines_rnd(rng, max)};
     const u64 mantissas[] = {
         0,       0,       0,       1,           top * 2 - 1,      top,
-        top | 1, top - 1, top / 2, top * 3 / 2, insn_random(rng), insn_random(rng)};
+        top | 1, top - 1, top / 2, top * 3 / 2, test_random(rng), test_random(rng)};
     u64 exponent = exponents[engines_rnd(rng, ARRAY_SIZE(exponents))] & max;
     u64 m = mantissas[engines_rnd(rng, ARRAY_SIZE(mantissas))] & (top * 2 - 1);
 
@@ -244,11 +244,11 @@ u64 engines_special_fp(u64 *rng)
     case 0:
         return engines_special_int(rng);
     case 1:
-        return special_fp(rng, 16, 10) | (boxed ? ~UINT64_C(0) << 16 : insn_random(rng) << 16);
+        return special_fp(rng, 16, 10) | (boxed ? ~UINT64_C(0) << 16 : test_random(rng) << 16);
     case 2:
     case 3:
     case 4:
-        return special_fp(rng, 32, 23) | (boxed ? ~UINT64_C(0) << 32 : insn_random(rng) << 32);
+        return special_fp(rng, 32, 23) | (boxed ? ~UINT64_C(0) << 32 : test_random(rng) << 32);
     default:
         return special_fp(rng, 64, 52);
     }

@@ -162,7 +162,7 @@ static void reset_hart(struct smp_world *w, const struct smp_program *p, u32 ind
     hart_reset(hart, 0);
     hart_enter_supervisor(hart, p->script[index], 0);
     for (u32 i = 1; i < 32; i++) {
-        hart->x[i] = i >= REG_BASE && i <= REG_LOOP + 1 ? 0 : insn_random(&rng);
+        hart->x[i] = i >= REG_BASE && i <= REG_LOOP + 1 ? 0 : test_random(&rng);
         hart->f[i] = engines_special_fp(&rng);
     }
     hart->x[REG_RA] = hart->x[REG_DEPTH] = 0;

@@ -38,7 +38,7 @@ static struct smp_action *act(struct plan *plan, u32 hart, enum smp_kind kind)
     struct smp_action *a = &p->action[p->count < SMP_ACTIONS - 1 ? p->count++ : p->count];
 
     *a = (struct smp_action){
-        .kind = kind, .hart = hart, .round = plan->round, .seed = insn_random(&plan->rng)};
+        .kind = kind, .hart = hart, .round = plan->round, .seed = test_random(&plan->rng)};
     return a;
 }
 

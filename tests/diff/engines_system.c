@@ -110,7 +110,7 @@ static void emit_csr(struct text *t, const struct program *p)
                   writes[rnd(t, ARRAY_SIZE(writes) - (p->vague ? 3 : 0))]);
         break;
     default: /* rd 0: other bits are not to be seen */
-        bits = insn_random(&t->rng) & (MSTATUS_SUM | MSTATUS_MXR | MSTATUS_MPRV);
+        bits = test_random(&t->rng) & (MSTATUS_SUM | MSTATUS_MXR | MSTATUS_MPRV);
         bits |= rnd(t, 4) ? 0 : MSTATUS_FS;
         bits |= rnd(t, 4) ? 0 : BIT(11); /* MPP: S beside U */
         emit_li(t, reg, (s32)bits);
@@ -172,7 +172,7 @@ static void emit_irq(struct text *t, const struct program *p)
         emit_timer(t);
         return;
     }
-    emit_li(t, REG_S, (s32)(insn_random(&t->rng) & WIRES));
+    emit_li(t, REG_S, (s32)(test_random(&t->rng) & WIRES));
     emit_insn(t, OP_sw, 0, REG_MMIO, REG_S, MMIO_RAISE);
     emit_insn(t, OP_addi, REG_S, 0, 0, 2);
     emit_insn(t, OP_addi, REG_S, REG_S, 0, -1);

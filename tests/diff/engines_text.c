@@ -6,7 +6,7 @@
 
 u64 engines_rnd(u64 *rng, u64 below)
 {
-    return insn_random(rng) % below;
+    return test_random(rng) % below;
 }
 
 const struct insn_line *engines_line(enum op op)

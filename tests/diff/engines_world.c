@@ -120,7 +120,7 @@ static u64 mix(u64 sum, u64 a, u64 b, u64 c)
 {
     u64 state = sum ^ a ^ b << 20 ^ c * 3;
 
-    return insn_random(&state);
+    return test_random(&state);
 }
 
 static bool world_read(void *ctx, gpa_t gpa, u32 size, u64 *value)
@@ -241,7 +241,7 @@ static void world_reset(struct world *w, const struct program *p, const u8 *imag
     hart_reset(hart, RAM_BASE);
     code_cache_flush(hart);
     for (u32 i = 1; i < 32; i++) {
-        u64 v = insn_random(&rng);
+        u64 v = test_random(&rng);
         hart->x[i] = (i >= REG_BASE && i <= REG_LOOP + 1) || i == REG_DEPTH ? 0
                      : v & 1                                                ? v
                              : (u64)(s64)(s16)(v >> 8);
@@ -308,7 +308,7 @@ void world_run(struct world *w, const struct program *p, const u8 *image)
 
     world_reset(w, p, image);
     for (;;) {
-        u64 draw = insn_random(&rng);
+        u64 draw = test_random(&rng);
         enum hart_exit why;
         if (w->limits)
             stop_soon(w, draw_limit(p, draw));

@@ -52,7 +52,7 @@ static inline void fake_hart_fill(void *ctx, void *buf, size_t len)
     struct fake_hart *fake = ctx;
 
     for (size_t i = 0; i < len; i++)
-        ((u8 *)buf)[i] = (u8)fake_random(&fake->random);
+        ((u8 *)buf)[i] = (u8)test_random(&fake->random);
 }
 
 static inline void fake_hart_written(void *ctx, gpa_t gpa, u64 len)

@@ -85,11 +85,11 @@ TEST(warl_round_trip)
         if (!csr_name(number) || is_readonly(number) || !is_steady(number))
             continue;
         for (u32 i = 0; i < 64; i++) {
-            u64 r = fake_random(&seed);
+            u64 r = test_random(&seed);
 
             hart_reset(&fake->hart, FAKE_RAM_BASE);
             fake_csr_set(fake, CSR_mstatus, MSTATUS_FS | (r & 1 ? MSTATUS_MPP : 0));
-            CHECK(fake_csr_write(fake, number, fake_random(&seed)));
+            CHECK(fake_csr_write(fake, number, test_random(&seed)));
             CHECK(fake_csr_read(fake, number, &first));
             CHECK(fake_csr_write(fake, number, first));
             CHECK(fake_csr_read(fake, number, &second));

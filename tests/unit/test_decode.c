@@ -21,7 +21,7 @@ static struct isa isa_set(u32 n)
     if (n == 0)
         isa.ext = 0;
     else if (n > 1)
-        isa.ext = insn_random(&state);
+        isa.ext = test_random(&state);
     return isa;
 }
 
@@ -174,7 +174,7 @@ TEST(random_words_decode_to_something)
 
     for (u32 i = 0; i < 500000 && test_failures < 20; i++) {
         struct isa isa = isa_set(i % ISA_SETS);
-        check_sane(&isa, (u32)insn_random(&state) | 3);
+        check_sane(&isa, (u32)test_random(&state) | 3);
     }
 }
 

@@ -2,26 +2,18 @@
 /* Building and folding, the verifier, the text form. */
 #include "ir/ir.h"
 
-#include "base/assert.h"
 #include "base/bits.h"
+#include "tests/assert.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 static struct ir_block block;
 
-void assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
-    abort();
-}
-
 static u64 rnd(void)
 {
     static u64 state = 1;
-    u64 z = state += UINT64_C(0x9e3779b97f4a7c15);
 
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return test_random(&state);
 }
 
 static u64 random_value(void)
@@ -250,6 +242,14 @@ TEST(verifier_refuses)
     CHECK(ir_verify(&block));
 }
 
+static void check_text(const char *want)
+{
+    char text[512];
+
+    CHECK_EQ(ir_print(&block, text, sizeof(text)), strlen(want));
+    CHECK_STR(text, want);
+}
+
 TEST(prints)
 {
     static const char want[] = "v0 = get #3\n"
@@ -263,11 +263,10 @@ TEST(prints)
                                "v8 = ltu v6, v7\n"
                                "branch v8 #-8\n"
                                "jump #16\n";
-    char text[512], small[20];
+    char small[20];
 
     good_block();
-    CHECK_EQ(ir_print(&block, text, sizeof(text)), sizeof(want) - 1);
-    CHECK_STR(text, want);
+    check_text(want);
     memset(small, 'x', sizeof(small));
     CHECK_EQ(ir_print(&block, small, sizeof(small) - 1), sizeof(want) - 1);
     CHECK(small[19] == 'x' && memchr(small, 0, 19));
@@ -281,7 +280,6 @@ TEST(atomics)
                                "atomic.minu.32 to 3: v0, v1 #17\n"
                                "atomic.conditional.64 v0, v1 #18\n"
                                "leave #16\n";
-    char text[512];
     ir_value a, b;
 
     ir_init(&block);
@@ -291,8 +289,7 @@ TEST(atomics)
     ir_atomic(&block, IR_ATOMIC_CONDITIONAL, 8, IR_NO_SLOT, a, b, 18);
     ir_control(&block, IR_LEAVE, 0, 16);
     CHECK(!ir_verify(&block));
-    CHECK_EQ(ir_print(&block, text, sizeof(text)), sizeof(want) - 1);
-    CHECK_STR(text, want);
+    check_text(want);
     block.op[2].size = 2;
     CHECK(ir_verify(&block));
     block.op[2].size = 4;
@@ -310,7 +307,6 @@ TEST(floating_point)
                                "v5 = fxget\n"
                                "fxset v5\n"
                                "leave #16\n";
-    char text[512];
     ir_value a, b;
 
     ir_init(&block);
@@ -322,8 +318,7 @@ TEST(floating_point)
     ir_control(&block, IR_FXSET, ir_fp(&block, IR_FXGET, 0, 0, 0, 0), 0);
     ir_control(&block, IR_LEAVE, 0, 16);
     CHECK(!ir_verify(&block));
-    CHECK_EQ(ir_print(&block, text, sizeof(text)), sizeof(want) - 1);
-    CHECK_STR(text, want);
+    check_text(want);
     block.op[2].size = 2;
     CHECK(ir_verify(&block));
     block.op[2].size = 8;

@@ -2,9 +2,10 @@
 /* The back end against an IR interpreter: operations in all placements, accesses, exits, blocks. */
 #include "jit/backend.h"
 
-#include "base/assert.h"
 #include "base/bits.h"
 #include "base/endian.h"
+#include "tests/assert.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 #include <stddef.h>
@@ -16,12 +17,6 @@
 #define PAGES     8
 #define CODE_PAGE UINT64_C(0xffffffff80005000)
 #define JUMPS     64
-
-void assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
-    abort();
-}
 
 struct tlb {
     struct {
@@ -99,11 +94,9 @@ static u64 seed = 1;
 
 static u64 rnd(u64 below)
 {
-    u64 z = seed += UINT64_C(0x9e3779b97f4a7c15);
+    u64 z = test_random(&seed);
 
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return below ? (z ^ z >> 31) % below : z ^ z >> 31;
+    return below ? z % below : z;
 }
 
 static u64 random_value(void)

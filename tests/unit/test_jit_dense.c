@@ -29,7 +29,7 @@ void assert_failed(const char *expr, const char *file, int line)
 
 static u64 rnd(u64 below)
 {
-    return insn_random(&seed) % below;
+    return test_random(&seed) % below;
 }
 
 /* Offsets need all of 32 bits, as most of a hart's do. */

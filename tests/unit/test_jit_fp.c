@@ -2,9 +2,10 @@
 /* Floating point of the back end against rv/softfp.h: results, exceptions, registers, exits. */
 #include "jit/backend.h"
 
-#include "base/assert.h"
 #include "base/bits.h"
 #include "rv/softfp.h"
+#include "tests/assert.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 #include <stddef.h>
@@ -17,12 +18,6 @@ enum { INTS = 0, INTS_END = 6, F64S = 8, F64S_END = 16, F32S = 16, F32S_END = 24
 #define REFUSED (JIT_EXIT_ENGINE + 5)
 #define INSNS   24
 #define VA      UINT64_C(0x10000)
-
-void assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
-    abort();
-}
 
 struct tlb_entry {
     u64 page, addend;
@@ -88,11 +83,9 @@ static u64 seed = 1;
 
 static u64 rnd(u64 below)
 {
-    u64 z = seed += UINT64_C(0x9e3779b97f4a7c15);
+    u64 z = test_random(&seed);
 
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return below ? (z ^ z >> 31) % below : z ^ z >> 31;
+    return below ? z % below : z;
 }
 
 /* ---- numbers ---- */

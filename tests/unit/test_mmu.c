@@ -249,7 +249,7 @@ TEST(every_permission_combination)
 
 static u64 random_pte(u64 *seed, u32 level)
 {
-    u64 r = fake_random(seed), flags = V | (r & 0xfe), pte;
+    u64 r = test_random(seed), flags = V | (r & 0xfe), pte;
 
     if (r >> 8 & 1)
         flags |= R | A;
@@ -274,9 +274,9 @@ static u32 random_walks(const char *cpu, u64 seed)
     u32 done = 0;
 
     for (u32 i = 0; i < 20000; i++) {
-        u64 r = fake_random(&seed), mode = 8 + r % 3;
+        u64 r = test_random(&seed), mode = 8 + r % 3;
         u32 level = (u32)(r >> 8) % levels_of(mode), bits = 12 + 9 * levels_of(mode);
-        gva_t va = fake_random(&seed);
+        gva_t va = test_random(&seed);
 
         if (r >> 16 & 15)
             va = sext(va, bits);

@@ -74,7 +74,7 @@ static u32 oracle(const struct hart *hart, gpa_t gpa, u64 size, enum priv priv)
 /* Addresses around few pages, so that entries meet; now and then everything. */
 static u64 random_pmpaddr(u64 *seed)
 {
-    u64 r = fake_random(seed), addr = (FAKE_RAM_BASE + (r >> 8 & 0x7fff)) >> 2;
+    u64 r = test_random(seed), addr = (FAKE_RAM_BASE + (r >> 8 & 0x7fff)) >> 2;
 
     if (r % 16 == 0)
         return UINT64_MAX;
@@ -90,11 +90,11 @@ static void randomise(struct fake_hart *fake, u64 *seed)
     u64 security = 0;
 
     hart_reset(&fake->hart, 0);
-    if (fake_random(seed) % 3 == 0)
-        security = fake_random(seed) & 7;
+    if (test_random(seed) % 3 == 0)
+        security = test_random(seed) & 7;
     fake_csr_set(fake, CSR_mseccfg, security);
     for (u32 i = 0; i < PMP_ENTRIES; i++) {
-        u64 r = fake_random(seed);
+        u64 r = test_random(seed);
 
         fake_csr_set(fake, CSR_pmpaddr0 + i, random_pmpaddr(seed));
         pmp_write_cfg(&fake->hart, i, r % 3 ? (u8)(r >> 8) : 0);
@@ -119,7 +119,7 @@ static const enum priv privs[] = {PRIV_U, PRIV_S, PRIV_M};
 
 static void check_one(struct fake_hart *fake, u64 *seed)
 {
-    u64 r = fake_random(seed), size = BIT(r % 4);
+    u64 r = test_random(seed), size = BIT(r % 4);
     gpa_t page = FAKE_RAM_BASE + ((r >> 8) % 8 << 12), gpa = page + (r >> 16) % (4097 - size);
     enum priv priv = privs[(r >> 40) % 3];
     bool whole, ignored;

@@ -194,7 +194,7 @@ static u64 page_number(u32 page)
 
 static u32 rnd(u32 below)
 {
-    return (u32)(fake_random(&seed) >> 33) % below;
+    return (u32)(test_random(&seed) >> 33) % below;
 }
 
 static void random_fill(struct tlb *tlb)

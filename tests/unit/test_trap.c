@@ -92,7 +92,7 @@ TEST(interrupt_priority_and_delegation)
     u64 seed = 3, taken = 0;
 
     for (u32 i = 0; i < 50000; i++) {
-        u64 r = fake_random(&seed), mip, mie, mideleg;
+        u64 r = test_random(&seed), mip, mie, mideleg;
         u64 mstatus = (r & 1 ? MSTATUS_SIE : 0) | (r & 2 ? MSTATUS_MIE : 0);
         enum priv priv = privs[(r >> 2) % 3];
         int irq;
@@ -230,7 +230,7 @@ TEST(reset)
     for (u32 i = 0; i < 32; i++)
         fake->hart.x[i] = fake->hart.f[i] = i;
     for (u32 number = 0; number < 4096; number++) {
-        if (!csr_poke(&fake->hart, number, fake_random(&seed)))
+        if (!csr_poke(&fake->hart, number, test_random(&seed)))
             continue;
     }
     trap_set_priv(&fake->hart, PRIV_U);
