@@ -65,6 +65,7 @@ static const struct jit_layout layout = {
                 [JIT_FP_INEXACT] = FP_NX},
 };
 
+_Static_assert(offsetof(struct hart, jit.fp_live) == JIT_NEAR_FIRST, "as it says");
 _Static_assert(offsetof(struct hart, f) == offsetof(struct hart, x) + 33 * 8, "as F says");
 
 _Static_assert(offsetof(struct jump_table, jump) == 0, "checks lie behind it");

@@ -154,6 +154,24 @@ struct hart_env {
 #define HART_CHANGED_PAGES 16
 
 struct hart {
+    /* What translated code shares with its engine: see jit/backend.h. What it uses most lies close
+     * together, from fp_live to x[26]. */
+    struct {
+        struct jit_hart *engine; /* NULL: interpreter only */
+        u64 limit;               /* insns from which on translated code must not go on */
+        u64 away, turn;
+        u64 priv; /* the same as below */
+        u64 site; /* to be widened: see struct jit_engine */
+        u32 patch, source, fp_round;
+        _Alignas(8) u32 fp_level; /* fp_live lies beside it, for both to be one slot */
+        u32 fp_live;
+        u64 page;
+        void *jumps;
+        u64 left;
+    } jit;
+    struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[data_mode] */
+    u32 data_mode;              /* enum tlb_mode */
+    _Atomic u32 attn;           /* enum attn, any thread */
     u64 x[33];
     u64 f[32]; /* NaN-boxed */
     u64 pc;
@@ -167,12 +185,9 @@ struct hart {
     u64 limit;
     enum hart_exit stepped; /* after HART_EXIT_STEP of a WFI or a spin hint: what it would return */
     enum priv priv;
-    _Atomic u32 attn;      /* enum attn, any thread */
     _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
     _Atomic u32 asleep;    /* 1 while it waits; it attends before it runs again */
 
-    struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[data_mode] */
-    u32 data_mode;              /* enum tlb_mode */
     struct csrs csr;
     struct isa isa;                          /* extensions present; fixed */
     struct pmp_range pmp_range[PMP_ENTRIES]; /* derived from pmpcfg and pmpaddr by pmp.c */
@@ -205,19 +220,6 @@ struct hart {
     /* Of links from virtual pages, only those that are not global; or only this page's. */
     u32 space_changes, page_changes;
     gva_t changed_page[HART_CHANGED_PAGES]; /* the nth at n % HART_CHANGED_PAGES, from 0 */
-
-    /* What translated code shares with its engine: see jit/backend.h. */
-    struct {
-        struct jit_hart *engine; /* NULL: interpreter only */
-        u64 page, away;
-        u64 limit; /* insns from which on translated code must not go on */
-        u64 turn, left;
-        void *jumps;
-        u32 patch, source;
-        u32 fp_level, fp_live, fp_round;
-        u64 priv; /* the same as above */
-        u64 site; /* to be widened: see struct jit_engine */
-    } jit;
 
     struct debug_points *debug; /* NULL: none; read-only while the hart runs */
     u64 debug_address;          /* of HART_EXIT_WATCH */

@@ -8,15 +8,15 @@
 
 /*
  * Register use in generated code:
- *   rbp  the engine's state          r10  guest instructions done, less layout.turn
+ *   rbp  into the engine's state     r10  guest instructions done, less layout.turn
  *   rax rcx rdx r11  scratch         rsp  16-byte aligned; windows, see window.c
  *   the rest pinned slots, callee-saved ones first
  *   xmm0 .. xmm2  scratch          xmm3 .. xmm15  pinned slots while layout.fp_live is not 0
  * MXCSR is the default but for exception flags, which are the guest's while fp_live is not 0, and
  * then it rounds as layout.fp_round says.
  */
-#define STATE RBP
-#define COUNT R10
+#define NEAR_STATE RBP
+#define COUNT      R10
 
 /*
  * layout.turn is the count at which somebody is to be looked after: COUNT is negative before. So a
@@ -153,9 +153,18 @@ static inline const u8 *fp_constant(const struct jit_backend *backend, u32 which
     return backend->fp_constants + 16 * which;
 }
 
+/* Instructions hold what is within 128 bytes of where the register points in one byte. */
+#define STATE_BIAS (JIT_NEAR_FIRST + 128)
+
 static inline struct rm state_rm(s32 offset)
 {
-    return rm_mem(STATE, offset);
+    return rm_mem(NEAR_STATE, offset - STATE_BIAS);
+}
+
+/* Where the engine's state begins. */
+static inline void emit_state(struct code *c, enum reg to)
+{
+    emit_lea(c, to, NEAR_STATE, NO_REG, -STATE_BIAS);
 }
 
 #endif

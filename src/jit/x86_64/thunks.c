@@ -75,7 +75,7 @@ static void emit_enter(struct jit_backend *b, struct code *c)
     for (u32 i = 0; i < sizeof(callee_saved); i++)
         emit_push(c, callee_saved[i]);
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), FRAME);
-    emit_mov(c, STATE, rm_reg(RDI));
+    emit_lea(c, NEAR_STATE, RDI, NO_REG, STATE_BIAS);
     emit_mov(c, RAX, rm_reg(RSI));
     emit_op(c, false, 0xc7, 0, state_rm(b->layout.fp_live));
     emit32(c, 0);
@@ -140,7 +140,7 @@ static void emit_before_access(const struct jit_backend *b, struct code *c)
     sync(b, c, PINNED_SAVED, true);
     emit_count_out(b, c);
     emit_fp_out(b, c, COUNT, RSI);
-    emit_mov(c, RDI, rm_reg(STATE));
+    emit_state(c, RDI);
     emit_mov(c, RSI, rm_reg(RAX));
 }
 
@@ -191,7 +191,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     sync(b, c, 0, true);
     emit_count_out(b, c);
     emit_fp_out(b, c, COUNT, RSI);
-    emit_mov(c, RDI, rm_reg(STATE));
+    emit_state(c, RDI);
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.call);
@@ -220,7 +220,7 @@ static void emit_go(const struct jit_backend *b, struct code *c, bool bare)
         emit_left_out(b, c, COUNT);
     }
     emit_fp_out(b, c, COUNT, RSI);
-    emit_mov(c, RDI, rm_reg(STATE));
+    emit_state(c, RDI);
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.go);
@@ -256,7 +256,7 @@ void emit_kept_before(const struct jit_backend *b, struct code *c)
     for (u32 i = 0; i < sizeof(kept); i++)
         emit_push(c, kept[i]);
     emit_fp_out(b, c, COUNT, RSI);
-    emit_mov(c, RDI, rm_reg(STATE));
+    emit_state(c, RDI);
     emit_mov(c, RSI, rm_reg(RAX));
 }
 
@@ -334,7 +334,7 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     emit_left_out(b, c, COUNT);
     emit_fp_out(b, c, COUNT, RSI);
-    emit_mov(c, RDI, rm_reg(STATE));
+    emit_state(c, RDI);
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.call);

@@ -357,7 +357,7 @@ static void fill_site(struct compile *x, const struct stub *s, u32 table)
     emit_alu_imm(c, false, ALU_OR, used, (s32)(1u << w->site % 32));
     emit_mov32(c, t, fills);
     emit_alu_imm(c, false, ALU_ADD, fills, 1);
-    emit_alu32(c, ALU_CMP, t, rm_mem(STATE, fills.disp + 4));
+    emit_alu32(c, ALU_CMP, t, rm_mem(NEAR_STATE, fills.disp + 4));
     emit_jcc(c, CC_BE, s->resume);
     emit_store_imm(c, state_rm(l->site),
                    (s32)(w->site | x->mode << 16 | (w->write ? JIT_SITE_WRITE : 0)));
