@@ -369,7 +369,7 @@ static const char *verify_op(const struct ir_block *block, u32 at)
                                    block->op[op->arg[0]].opcode != IR_GET || op->arg[0] + 1u != at))
         return "a guard is not of 1 to 128 bytes from a slot on";
     if (op->opcode == IR_GUARD && at > 1 && op[-2].guest == op->guest &&
-        op[-2].opcode != IR_LABEL && op[-2].opcode != IR_FGUARD)
+        op[-2].opcode != IR_LABEL && op[-2].opcode != IR_FGUARD && op[-2].opcode != IR_GUARD)
         return "a guard does not begin its guest instruction";
     if (op->opcode == IR_ATOMIC && op->size != 4 && op->size != 8)
         return "an atomic operation is not of 4 or 8 bytes";

@@ -21,6 +21,7 @@
 #define ROWS_MAX      8
 #define ROWS_CHUNKS   16
 #define ROWS_DEMANDS  64
+#define ROWS_GUARDS   4   /* of a group: bases that it may have */
 #define ROWS_BASES    33  /* slots below 32, and IR_SLOT_PAGE */
 #define ROWS_SPAN     128 /* bytes from one base's first access to its last one's end */
 

@@ -2,7 +2,7 @@
 /* Groups of rows, written anew: see ir/rows.h. */
 #include "ir/rows.h"
 
-#include <string.h>
+#include "base/bits.h"
 
 enum state {
     AS_IS,   /* the slot holds what it should */
@@ -41,9 +41,13 @@ static ir_value part_value(struct ir_rows *r, const struct rows_part *part)
     struct ir_block *out = &r->out;
     ir_value v = ir_get(out, row->home);
 
-    v = shifted(out, IR_SHR, v, 8u * part->from);
-    if (part->sign || part->from + part->count < row->size)
+    if (part->sign || part->from + part->count < row->size) {
+        /* A rotation goes to another register, which a shift does not, and is as good. */
+        v = shifted(out, is_pow2(part->count) ? IR_ROR : IR_SHR, v, 8u * part->from);
         v = extended(out, v, part->count, part->sign);
+    } else {
+        v = shifted(out, IR_SHR, v, 8u * part->from);
+    }
     return shifted(out, IR_SHL, v, 8u * part->to);
 }
 
@@ -83,6 +87,68 @@ static void store(struct ir_rows *r, u32 base, s32 offset, ir_value v, u32 size)
     r->out.op[r->out.count - 1].access = IR_ACCESS_SURE;
 }
 
+/* Does an operation end what a guard of this slot says, or may another guard of it come here? */
+static bool ends_guard(const struct ir_block *out, const struct ir_op *op, u32 slot)
+{
+    s64 offset;
+    u32 of;
+
+    switch (op->opcode) {
+    case IR_PUT:
+        return op->imm == slot;
+    case IR_LOAD:
+    case IR_STORE:
+        return op->access == IR_ACCESS_TLB && ir_is_near_slot(out, op->arg[0], &of, &offset) &&
+               of == slot;
+    case IR_BRANCH:
+    case IR_LEAVE_IF:
+        return false;
+    default:
+        return op->opcode > IR_FENCE && !ir_is_fp(op->opcode);
+    }
+}
+
+/* The guard of a slot that is in force. Others that are in use at a time are IR_GUARDS at most, and
+ * each access between that is not sure may get one. */
+static struct ir_op *find_guard(struct ir_block *out, u32 slot, bool *branched)
+{
+    u32 others = 0;
+
+    *branched = false;
+    for (u32 at = out->count; at-- > 0;) {
+        struct ir_op *op = &out->op[at];
+        bool access = op->opcode == IR_LOAD || op->opcode == IR_STORE;
+        if (op->opcode == IR_GUARD && out->op[op->arg[0]].imm == slot)
+            return op;
+        *branched |= op->opcode == IR_BRANCH || op->opcode == IR_LEAVE_IF;
+        others += op->opcode == IR_GUARD || (access && op->access == IR_ACCESS_TLB);
+        if (ends_guard(out, op, slot) || others > IR_GUARDS - ROWS_GUARDS)
+            return NULL;
+    }
+    return NULL;
+}
+
+/* Makes a guard of the group's base that is in force already see to this group, too. */
+static bool share_guard(struct ir_rows *r, u32 base, const struct rows_range *range)
+{
+    const struct ir_op *last = &r->block->op[r->first + r->count - 1];
+    bool branched;
+    struct ir_op *guard = find_guard(&r->out, base == 32 ? IR_SLOT_PAGE : base, &branched);
+    s64 first, end;
+
+    if (!guard || (range->write && !guard->kind && branched))
+        return false;
+    first = guard->imm < range->first ? guard->imm : range->first;
+    end = guard->imm + guard->size > range->end ? guard->imm + guard->size : range->end;
+    if (end - first > ROWS_SPAN)
+        return false;
+    guard->imm = first;
+    guard->size = (u8)(end - first);
+    guard->kind |= range->write;
+    guard->slot = (u16)(last->guest - guard->guest + 1);
+    return true;
+}
+
 static void emit_guards(struct ir_rows *r)
 {
     const struct ir_op *op = &r->block->op[r->first];
@@ -91,7 +157,7 @@ static void emit_guards(struct ir_rows *r)
     for (u32 b = 0; b < ROWS_BASES; b++) {
         const struct rows_range *range = &r->range[b];
         struct ir_op guard = {.opcode = IR_GUARD, .kind = range->write, .guest = out->guest};
-        if (range->first == range->end)
+        if (range->first == range->end || share_guard(r, b, range))
             continue;
         guard.imm = range->first;
         guard.size = (u8)(range->end - range->first);

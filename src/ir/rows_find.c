@@ -6,7 +6,6 @@
 
 #define MEMBERS_MIN 4  /* stores of a chunk */
 #define LOADS_MIN   3  /* of a word that is put together */
-#define BASES       4  /* of a group */
 #define TRIES       10 /* to find a group's ends */
 
 /* ---- what belongs to it ---- */
@@ -77,7 +76,7 @@ static bool add_access(struct ir_rows *r, u32 at, u32 start)
     a.offset = (s32)address->offset;
     a.write = op->opcode == IR_STORE;
     range = &r->range[a.base];
-    if (range->first == range->end && bases_of(r) == BASES)
+    if (range->first == range->end && bases_of(r) == ROWS_GUARDS)
         return false;
     first = range->first == range->end || a.offset < range->first ? a.offset : range->first;
     end = range->first == range->end || a.offset + a.size > range->end ? a.offset + a.size
