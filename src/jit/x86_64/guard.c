@@ -178,7 +178,8 @@ static void emit_find_site(const struct jit_backend *b, struct code *c)
     emit_alu_imm(c, false, ALU_AND, rm_reg(RCX), JIT_MODES_MAX - 1);
     emit_op(c, false, 0x69, RCX, rm_reg(RCX)); /* IMUL */
     emit32(c, b->layout.sites_next);
-    emit_lea(c, RCX, RCX, NEAR_STATE, -STATE_BIAS);
+    emit_alu(c, ALU_ADD, RCX, rm_reg(NEAR_STATE));
+    emit_alu_imm(c, true, ALU_ADD, rm_reg(RCX), -STATE_BIAS);
     emit_op(c, false, 0x0fb7, RDX, rm_reg(RDX)); /* MOVZX */
     emit_set_bit(c, rm_mem(RCX, b->layout.sites_used), RDX);
     emit_shift_imm(c, false, SHIFT_SHL, RDX, 5);
