@@ -19,9 +19,11 @@
 #define RAM_PAGES 128
 #define TRAPS     0 /* the handlers' page */
 #define FIRST     1 /* the first program's */
-#define INSNS     48
-#define RUNS      8 /* of each program */
-#define MACHINES  40
+/* The upper half is not for U and S. */
+#define MACHINE_ONLY (RAM_BASE + RAM_PAGES / 2 * PAGE_SIZE)
+#define INSNS        48
+#define RUNS         8 /* of each program */
+#define MACHINES     40
 
 enum { X0, X5 = 5, X10 = 10 };
 
@@ -93,7 +95,8 @@ static struct machine *create(const struct jit_config *config)
     hart_reset(hart, RAM_BASE);
     for (u32 i = 0; i < 64; i++) /* vectors, too: wfi */
         le32_store(m->ram + TRAPS * PAGE_SIZE + 4 * i, 0x10500073);
-    ASSERT(csr_poke(hart, CSR_pmpaddr0, UINT64_MAX >> 10) && csr_poke(hart, CSR_pmpcfg0, 0x1f) &&
+    ASSERT(csr_poke(hart, CSR_pmpaddr0, MACHINE_ONLY >> 2 | (RAM_PAGES / 2 * PAGE_SIZE / 8 - 1)) &&
+           csr_poke(hart, CSR_pmpaddr1, UINT64_MAX >> 10) && csr_poke(hart, CSR_pmpcfg0, 0x1f18) &&
            csr_poke(hart, CSR_mtvec, RAM_BASE) && csr_poke(hart, CSR_stvec, RAM_BASE | 1) &&
            csr_poke(hart, CSR_menvcfg, ENVCFG_STCE) && csr_poke(hart, CSR_mcounteren, UINT64_MAX));
     return m;
