@@ -143,6 +143,7 @@ static void find(struct ir_flow *flow)
         case IR_LABEL:
         case IR_CALL:
         case IR_ATOMIC: /* it may be a call */
+        case IR_ZERO:
             memset(f.open, 0, sizeof(f.open));
             break;
         default:

@@ -335,6 +335,11 @@ void ir_atomic(struct ir_block *block, enum ir_atomic kind, u32 size, u32 slot, 
                               .imm = call});
 }
 
+void ir_zero(struct ir_block *block, u32 size, ir_value address, s64 call)
+{
+    add(block, (struct ir_op){.opcode = IR_ZERO, .size = (u8)size, .arg = {address}, .imm = call});
+}
+
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm)
 {
     add(block, (struct ir_op){.opcode = (u8)opcode, .arg = {a}, .imm = imm});
@@ -371,6 +376,8 @@ static const char *verify_op(const struct ir_block *block, u32 at)
     if (op->opcode == IR_GUARD && at > 1 && op[-2].guest == op->guest &&
         op[-2].opcode != IR_LABEL && op[-2].opcode != IR_FGUARD && op[-2].opcode != IR_GUARD)
         return "a guard does not begin its guest instruction";
+    if (op->opcode == IR_ZERO && (op->size % 16 || !op->size))
+        return "a block to become zero is not of 16 bytes or some";
     if (op->opcode == IR_ATOMIC && op->size != 4 && op->size != 8)
         return "an atomic operation is not of 4 or 8 bytes";
     if (op->opcode == IR_ATOMIC && op->kind >= IR_ATOMICS)
@@ -445,6 +452,7 @@ static bool follow_guards(const struct ir_block *block, struct guards *g, const 
     case IR_LABEL:
     case IR_CALL:
     case IR_ATOMIC:
+    case IR_ZERO:
         *g = (struct guards){.count = g->count};
         return true;
     default:
@@ -479,6 +487,7 @@ static bool prints_imm(u8 opcode)
     case IR_PUT:
     case IR_GUARD:
     case IR_ATOMIC:
+    case IR_ZERO:
     case IR_CALL:
     case IR_CALL_APART:
     case IR_BRANCH:

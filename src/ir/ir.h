@@ -114,6 +114,7 @@ void ir_fp_guard(struct ir_block *block, u32 level, s64 leave);
 /* Of 4 or 8 bytes; call is the imm of the CALL that does the same. */
 void ir_atomic(struct ir_block *block, enum ir_atomic kind, u32 size, u32 slot, ir_value address,
                ir_value value, s64 call);
+void ir_zero(struct ir_block *block, u32 size, ir_value address, s64 call);
 /* CALL, CALL_APART, FENCE, JUMP, LEAVE, GO, LABEL (no operand), BRANCH, JUMPR, LEAVE_IF (a). */
 void ir_control(struct ir_block *block, enum ir_opcode opcode, ir_value a, s64 imm);
 

@@ -134,7 +134,7 @@
 #define JUMP_LINK_DIRECT return lift_jal(l, insn)
 #define JUMP_LINK(to)    return lift_jalr(l, insn, (to))
 
-#define SYSTEM(fn)      (void)WHOLE
+#define SYSTEM(fn)      lift_system(l, insn)
 #define SYSTEM_JUMP(fn) return lift_go(l, insn)
 #define SYSTEM_CSR(fn)  return lift_csr(l, insn)
 #define SYSTEM_WFI      return lift_leave(l, insn, LIFT_LEAVE_WFI)
@@ -407,6 +407,14 @@ enum lift_end lift_go(struct lift *l, u64 insn)
         return lift_leave(l, insn, LIFT_LEAVE_NEXT);
     ir_control(&l->ir, IR_GO, 0, (s64)insn);
     return LIFT_ENDS;
+}
+
+static void lift_system(struct lift *l, u64 insn)
+{
+    if (insn_op(insn) == OP_cbo_zero)
+        lift_zero(l, insn);
+    else
+        l->whole = true;
 }
 
 #define INSN(id, name, ext, fmt, match, ...)                 \

@@ -10,6 +10,7 @@
 
 #include "rv/csr.h"
 #include "rv/lift_fp.h"
+#include "rv/system.h"
 
 /* A CSR instruction's operand and what it does with it. */
 struct csr_use {
@@ -168,6 +169,18 @@ static enum lift_end lift_sstatus(struct lift *l, u64 insn)
     if (a.reads)
         lift_rd(l, insn, seen);
     return LIFT_GOES_ON;
+}
+
+void lift_zero(struct lift *l, u64 insn)
+{
+    ir_value priv = ir_get(&l->ir, SLOT(jit.priv));
+    ir_value machine = ir_get(&l->ir, SLOT(csr.menvcfg));
+    ir_value user = ir_binary(&l->ir, IR_AND, machine, ir_get(&l->ir, SLOT(csr.senvcfg)));
+    ir_value allowed = ir_select(&l->ir, priv, machine, user);
+
+    interpret_if(l, binary(l, IR_EQ, binary(l, IR_AND, allowed, ENVCFG_CBZE), 0));
+    ir_zero(&l->ir, CACHE_BLOCK,
+            binary(l, IR_AND, lift_rs(l, insn_rs1(insn)), ~(u64)(CACHE_BLOCK - 1)), (s64)insn);
 }
 
 enum lift_end lift_csr(struct lift *l, u64 insn)

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-#define CACHE_BLOCK 64 /* bytes; zic64b */
-
 bool system_illegal(struct hart *hart)
 {
     return hart_raise(hart, CAUSE_ILLEGAL, code_cache_raw(hart, hart->pc));

@@ -10,6 +10,8 @@
 
 #include "rv/decode.h"
 
+#define CACHE_BLOCK 64 /* bytes; zic64b */
+
 bool system_csrrw(struct hart *hart, u64 insn);
 bool system_csrrs(struct hart *hart, u64 insn);
 bool system_csrrc(struct hart *hart, u64 insn);

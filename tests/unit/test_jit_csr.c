@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CSR instructions, traps and returns from them, translated beside interpreted: short random
- * programs, each in a page of its own that all privilege modes run, from random states. And what is
- * done but wants attention is done once.
+ * CSR instructions, CBO.ZERO, traps and returns from them, translated beside interpreted: short
+ * random programs, each in a page of its own that all privilege modes run, from random states. And
+ * what is done but wants attention is done once.
  */
 #define FAKE_OWN_WAIT
 #include "exec/jit.h"
@@ -22,8 +22,10 @@
 /* The upper half is not for U and S. */
 #define MACHINE_ONLY (RAM_BASE + RAM_PAGES / 2 * PAGE_SIZE)
 #define INSNS        48
-#define RUNS         8 /* of each program */
-#define MACHINES     40
+/* The last page of each half: what becomes zero. */
+#define DATA     (RAM_BASE + (RAM_PAGES / 2 - 1) * PAGE_SIZE)
+#define RUNS     8 /* of each program */
+#define MACHINES 40
 
 enum { X0, X5 = 5, X10 = 10 };
 
@@ -187,7 +189,7 @@ static u32 random_insn(u32 left)
     static const u32 mask[] = {6, 2, 4, 0x40, 0xc0, 0x46}; /* FS, some of it, SUM, MXR, both */
     u32 rd = (u32)rnd(8);
 
-    switch (rnd(10)) {
+    switch (rnd(11)) {
     case 0:
         return mask[rnd(ARRAY_SIZE(mask))] << 12 | rd << 7 | 0x37; /* lui */
     case 1:
@@ -198,6 +200,8 @@ static u32 random_insn(u32 left)
         return changes[rnd(ARRAY_SIZE(changes))];
     case 4: /* bne x0, x1 forward, over a few */
         return left > 6 ? 0x00101063 | (u32)(2 + rnd(4)) << 9 : 0x13;
+    case 5:
+        return 0x0040200f | (u32)(8 + rnd(2)) << 15; /* cbo.zero */
     default:
         return random_csr();
     }
@@ -217,6 +221,8 @@ static void randomize(struct hart *hart, u64 program)
     hart->priv = priv[rnd(ARRAY_SIZE(priv))];
     for (u32 i = 1; i < 32; i++)
         hart->x[i] = rnd(3) ? random_pc(program) : bits() & (rnd(2) ? UINT64_MAX : 0x66222);
+    hart->x[8] = DATA + rnd(PAGE_SIZE);
+    hart->x[9] = DATA + PAGE_SIZE * (RAM_PAGES / 2) + rnd(PAGE_SIZE);
     for (u32 i = 0; i < 32; i++)
         hart->f[i] = bits();
     atomic_store(&hart->irq_soft, rnd(2) ? bits() & (BIT(IRQ_SSI) | BIT(IRQ_SEI)) : 0);
@@ -226,7 +232,9 @@ static void randomize(struct hart *hart, u64 program)
            csr_poke(hart, CSR_mstatus, status & ~(rnd(4) ? MSTATUS_MPRV : 0)) &&
            csr_poke(hart, CSR_sepc, random_pc(program)) &&
            csr_poke(hart, CSR_mepc, random_pc(program)) && csr_poke(hart, CSR_frm, rnd(6)) &&
-           csr_poke(hart, CSR_satp, 0) && csr_poke(hart, CSR_stimecmp, rnd(4) ? UINT64_MAX : 0));
+           csr_poke(hart, CSR_menvcfg, ENVCFG_STCE | (rnd(4) ? ENVCFG_CBZE : 0)) &&
+           csr_poke(hart, CSR_senvcfg, rnd(4) ? ENVCFG_CBZE : 0) && csr_poke(hart, CSR_satp, 0) &&
+           csr_poke(hart, CSR_stimecmp, rnd(4) ? UINT64_MAX : 0));
     mmu_update_mode(hart);
     hart->pc = program;
     atomic_store(&hart->attn, 0);
@@ -247,6 +255,17 @@ static void show(const struct hart *a, const struct hart *b)
     printf("# pc %lx %lx insns %lu %lu priv %d %d mstatus %lx %lx sepc %lx %lx scause %lx %lx\n",
            a->pc, b->pc, a->insns, b->insns, a->priv, b->priv, a->csr.mstatus, b->csr.mstatus,
            a->csr.sepc, b->csr.sepc, a->csr.scause, b->csr.scause);
+    for (u32 i = 0; i < sizeof(a->csr) / 8; i++) {
+        u64 va, vb;
+        memcpy(&va, (const u8 *)&a->csr + 8 * i, 8);
+        memcpy(&vb, (const u8 *)&b->csr + 8 * i, 8);
+        if (va != vb)
+            printf("# word %u of the CSRs: %lx %lx\n", i, va, vb);
+    }
+    for (u32 i = 0; i < 32; i++) {
+        if (a->f[i] != b->f[i])
+            printf("# f%u %lx %lx\n", i, a->f[i], b->f[i]);
+    }
     for (u32 i = 1; i < 32; i++) {
         if (a->x[i] != b->x[i])
             printf("# x%u %lx %lx\n", i, a->x[i], b->x[i]);
@@ -262,30 +281,50 @@ static bool run_both(struct machine *const m[2], u64 program)
     for (u32 i = 0; i < 2; i++) {
         seed = state;
         randomize(&m[i]->hart, program);
+        memset(m[i]->ram + (DATA - RAM_BASE), 0x55, PAGE_SIZE);
+        memset(m[i]->ram + (RAM_PAGES - 1) * PAGE_SIZE, 0x55, PAGE_SIZE);
         why[i] = i ? jit_run(&m[i]->hart, false) : interp_run(&m[i]->hart, false);
     }
-    if (why[0] == why[1] && agree(&m[0]->hart, &m[1]->hart))
+    if (why[0] == why[1] && agree(&m[0]->hart, &m[1]->hart) &&
+        !memcmp(m[0]->ram, m[1]->ram, RAM_PAGES * PAGE_SIZE))
         return true;
     printf("# exits %d %d\n", why[0], why[1]);
     show(&m[0]->hart, &m[1]->hart);
+    for (u32 i = 0; i < RAM_PAGES * PAGE_SIZE; i++) {
+        if (m[0]->ram[i] != m[1]->ram[i]) {
+            printf("# memory from %x on\n", i);
+            break;
+        }
+    }
     return false;
+}
+
+static bool holds_program(u32 page)
+{
+    return page >= FIRST && page < RAM_PAGES - 1 && RAM_BASE + page * PAGE_SIZE != DATA;
+}
+
+/* The same in both: all before any runs, as returns may lead anywhere. */
+static void write_programs(struct machine *const m[2])
+{
+    for (u32 i = 0; i < RAM_PAGES * INSNS; i++) {
+        u32 at = i % INSNS, insn = at + 1 < INSNS ? random_insn(INSNS - at) : 0x10500073;
+        for (u32 k = 0; k < 2 && holds_program(i / INSNS); k++)
+            le32_store(m[k]->ram + i / INSNS * PAGE_SIZE + 4 * at, insn);
+    }
 }
 
 static bool run_programs(const struct jit_config *config)
 {
-    struct machine *m[2] = {create(NULL), create(config)};
+    struct machine *const m[2] = {create(NULL), create(config)};
     bool same = true;
 
-    for (u32 page = FIRST; same && page < RAM_PAGES; page++) {
-        for (u32 i = 0; i < INSNS; i++) {
-            u32 insn = i + 1 < INSNS ? random_insn(INSNS - i) : 0x10500073;
-            for (u32 k = 0; k < 2; k++)
-                le32_store(m[k]->ram + page * PAGE_SIZE + 4 * i, insn);
-        }
-        for (u32 i = 0; same && i < RUNS; i++)
-            same = run_both(m, RAM_BASE + page * PAGE_SIZE);
+    write_programs(m);
+    for (u32 i = 0; same && i < RAM_PAGES * RUNS; i++) {
+        if (holds_program(i / RUNS))
+            same = run_both(m, RAM_BASE + i / RUNS * PAGE_SIZE);
         if (!same)
-            printf("# program in page %u\n", page);
+            printf("# program in page %u\n", i / RUNS);
     }
     destroy(m[0]);
     destroy(m[1]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Atomic operations: inline where the software TLB knows the page, else the engine's call.
+ * Atomic operations: inline where the software TLB knows the page, else the engine's call. ZERO is
+ * none of them, but done likewise.
  *
  * All scratch registers are the operation's: values do not live across it. The place is in R11, the
  * operand in RCX; what compares and exchanges takes RAX and RDX, too. Until the look at the TLB has
@@ -29,7 +30,9 @@ static void load_operands(struct compile *x, const struct ir_op *op)
 /* The guest's address in R11 becomes the host's. */
 static struct stub *find_place(struct compile *x, const struct ir_op *op)
 {
-    const struct probe p = {.size = op->size, .write = op->kind != IR_ATOMIC_LINK, .aligned = true};
+    const struct probe p = {.size = op->size,
+                            .write = op->opcode == IR_ZERO || op->kind != IR_ATOMIC_LINK,
+                            .aligned = true};
     struct stub *stub;
     enum reg e;
 
@@ -179,6 +182,23 @@ void compile_atomic(struct compile *x, u32 at)
             give_result(x, op, from);
     }
     stub->back = x->c.at;
+}
+
+#define ZERO_BYTES 16 /* at a time */
+
+void compile_zero(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    struct code *c = &x->c;
+    struct stub *stub;
+
+    val_load(x, R11, op->arg[0]);
+    op_release(x, at);
+    stub = find_place(x, op);
+    emit_vex(c, VEX_NONE, 0x57, XMM0, XMM0, rm_reg(XMM0)); /* VXORPS */
+    for (s32 i = 0; i < op->size; i += ZERO_BYTES)
+        emit_vex(c, VEX_NONE, 0x11, XMM0, 0, rm_mem(R11, i)); /* VMOVUPS */
+    stub->back = c->at;
 }
 
 void stub_atomic(struct compile *x, const struct stub *s)

@@ -53,6 +53,8 @@ static void compile_op(struct compile *x, u32 at)
         compile_guard(x, at);
     } else if (op->opcode == IR_ATOMIC) {
         compile_atomic(x, at);
+    } else if (op->opcode == IR_ZERO) {
+        compile_zero(x, at);
     } else if (is_compare(op->opcode)) {
         compile_compare(x, at);
     } else if (op->opcode == IR_SELECT) {
@@ -101,7 +103,7 @@ static u32 op_bound(u8 opcode)
         return opcode == IR_LOAD ? 384 : is_division(opcode) ? 192 : 64;
     if (opcode == IR_JUMPR)
         return 1024;
-    if (opcode == IR_ATOMIC)
+    if (opcode == IR_ATOMIC || opcode == IR_ZERO)
         return 640;
     return opcode == IR_STORE ? 432 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }

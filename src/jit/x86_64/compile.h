@@ -286,6 +286,7 @@ void stub_access(struct compile *x, const struct stub *s);
 
 /* atomic.c */
 void compile_atomic(struct compile *x, u32 at);
+void compile_zero(struct compile *x, u32 at);
 void stub_atomic(struct compile *x, const struct stub *s);
 
 /* The page of an offset from the start of the page that runs. */

@@ -212,8 +212,8 @@ static void find(struct compile *x)
             note_branch(&open);
         else if (op->opcode == IR_PUT && op->imm < SLOTS_MAX)
             close_slot(&open, (u32)op->imm);
-        else if (op->opcode == IR_LABEL || op->opcode == IR_CALL ||
-                 op->opcode == IR_ATOMIC) /* it may be a call */
+        else if (op->opcode == IR_LABEL || op->opcode == IR_CALL || op->opcode == IR_ATOMIC ||
+                 op->opcode == IR_ZERO) /* they may be calls */
             memset(open.window, 0, sizeof(open.window));
         if (op->opcode == IR_LABEL && x->in)
             x->in_loop = x->in->label[region_label(x, op->imm)].depth;
