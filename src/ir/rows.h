@@ -66,6 +66,8 @@ struct rows_chunk {
     s32 offset;
     u16 start, access; /* where the first store is */
     u32 byte[8];
+    u8 slot[8]; /* from which they are stored: */
+    bool mixed; /* the word is put together from these */
 };
 
 /* Of operations: what has to do with a row or chunk. */

@@ -244,11 +244,23 @@ static bool chunk_of_constants(struct ir_rows *r, const struct rows_chunk *c, ir
     return true;
 }
 
+/* From bytes in slots, which homes are not. */
+static void chunk_of_slots(struct ir_rows *r, const struct rows_chunk *c, ir_value *v)
+{
+    for (u32 k = c->size; k-- > 0;) {
+        ir_value byte = ir_unary(&r->out, IR_ZX8, slot_value(r, c->slot[k]));
+        *v = k == c->size - 1u ? byte
+                               : ir_binary(&r->out, IR_OR, shifted(&r->out, IR_SHL, *v, 8), byte);
+    }
+}
+
 static bool emit_chunk(struct ir_rows *r, const struct rows_chunk *c)
 {
-    ir_value v;
+    ir_value v = 0;
 
-    if (!chunk_of_constants(r, c, &v) && !chunk_of_row(r, c, &v) && !chunk_of_slot(r, c, &v))
+    if (c->mixed)
+        chunk_of_slots(r, c, &v);
+    else if (!chunk_of_constants(r, c, &v) && !chunk_of_row(r, c, &v) && !chunk_of_slot(r, c, &v))
         return false;
     store(r, c->base, c->offset, v, c->size);
     return true;

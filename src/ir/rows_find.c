@@ -333,6 +333,53 @@ static bool gather(struct ir_rows *r, u32 i, struct rows_chunk *c, u32 *end)
     return members >= MEMBERS_MIN;
 }
 
+/* The slot that a store's value is read from, as it is where the row begins too; 0: none. */
+static u8 slot_stored(const struct ir_rows *r, const struct rows_access *a, u32 start)
+{
+    const struct ir_op *op = &r->block->op[r->first];
+    const struct ir_op *value = &r->block->op[op[a->at].arg[1]];
+
+    if (value->opcode != IR_GET || value->imm >= 32 || a->size > 1)
+        return 0;
+    for (u32 at = start; at < a->at; at++) {
+        if (op[at].opcode == IR_PUT && op[at].imm == value->imm)
+            return 0;
+    }
+    return (u8)value->imm;
+}
+
+/* Is what comes next, from an operation on, a load of n bytes or more? It would wait for a row of
+ * stores until they are done, as none of them has all that it wants. */
+static bool is_read_soon(const struct ir_rows *r, u32 end, u32 n)
+{
+    const struct ir_block *block = r->block;
+
+    for (u32 at = r->first + end; at < block->count && at < r->first + end + 40; at++) {
+        const struct ir_op *op = &block->op[at];
+        if (op->opcode == IR_LOAD || op->opcode == IR_STORE || op->opcode > IR_STORE)
+            return op->opcode == IR_LOAD && op->size >= n && op->size <= 8;
+    }
+    return false;
+}
+
+/* May the word be put together from the slots that the bytes are in? */
+static bool are_in_slots(const struct ir_rows *r, u32 run, struct rows_chunk *c, u32 end)
+{
+    if (c->size != 4 || !is_read_soon(r, end, c->size))
+        return false;
+    for (s32 k = 0; k < c->size; k++) {
+        for (u32 i = 0; i < r->access_count; i++) {
+            const struct rows_access *a = &r->access[i];
+            if (a->write && a->run == run && a->offset == c->offset + k)
+                c->slot[k] = slot_stored(r, a, c->start);
+        }
+        if (!c->slot[k])
+            return false;
+    }
+    c->mixed = true;
+    return true;
+}
+
 /* Finds stores of n bytes that may be one. */
 static void find_chunks(struct ir_rows *r, u32 n)
 {
@@ -343,7 +390,8 @@ static void find_chunks(struct ir_rows *r, u32 n)
         if (!low->write || low->chunk || r->chunk_count == ROWS_CHUNKS || !gather(r, i, &c, &end))
             continue;
         start = c.start;
-        if (!are_of_value(c.byte, n) && !are_row(r, c.byte, n, &start))
+        if (!are_of_value(c.byte, n) && !are_row(r, c.byte, n, &start) &&
+            !are_in_slots(r, low->run, &c, end))
             continue;
         r->chunk[r->chunk_count++] = c;
         for (s32 k = 0; k < c.size; k++)
@@ -471,13 +519,25 @@ static void find_needed(struct ir_rows *r)
     }
 }
 
+/* Does a word that is put together from slots need this one? */
+static bool is_in_chunk(const struct ir_rows *r, u32 slot)
+{
+    for (u32 i = 0; i < r->chunk_count; i++) {
+        for (u32 k = 0; k < 4; k++) {
+            if (r->chunk[i].mixed && r->chunk[i].slot[k] == slot)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* May the row's word live in a slot until the end? *whole: it is what the slot gets then. */
 static bool can_be_home(struct ir_rows *r, const struct rows_row *row, u32 slot, bool *whole)
 {
     const struct rows_value *last = NULL;
     struct rows_part part;
 
-    if (r->last_use[slot] > row->start + 1u)
+    if (r->last_use[slot] > row->start + 1u || is_in_chunk(r, slot))
         return false;
     for (u32 at = 0; at < r->count; at++) {
         const struct ir_op *op = &r->block->op[r->first + at];

@@ -263,7 +263,7 @@ static void add_copy(void)
         noise(50);
     }
     if (rnd() & 1)
-        insn_load(data(), to, b, n >= 8 ? 8 : 4, false);
+        insn_load(data(), rnd() & 1 ? to : base(), b, n >= 8 ? 8 : 4, false);
 }
 
 /* A word put together. */
@@ -522,6 +522,21 @@ TEST(rows_grow)
     CHECK_EQ(left(b, IR_LOAD, 1) + left(b, IR_STORE, 1), 0);
     CHECK_EQ(left(b, IR_STORE, 4), 2);
     CHECK_EQ(left(b, IR_LOAD, 8), 1);
+}
+
+/* Bytes from here and there, and the word that is read where they went. */
+TEST(words_of_slots)
+{
+    const struct ir_block *b;
+
+    start();
+    insn_binary(IR_XOR, 12, 10, 11);
+    for (u32 i = 0; i < 4; i++)
+        insn_store(i == 2 ? 20 : 10 + i, 2, i, 1);
+    insn_load(13, 3, 0, 4, true);
+    b = finish();
+    CHECK_EQ(left(b, IR_STORE, 1), 0);
+    CHECK_EQ(left(b, IR_STORE, 4), 1);
 }
 
 TEST_MAIN()
