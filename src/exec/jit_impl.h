@@ -133,7 +133,7 @@ struct jit {
     struct jit_backend *backend;
     u32 page_max;
     bool patient;
-    _Atomic u32 met[MET]; /* what was met once, by a hash: jit_met */
+    _Atomic u32 met[MET]; /* what was met once, by a hash: jit_is_new */
     pthread_mutex_t lock;
     _Atomic(struct jit_page *) hash[PAGE_HASH];
     _Atomic u64 epoch;      /* counts up when something was retired */

@@ -69,6 +69,12 @@ static inline s64 insn_imm(u64 insn)
     return (s64)insn >> 40;
 }
 
+/* Of a FENCE's immediate: does it order a store before a load, as hosts' accesses alone may not? */
+static inline bool insn_orders_all(u64 imm)
+{
+    return !imm || ((imm >> 4 & 5) && (imm & 10));
+}
+
 /* The bits of an OP_ILLEGAL record. */
 static inline u32 insn_illegal_bits(u64 insn)
 {

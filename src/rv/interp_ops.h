@@ -212,11 +212,9 @@ static inline u64 rem_signed(u64 a, u64 b)
         AMO_DONE(bits)                                                                          \
         RD(!ok_);                                                                               \
     } while (0)
-/* Only a store before a load needs more than what the host's loads and stores give. */
-#define FENCE_ORDERS(pred, succ) ((IMM >> 4 & (pred)) && (IMM & (succ)))
 #define MEMORY_FENCE                                   \
     do {                                               \
-        if (FENCE_ORDERS(5, 10) || !IMM)               \
+        if (insn_orders_all((u64)IMM))                 \
             atomic_thread_fence(memory_order_seq_cst); \
         else                                           \
             atomic_thread_fence(memory_order_acq_rel); \

@@ -332,10 +332,7 @@ static void lift_atomic(struct lift *l, u64 insn, enum ir_atomic kind, u32 bits)
 
 static void lift_fence(struct lift *l, u64 insn)
 {
-    u64 imm = (u64)insn_imm(insn);
-
-    /* As in interp_ops.h: only a store before a load needs more than x86 gives. */
-    if (!imm || ((imm >> 4 & 5) && (imm & 10)))
+    if (insn_orders_all((u64)insn_imm(insn)))
         ir_control(&l->ir, IR_FENCE, 0, 0);
 }
 

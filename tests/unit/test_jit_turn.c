@@ -6,7 +6,7 @@
  */
 #include "jit/backend.h"
 
-#include "base/assert.h"
+#include "tests/assert.h"
 #include "tests/test.h"
 
 #include <pthread.h>
@@ -20,12 +20,6 @@
 #define PAGE   UINT64_C(0xffffffff80005000)
 #define LOOP   64 /* its offset */
 #define START  1000
-
-void assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
-    abort();
-}
 
 struct jump {
     u64 pc, code;

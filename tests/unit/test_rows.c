@@ -3,8 +3,9 @@
 #include "ir/flow.h"
 #include "ir/rows.h"
 
-#include "base/assert.h"
 #include "base/bits.h"
+#include "tests/assert.h"
+#include "tests/random.h"
 #include "tests/test.h"
 
 #define SLOTS   32
@@ -28,20 +29,11 @@ struct state {
 /* All states in which an instruction began, and the last one. */
 static struct state trace[INSNS + 1];
 
-void assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, expr);
-    abort();
-}
-
 static u64 rnd(void)
 {
     static u64 state = 1;
-    u64 z = state += UINT64_C(0x9e3779b97f4a7c15);
 
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
+    return test_random(&state);
 }
 
 /* ---- running ---- */

@@ -10,9 +10,7 @@
 #include "jit/x86_64/compile.h"
 
 #define RETURNS_MAX 6
-#define RETURNS_ALL                                                              \
-    256 /* in a region: guests may have it full of returns, JUMPS_MAX has an end \
-         */
+#define RETURNS_ALL 256 /* in a region: a guest may have it full of them, and JUMPS_MAX ends */
 
 #define FEW       3
 #define MANY      64 /* of one JUMPR, at most */
