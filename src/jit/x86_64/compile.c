@@ -108,15 +108,20 @@ static u32 op_bound(u8 opcode)
     return opcode == IR_STORE ? 432 : opcode == IR_PUT || opcode == IR_FENCE ? 32 : 384;
 }
 
-#define NEAR_PLACES_BOUND 2048 /* of a JUMPR in a region, with what is behind the code */
+/* Of a JUMPR in a region, with what is behind the code; there is an end to such places. */
+#define NEAR_PLACES_BOUND 2048
+#define NEAR_PLACES_MAX   96
 
 static u32 bound(const struct ir_block *block, u32 entries)
 {
-    u32 bytes = 1024 + entries * 384;
+    u32 bytes = 1024 + entries * 384, jumprs = 0;
 
-    for (u32 i = 0; i < block->count; i++)
-        bytes += op_bound(block->op[i].opcode) + (entries ? 16 : 0) +
-                 (entries && block->op[i].opcode == IR_JUMPR ? NEAR_PLACES_BOUND : 0);
+    for (u32 i = 0; i < block->count; i++) {
+        bytes += op_bound(block->op[i].opcode) + (entries ? 16 : 0);
+        jumprs += block->op[i].opcode == IR_JUMPR;
+    }
+    if (entries)
+        bytes += NEAR_PLACES_BOUND * (jumprs < NEAR_PLACES_MAX ? jumprs : NEAR_PLACES_MAX);
     return bytes;
 }
 
