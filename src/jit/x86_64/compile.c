@@ -160,14 +160,23 @@ static u32 offset_in_buffer(const struct compile *x)
     return (u32)(x->c.at - x->b->buffer.write);
 }
 
+/* Those of branches that are taken, or the others: these hardly ever run. */
+static void compile_stubs(struct compile *x, bool taken)
+{
+    for (u32 i = 0; i < x->stub_count; i++) { /* there come more */
+        if ((x->stub[i].kind == STUB_TAKEN) != taken)
+            continue;
+        x->away = x->stub[i].away;
+        compile_stub(x, i);
+    }
+}
+
 static void compile_all(struct compile *x)
 {
     for (u32 at = 0; at < x->block->count; at++)
         compile_op(x, at);
-    for (u32 i = 0; i < x->stub_count; i++) {
-        x->away = x->stub[i].away;
-        compile_stub(x, i);
-    }
+    compile_stubs(x, true);
+    compile_stubs(x, false);
 }
 
 u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
