@@ -149,14 +149,17 @@ static bool run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 ins
 static enum hart_exit run_unguarded(struct jit_hart *h, u32 insns)
 {
     struct hart *hart = h->hart;
+    const gva_t pc = hart->pc;
     struct jit_page *page;
     u32 key;
 
     if (hart->insns + JIT_LIMIT_SLACK >= hart->limit) /* the interpreter goes on from here */
         return HART_EXIT_STEP;
     hart->stats.unguarded++;
-    if (find_code(h, &page, &key) == FOUND && run_cold(h, page, key, insns))
+    if (find_code(h, &page, &key) == FOUND && run_cold(h, page, key, insns)) {
+        jit_missed(h, page, key, hart->pc - pc < 4 * (u64)insns ? (u32)(hart->pc - pc) : 4 * insns);
         return HART_EXIT_STEP;
+    }
     return interpret_one(hart);
 }
 

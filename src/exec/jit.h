@@ -9,14 +9,15 @@ struct jit;
 
 /* Bounds; 0 means what is good for a virtual machine. Tests take less, to see them reached. */
 struct jit_config {
-    u32 code_size; /* bytes of host code, a multiple of 4096 */
-    u32 segments;  /* pieces of it that are given up one at a time, at most JIT_SEGMENTS_MAX */
-    u32 pages;     /* translated at a time */
-    bool limited;  /* as hart_env.limited */
-    bool regions;  /* what is executed much is compiled again, better */
-    u32 heat;      /* how often a place is met by samples before that */
-    bool patient;  /* what is met for the first time is interpreted, translated only if met again */
-    bool at_once;  /* regions are made with the first block of theirs, on the hart's thread */
+    u32 code_size;    /* bytes of host code, a multiple of 4096 */
+    u32 segments;     /* pieces of it that are given up one at a time, at most JIT_SEGMENTS_MAX */
+    u32 pages;        /* translated at a time */
+    bool limited;     /* as hart_env.limited */
+    bool regions;     /* what is executed much is compiled again, better */
+    u32 heat;         /* how often a place is met by samples before that */
+    bool keep_guards; /* of accesses that share a look, however often it fails */
+    bool patient; /* what is met for the first time is interpreted, translated only if met again */
+    bool at_once; /* regions are made with the first block of theirs, on the hart's thread */
 };
 
 #define JIT_SEGMENTS_MAX 16
@@ -53,6 +54,7 @@ struct jit_stats {
     u64 samples_cold; /* which found a block, not a region */
     u64 wide;         /* regions in several pages, */
     u64 wide_ended;   /* which were given up with one of them, or as it is mapped elsewhere */
+    u64 parted;       /* pages whose groups of accesses are so often apart that they are left so */
     u64 refusals;     /* no region could be made, or its page was gone */
 };
 

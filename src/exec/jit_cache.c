@@ -275,6 +275,16 @@ void jit_drop_all(struct jit *jit)
         observer(jit)->flushed(observer(jit)->ctx);
 }
 
+static bool is_page(struct jit *jit, struct jit_page *page, const void *arg)
+{
+    return page == arg;
+}
+
+void jit_drop_page(struct jit *jit, struct jit_page *page)
+{
+    (void)drop_chain(jit, bucket(jit, page->gpa), is_page, page);
+}
+
 /* Must the page go at a FENCE.I? Else it is trusted from now on. */
 static bool has_changed(struct jit *jit, struct jit_page *page, const void *arg)
 {

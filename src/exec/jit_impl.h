@@ -128,12 +128,15 @@ struct job {
 #define FILLS_MAX  16384
 #define PAGES_SEEN 32768
 #define MET        65536
+#define APART      65536 /* bits */
+#define MISSED     64
 
 struct jit {
     struct jit_backend *backend;
     u32 page_max;
-    bool patient;
-    _Atomic u32 met[MET]; /* what was met once, by a hash: jit_is_new */
+    bool patient, keep_guards;
+    _Atomic u64 apart[APART / 64]; /* by a hash of instructions, see jit_apart.c */
+    _Atomic u32 met[MET];          /* what was met once, by a hash: jit_is_new */
     pthread_mutex_t lock;
     _Atomic(struct jit_page *) hash[PAGE_HASH];
     _Atomic u64 epoch;      /* counts up when something was retired */
@@ -214,6 +217,14 @@ struct jump_table {
     struct fills fills[2], check_fills; /* [1]: of global jumps */
 };
 
+/* A group of accesses that could not be had directly. */
+struct missed {
+    gpa_t gpa; /* of its first instruction */
+    u32 bytes; /* of all */
+    u32 count; /* how often */
+    u64 since; /* hart->insns when it was 0 */
+};
+
 struct jit_hart {
     struct jit *jit;
     struct hart *hart;
@@ -227,6 +238,7 @@ struct jit_hart {
     u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
     u32 space_changes, page_changes;             /* the same */
     bool replaced; /* a link gave way to another: there may be jumps without a link of theirs */
+    struct missed missed[MISSED];
     struct link link[LINKS];
     struct fills link_fills;
     u64 seen_pages[PAGES_SEEN / 64]; /* bit n: jumps may depend on page n, modulo */
@@ -302,6 +314,7 @@ struct jit_page *jit_page_add(struct jit_hart *h, gpa_t gpa, const u8 *bytes);
 /* Drops all pages with code in these segments. */
 void jit_drop_segments(struct jit *jit, u32 segments);
 void jit_drop_all(struct jit *jit);
+void jit_drop_page(struct jit *jit, struct jit_page *page);
 /* Drops what may have changed. */
 void jit_drop_changed(struct jit_hart *h);
 void jit_page_free(struct jit_page *page);
@@ -368,6 +381,13 @@ enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 i
 void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);
 /* A region with sites has this place; under the lock. */
 void jit_heat_sited(struct jit *jit, const struct jit_page *page, u32 key);
+
+/* ---- jit_apart.c ---- */
+
+/* A guard failed at an offset; the group it is for is so many bytes of code long. */
+void jit_missed(struct jit_hart *h, struct jit_page *page, u32 offset, u32 bytes);
+/* Shall the accesses of an instruction have no guard? Any thread. */
+bool jit_is_apart(const struct jit *jit, gpa_t insn);
 
 /* ---- jit_tier.c ---- */
 

@@ -107,6 +107,7 @@ struct jit *jit_create(const struct jit_config *config)
     jit->page_max = config->pages ? config->pages : PAGES_MAX;
     jit->at_once = config->at_once;
     jit->patient = config->patient;
+    jit->keep_guards = config->keep_guards;
     jit->heat_wanted = config->heat ? config->heat : HEAT;
     jit->lift = malloc(sizeof(*jit->lift));
     l.redirects = config->regions;

@@ -44,6 +44,7 @@ struct region_work {
     struct job job;
     u8 bytes[REGION_PAGES][PAGE_SIZE];   /* of the job's page and of the others */
     struct jit_page *page[REGION_PAGES]; /* the same */
+    u64 apart[LIFT_REGION_MAX / 64];     /* bit n: instruction n's accesses stay alone */
     struct jit_span *span;               /* NULL: it keeps to one page */
     const struct isa *isa;
     struct jit_entry entry[JIT_ENTRIES_MAX];
@@ -150,6 +151,21 @@ static bool take(struct jit *jit, const struct job *job)
     return true;
 }
 
+static void find_apart(struct jit *jit)
+{
+    struct region_work *w = jit->work;
+    const struct lift *l = &w->region.lift;
+
+    memset(w->apart, 0, sizeof(w->apart));
+    for (u32 i = 0; i < l->count; i++) {
+        s32 offset = l->where[i] & ~LIFT_SHORT;
+        u32 n = number_at(&w->job, page_of(offset));
+        gpa_t gpa = n ? w->job.away[n - 1].gpa : w->job.gpa;
+        if (jit_is_apart(jit, gpa + (u32)(offset - page_of(offset))))
+            w->apart[i / 64] |= BIT(i % 64);
+    }
+}
+
 /* False: it cannot be had. */
 static bool build(struct jit *jit)
 {
@@ -157,8 +173,9 @@ static bool build(struct jit *jit)
 
     if (!region_lift(&w->region, w->isa, &w->map) || !w->region.entry_count)
         return false;
-    ir_forward(&w->flow, ir_rows(&w->rows, &w->region.lift.ir));
-    ir_guard(&w->flow);
+    find_apart(jit);
+    ir_forward(&w->flow, ir_rows(&w->rows, &w->region.lift.ir, w->apart));
+    ir_guard(&w->flow, w->apart);
     ir_prune(&w->flow);
     return true;
 }

@@ -42,8 +42,9 @@ struct ir_flow {
  */
 void ir_forward(struct ir_flow *flow, const struct ir_block *block);
 
-/* Makes accesses of flow->out sure by GUARDs, where two or more can share one. */
-void ir_guard(struct ir_flow *flow);
+/* Makes accesses of flow->out sure by GUARDs, where two or more can share one; but for those of
+ * guest instructions that apart, if it is not NULL, has a bit of. */
+void ir_guard(struct ir_flow *flow, const u64 *apart);
 
 /*
  * Takes what nobody sees out of flow->out, and what only feeds it: PUTs of slots that are written

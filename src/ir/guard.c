@@ -16,6 +16,7 @@
 struct finder {
     struct ir_flow *flow;
     const struct ir_block *block;
+    const u64 *apart;                 /* see ir_guard */
     struct ir_group *open[IR_GUARDS]; /* those that may still grow, NULL: none */
     u32 last;                         /* opened */
 };
@@ -99,6 +100,8 @@ static void add_access(struct finder *f, u32 at)
     s64 offset;
     u32 slot;
 
+    if (f->apart && f->apart[op->guest / 64] >> op->guest % 64 & 1)
+        return;
     if (op->access != IR_ACCESS_TLB || !ir_is_near_slot(f->block, op->arg[0], &slot, &offset) ||
         offset != (s32)offset || (slot >= IR_FLOW_SLOTS && slot != IR_SLOT_PAGE))
         return;
@@ -114,9 +117,9 @@ static void add_access(struct finder *f, u32 at)
     f->flow->group_of[at] = (u16)(g - f->flow->group);
 }
 
-static void find(struct ir_flow *flow)
+static void find(struct ir_flow *flow, const u64 *apart)
 {
-    struct finder f = {.flow = flow, .block = &flow->out};
+    struct finder f = {.flow = flow, .block = &flow->out, .apart = apart};
 
     flow->group_count = 0;
     for (u32 at = 0; at < flow->out.count; at++) {
@@ -191,12 +194,12 @@ static void insert(struct ir_flow *flow, u32 wanted)
     block->count = (u16)(block->count + 2 * wanted);
 }
 
-void ir_guard(struct ir_flow *flow)
+void ir_guard(struct ir_flow *flow, const u64 *apart)
 {
     struct ir_block *block = &flow->out;
     u32 wanted = 0;
 
-    find(flow);
+    find(flow, apart);
     for (u32 i = 0; i < flow->group_count; i++)
         wanted += flow->group[i].count > 1;
     if (!wanted || block->count + 2 * wanted > IR_OPS_MAX)

@@ -107,8 +107,9 @@ struct ir_rows {
     u16 last_use[ROWS_BASES]; /* 1 + the last instruction's start that needs it as it was */
 };
 
-/* The block, or one in rows->out that does the same with fewer accesses. */
-const struct ir_block *ir_rows(struct ir_rows *rows, const struct ir_block *block);
+/* The block, or one in rows->out that does the same with fewer accesses. apart: as ir_guard's. */
+const struct ir_block *ir_rows(struct ir_rows *rows, const struct ir_block *block,
+                               const u64 *apart);
 
 /*
  * rows_find.c: looks at what begins at operation `first` of the block and chooses a group with

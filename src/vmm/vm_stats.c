@@ -95,6 +95,7 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"region_bytes", "host code of regions, bytes", region->host_bytes},
         {"region_us", "time to translate regions, us", region->ns / 1000},
         {"region_wide", "regions in several pages", jit.wide},
+        {"parted", "pages translated again without groups", jit.parted},
         {"region_refusals", "regions that could not be had", jit.refusals},
         {"samples", "samples of translated code", jit.samples},
         {"samples_cold", "samples that found a block", jit.samples_cold},

@@ -18,6 +18,7 @@ struct run {
     u64 slot[SLOTS];
     u64 trace[TRACE];
     u32 count;
+    bool trusts; /* sure accesses are no ways out, but guards are */
 };
 
 static u64 rnd(void)
@@ -40,6 +41,21 @@ static void note_exit(struct run *r, const struct ir_op *op, const u64 *arg)
     note(r, op->opcode == IR_STORE && op->size < 8 ? arg[1] & GENMASK(op->size * 8 - 1, 0) : 0);
     for (u32 i = 0; i < SLOTS; i++)
         note(r, r->slot[i]);
+}
+
+static void note_store(struct run *r, const struct ir_op *op, const u64 *arg)
+{
+    note(r, arg[0]);
+    note(r, op->size < 8 ? arg[1] & GENMASK(op->size * 8 - 1, 0) : arg[1]);
+}
+
+/* What an access shows: a sure one only what it stores. */
+static void note_access(struct run *r, const struct ir_op *op, const u64 *arg)
+{
+    if (!r->trusts || op->access != IR_ACCESS_SURE)
+        note_exit(r, op, arg);
+    else if (op->opcode == IR_STORE)
+        note_store(r, op, arg);
 }
 
 static u32 find_label(const struct ir_block *b, s64 target)
@@ -71,7 +87,7 @@ static void run(const struct ir_block *b, struct run *r)
             r->slot[op->imm] = arg[0];
             break;
         case IR_LOAD:
-            note_exit(r, op, arg);
+            note_access(r, op, arg);
             v[at] = sext(arg[0] * UINT64_C(0x9e3779b97f4a7c15) >> 32, 32);
             break;
         case IR_BRANCH:
@@ -81,6 +97,12 @@ static void run(const struct ir_block *b, struct run *r)
                 at = find_label(b, op->imm);
             break;
         case IR_STORE:
+            note_access(r, op, arg);
+            break;
+        case IR_GUARD:
+            if (r->trusts)
+                note_exit(r, op, arg);
+            break;
         case IR_JUMP:
             note_exit(r, op, arg);
             break;
@@ -205,6 +227,82 @@ TEST(same_as_before)
     }
 }
 
+/* Accesses near a slot, a few instructions of which may do something else. */
+static void add_near(u32 guest)
+{
+    ir_value a;
+    u32 size = 1u << rnd() % 4;
+
+    block.guest = (u16)guest;
+    if (rnd() % 3 == 0) {
+        add_random(guest);
+        return;
+    }
+    a = ir_get(&block, rnd() % 3);
+    if (rnd() & 3)
+        a = ir_binary(&block, IR_ADD, a, ir_const(&block, rnd() % 160));
+    if (rnd() & 1)
+        ir_put(&block, 3 + rnd() % (SLOTS - 3), ir_load(&block, a, size, size < 8 && rnd() & 1));
+    else
+        ir_store(&block, a, ir_get(&block, rnd() % SLOTS), size);
+}
+
+static void copy_block(struct ir_block *to, const struct ir_block *from)
+{
+    memcpy(to->op, from->op, from->count * sizeof(from->op[0]));
+    to->count = from->count;
+}
+
+static bool runs_alike(const struct ir_block *a, const struct ir_block *b, bool trusts)
+{
+    static struct run first, second;
+
+    memset(&first, 0, sizeof(first));
+    for (u32 i = 0; i < SLOTS; i++)
+        first.slot[i] = rnd() >> (rnd() & 63);
+    first.trusts = trusts;
+    second = first;
+    run(a, &first);
+    run(b, &second);
+    if (first.count > second.count)
+        first.count = second.count;
+    return !memcmp(first.trace, second.trace, first.count * sizeof(u64));
+}
+
+/* Guards alone change nothing; then what is pruned shows where a guard may leave, or nowhere. */
+TEST(guards_see_to_accesses)
+{
+    static struct ir_block guarded;
+    u32 guards = 0, sure = 0;
+
+    for (u32 n = 0; n < 10000; n++) {
+        const u64 apart = n & 1 ? rnd() & rnd() : 0;
+        ir_init(&block);
+        for (u32 i = 0; i < 50; i++)
+            add_near(i);
+        ir_control(&block, IR_JUMP, 0, 1);
+        ir_forward(&flow, &block);
+        ir_guard(&flow, &apart);
+        CHECK(!ir_verify(&flow.out));
+        copy_block(&guarded, &flow.out);
+        for (u32 i = 0; i < guarded.count; i++) {
+            const struct ir_op *op = &guarded.op[i];
+            guards += op->opcode == IR_GUARD;
+            if (op->opcode == IR_LOAD || op->opcode == IR_STORE) {
+                sure += op->access == IR_ACCESS_SURE;
+                CHECK(op->access != IR_ACCESS_SURE || !(apart >> op->guest & 1));
+            }
+        }
+        ir_prune(&flow);
+        CHECK(!ir_verify(&flow.out));
+        if (!runs_alike(&block, &guarded, false) || !runs_alike(&guarded, &flow.out, true)) {
+            CHECK(!"a run differs");
+            return;
+        }
+    }
+    CHECK(guards > 20000 && sure > 2 * guards);
+}
+
 static u32 count_of(u8 opcode)
 {
     u32 n = 0;
@@ -282,6 +380,26 @@ TEST(ways_out_see_slots)
     ir_forward(&flow, &block);
     ir_prune(&flow);
     CHECK_EQ(count_of(IR_PUT), 3);
+}
+
+/* A load that nobody needs goes if it is sure, and so does a PUT before it. */
+TEST(sure_accesses_are_no_ways_out)
+{
+    ir_init(&block);
+    for (u32 i = 0; i < 4; i++) {
+        ir_value a;
+        block.guest = (u16)i;
+        a = ir_get(&block, 2);
+        a = ir_binary(&block, IR_ADD, a, ir_const(&block, 8 * (u64)i));
+        ir_put(&block, 1, ir_load(&block, a, 8, false));
+    }
+    ir_control(&block, IR_JUMP, 0, 0);
+    ir_forward(&flow, &block);
+    ir_guard(&flow, NULL);
+    ir_prune(&flow);
+    CHECK_EQ(count_of(IR_GUARD), 1);
+    CHECK_EQ(count_of(IR_LOAD), 1);
+    CHECK_EQ(count_of(IR_PUT), 1);
 }
 
 TEST_MAIN()

@@ -242,6 +242,58 @@ TEST(verifier_refuses)
     CHECK(ir_verify(&block));
 }
 
+/* A guard of 16 bytes from 8 on, and two loads there. */
+static void guarded_block(void)
+{
+    ir_value a;
+
+    ir_init(&block);
+    a = ir_get(&block, 2);
+    ir_control(&block, IR_GUARD, a, 8);
+    block.op[1].size = 16;
+    block.op[1].slot = 1;
+    for (u32 i = 8; i <= 16; i += 8) {
+        a = ir_get(&block, 2);
+        a = ir_binary(&block, IR_ADD, a, ir_const(&block, i));
+        block.op[ir_load(&block, a, 8, false)].access = IR_ACCESS_SURE;
+        ir_put(&block, 1, block.count - 1);
+    }
+    ir_control(&block, IR_JUMP, 0, 0);
+}
+
+TEST(verifier_looks_for_guards)
+{
+    char text[512];
+
+    guarded_block();
+    CHECK(!ir_verify(&block));
+    CHECK(ir_print(&block, text, sizeof(text)) < sizeof(text));
+    CHECK(strstr(text, "guard.read.16 v0 #8\n") && strstr(text, "load.u64.sure v4\n"));
+    block.op[1].size = 15;
+    CHECK(ir_verify(&block));
+    guarded_block();
+    block.op[1].imm = 9;
+    CHECK(ir_verify(&block));
+    guarded_block();
+    block.op[0].imm = 3;
+    CHECK(ir_verify(&block));
+    guarded_block();
+    block.op[6].imm = 2; /* the PUT in between */
+    CHECK(ir_verify(&block));
+    guarded_block();
+    block.op[6].opcode = IR_LABEL;
+    CHECK(ir_verify(&block));
+    guarded_block();
+    block.op[5].opcode = IR_STORE;
+    block.op[5].arg[1] = 3;
+    block.op[6].arg[0] = 3;
+    CHECK(ir_verify(&block));
+    block.op[1].kind = 1;
+    CHECK(!ir_verify(&block));
+    block.op[1].slot = 0;
+    CHECK(ir_verify(&block));
+}
+
 static void check_text(const char *want)
 {
     char text[512];

@@ -99,7 +99,7 @@ static void build_memory(struct machine *m)
 static struct machine *create(bool translated)
 {
     static const struct jit_config config = {
-        .regions = true, .at_once = true, .code_size = 4 * MIB};
+        .regions = true, .keep_guards = true, .at_once = true, .code_size = 4 * MIB};
     struct machine *m = aligned_alloc(64, align_up(sizeof(*m), 64));
     struct hart *hart = &m->hart;
 

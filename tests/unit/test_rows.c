@@ -366,11 +366,11 @@ TEST(same_as_before)
         const struct ir_block *after;
         build();
         CHECK(!ir_verify(&block));
-        after = ir_rows(&rows, &block);
+        after = ir_rows(&rows, &block, NULL);
         changed += after != &block;
         CHECK(!ir_verify(after));
         ir_forward(&flow, after);
-        ir_guard(&flow);
+        ir_guard(&flow, NULL);
         CHECK(!ir_verify(&flow.out));
         ir_prune(&flow);
         CHECK(!ir_verify(&flow.out));
@@ -415,7 +415,7 @@ static const struct ir_block *finish(void)
 
     block.guest = (u16)insns;
     ir_control(&block, IR_JUMP, 0, 0);
-    after = ir_rows(&rows, &block);
+    after = ir_rows(&rows, &block, NULL);
     CHECK(!ir_verify(&block));
     CHECK(!ir_verify(after));
     for (u32 i = 0; i < 200; i++) {

@@ -29,17 +29,18 @@ struct place window_place_sure(struct compile *x, u32 at)
     return place;
 }
 
-/* What the engine may do to the TLB if it must: the first access stands in the same instruction. */
-static u32 first_access(const struct compile *x, u32 at)
+/* What the engine may do to the TLB if it must: what the next access does if it is the guard's own,
+ * in the same instruction. */
+static u32 first_access(const struct compile *x, u32 guard)
 {
     const struct ir_op *op = x->block->op;
-    const u16 guest = op[at].guest;
 
-    for (at++; at < x->block->count && op[at].guest == guest; at++) {
-        if (op[at].opcode == IR_LOAD)
-            return JIT_OPEN_LOAD;
-        if (op[at].opcode == IR_STORE)
-            return JIT_OPEN_STORE;
+    for (u32 at = guard + 1; at < x->block->count && op[at].guest == op[guard].guest; at++) {
+        if (op[at].opcode != IR_LOAD && op[at].opcode != IR_STORE)
+            continue;
+        if (x->window_of[at] != x->window_of[guard])
+            return 0;
+        return op[at].opcode == IR_STORE ? JIT_OPEN_STORE : JIT_OPEN_LOAD;
     }
     return 0;
 }
