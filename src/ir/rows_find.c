@@ -36,10 +36,11 @@ static bool overlap(s32 a, u32 a_size, s32 b, u32 b_size)
 /* The run of the store that comes next, which is not there yet. */
 static u8 run_of(const struct ir_rows *r, const struct rows_access *next)
 {
-    const struct rows_access *last = &r->access[r->access_count - 1];
+    const struct rows_access *last;
 
     if (!r->access_count)
         return 0;
+    last = &r->access[r->access_count - 1];
     if (!last->write || last->base != next->base)
         return (u8)(last->run + 1);
     for (u32 i = 0; i < r->access_count; i++) {
