@@ -124,39 +124,6 @@ void compile_store(struct compile *x, u32 at)
     stub->back = x->c.at;
 }
 
-/* The access that missed a window, alone; what misses again goes on behind. */
-static void stub_alone(struct compile *x, const struct stub *s)
-{
-    const struct jit_layout *l = &x->b->layout;
-    const bool store = s->kind == STUB_STORE;
-    const u32 table = store ? l->tlb_write : l->tlb_read, size = s->how & 0xff;
-    enum reg e = s->index, t = s->spare, data = s->data;
-    struct code *c = &x->c;
-    u8 *miss;
-
-    emit_lea(c, t, s->address, NO_REG, s->disp);
-    emit_rorx(c, e, t, JIT_PAGE_BITS - 4);
-    emit_alu_imm(c, false, ALU_AND, rm_reg(e), (s32)(((1u << l->tlb_bits) - 1) << 4));
-    emit_alu(c, ALU_ADD, e, state_rm(l->tlb));
-    emit_alu(c, ALU_XOR, t, rm_mem(e, (s32)table));
-    emit_alu_imm(c, true, ALU_CMP, rm_reg(t), (1 << JIT_PAGE_BITS) - (s32)size);
-    emit_jcc(c, CC_A, NULL);
-    miss = c->at;
-    emit_mov(c, e, rm_mem(e, (s32)table + 8));
-    if (!store) {
-        emit_load_indexed(c, data, s->address, e, s->disp, size, s->how >> 8);
-    } else {
-        data = s->value_is_const || s->value.memory ? t : (enum reg)s->value.reg;
-        if (s->value_is_const)
-            emit_mov_imm(c, data, s->constant);
-        else if (s->value.memory)
-            emit_mov(c, data, s->value);
-        emit_store_indexed(c, data, s->address, e, s->disp, size);
-    }
-    emit_jmp(c, s->back);
-    patch_rel(miss, c->at);
-}
-
 void stub_access(struct compile *x, const struct stub *s)
 {
     struct code *c = &x->c;
@@ -167,8 +134,6 @@ void stub_access(struct compile *x, const struct stub *s)
         emit_store_imm(c, window_rm(s->window - 1), 0);
     if (s->site)
         stub_site(x, s);
-    if (s->alone)
-        stub_alone(x, s);
     if (store) {
         bool clash =
             address == RDX || (!s->value_is_const && !s->value.memory && s->value.reg == RAX);

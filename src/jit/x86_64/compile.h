@@ -53,8 +53,7 @@ struct stub {
     u8 address, data;          /* registers; STORE's data by rm; DIVIDE's divisor by address */
     s32 disp;                  /* added to the address */
     u32 window;                /* 0, or 1 + the place of a window that is not to be */
-    bool alone;                /* missed a window: looks at the TLB for itself, */
-    u8 index, spare;           /* with these */
+    u8 index, spare;           /* registers to look with */
     const struct window *site; /* not NULL: what is to be looked up for its site, */
     u8 *resume;                /* to go on here with its addend in index */
     struct rm value;

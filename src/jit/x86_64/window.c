@@ -7,7 +7,8 @@
  * the page of them all and leaves the page's addend in the frame, or 0 where they do not lie in one
  * page of the TLB; then each goes its own way to the engine. What ends a group: a label, a call (it
  * may change the TLB), a new value of the slot. Nobody else drops an entry between two polls
- * without asking first (rv/code_map.h).
+ * without asking first (rv/code_map.h). That is for blocks: in regions groups have GUARDs
+ * (guard.c), and windows are these and what accesses alone in loops need.
  */
 #include "jit/x86_64/compile.h"
 
@@ -16,7 +17,7 @@
 #define SPAN_MAX 128 /* bytes: the wider, the sooner it crosses a page */
 
 /*
- * In loops of regions each group has a site (layout.sites), if it is of one access only, too: a
+ * In loops of regions each guard has a site (layout.sites), and each access without one, too: a
  * range of addresses that the group was in last, and its addend, at a constant displacement from
  * the state, so that nothing has to be loaded before the address of the access is known but what
  * does not depend on it. What finds itself out of the range looks at the TLB behind the code and
@@ -384,10 +385,6 @@ void stub_site(struct compile *x, const struct stub *s)
     miss = c->at;
     fill_site(x, s, table);
     patch_rel(miss, c->at);
-    if (w->count == 1)
-        return;
-    emit_store_imm(c, site_rm(x, w, SITE_ROOM), 0);
-    emit_store_imm(c, site_rm(x, w, SITE_ADDEND), 0);
 }
 
 void window_compare_mode(struct compile *x)
@@ -467,9 +464,6 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
         open_window(x, w, &place, stub);
     stub->address = (u8)place.base;
     stub->disp = place.disp;
-    stub->alone =
-        x->in &&
-        w->count > 1; /* blocks are many: theirs go to the engine, which looks there, too */
     stub->index = (u8)place.index;
     stub->spare = (u8)place.spare;
     reg_give(x, place.spare);
