@@ -501,12 +501,12 @@ static inline void emit_jmp_patched(struct code *c)
 }
 
 /* One instruction of five bytes, as long as a jump. */
+#define NOP5 UINT64_C(0x0000441f0f) /* its bytes, the first one lowest */
+
 static inline void emit_nop5(struct code *c)
 {
-    static const u8 nop[] = {0x0f, 0x1f, 0x44, 0x00, 0x00};
-
-    memcpy(c->at, nop, sizeof(nop));
-    c->at += sizeof(nop);
+    emit8(c, NOP5 & 0xff);
+    emit32(c, (u32)(NOP5 >> 8));
 }
 
 static inline void emit_jcc(struct code *c, enum cond cc, const u8 *target)

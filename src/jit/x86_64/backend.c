@@ -131,6 +131,8 @@ void jit_backend_redirect(struct jit_backend *b, u32 block, u32 code)
     u64 *at = (u64 *)(void *)(b->buffer.write + block), old = __atomic_load_n(at, __ATOMIC_RELAXED);
     u64 jump = 0xe9 | (u64)(u32)(code - (block + 5)) << 8;
 
+    /* Who is about to execute more than one instruction there would go on in the middle. */
+    ASSERT((old & GENMASK(39, 0)) == NOP5 || (old & 0xff) == 0xe9);
     ASSERT(b->layout.redirects && !(block & 7));
     __atomic_store_n(at, jump | (old & ~GENMASK(39, 0)), __ATOMIC_RELEASE);
 }

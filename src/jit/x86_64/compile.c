@@ -222,10 +222,6 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
     for (u32 i = 0; i < count; i++) {
         u32 label = region_label(x, entry[i].offset);
         ASSERT(label != LABELS_MAX);
-        if (check == JIT_NO_CHECK && region_enters_at(x, label)) {
-            entry[i].code = (u32)(x->in->label[label].at - x->b->buffer.write);
-            continue;
-        }
         if (check != JIT_NO_CHECK)
             region_check_missed(x, entry[i].offset);
         align_code(&x->c);

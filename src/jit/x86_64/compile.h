@@ -393,8 +393,6 @@ s32 region_lag(struct compile *x, u32 label);
  * jump to a label. */
 void region_leave(struct compile *x, s32 done);
 void region_enter(struct compile *x, u32 label);
-/* May other code enter at the label itself? */
-bool region_enters_at(const struct compile *x, u32 label);
 /* Before an entry at an offset: code that leaves, of 16 bytes at a multiple of that; the entry's
  * look at its check. */
 void region_check_missed(struct compile *x, s32 offset);

@@ -350,17 +350,6 @@ void region_check(struct compile *x, u32 check, s32 offset)
         emit_store(c, state_rm(l->page), RAX);
 }
 
-bool region_enters_at(const struct compile *x, u32 label)
-{
-    const struct region_code *r = x->in;
-
-    for (u32 i = 0; i < REGION_REGS; i++) {
-        if (r->held[i] != held_by_blocks(x, i))
-            return false;
-    }
-    return !x->has_sites && r->label[label].lag == 0 && !((uintptr_t)r->label[label].at & 15);
-}
-
 void region_enter(struct compile *x, u32 label)
 {
     const struct region_code *r = x->in;
