@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a failed assertion does in programs without src/host. Include it in one file of a program. */
+/* What a failed assertion does in programs without src/host. Include it in one file of a program.
+ */
 #ifndef COSM_TESTS_ASSERT_H
 #define COSM_TESTS_ASSERT_H
 

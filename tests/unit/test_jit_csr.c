@@ -47,12 +47,12 @@ void port_wait(_Atomic u32 *word, u32 value)
 
 static u64 rnd(u64 below)
 {
-    return (fake_random(&seed) >> 20) % below;
+    return (test_random(&seed) >> 20) % below;
 }
 
 static u64 bits(void)
 {
-    return fake_random(&seed) ^ fake_random(&seed) << 32;
+    return test_random(&seed);
 }
 
 static u64 no_time(void *ctx)

@@ -112,19 +112,22 @@ static void add_guard(struct compile *x, struct open *open, u32 at)
     x->window_of[at] = (u16)(w - x->window);
 }
 
-/* A sure access is in the last guard of its slot. */
+/* A sure access is in the last guard of its slot; nothing else keeps it within the guest's memory.
+ */
 static void use_guard(struct compile *x, const struct open *open, u32 at)
 {
+    const struct ir_op *op = &x->block->op[at];
     const struct window *w = NULL;
     s64 offset;
     u32 slot;
-    bool near = ir_is_near_slot(x->block, x->block->op[at].arg[0], &slot, &offset);
+    bool near = ir_is_near_slot(x->block, op->arg[0], &slot, &offset);
 
     for (u32 i = 0; i < WINDOWS; i++) {
         if (open->window[i] && open->window[i]->guard && open->window[i]->slot == slot)
             w = open->window[i];
     }
-    ASSERT(near && w);
+    ASSERT(near && w && offset >= w->first && offset + op->size <= w->end);
+    ASSERT(op->opcode == IR_LOAD || w->write);
     x->window_of[at] = (u16)(w - x->window);
 }
 
