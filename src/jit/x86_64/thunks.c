@@ -182,6 +182,19 @@ static void emit_accesses(struct jit_backend *b, struct code *c)
     emit_after_access(b, c, RAX);
 }
 
+/* rdx: imm, r11d: where. The jump for a refusal ends where this returns, and is to be filled in. */
+static u8 *emit_call_to_engine(const struct jit_backend *b, struct code *c, u64 function)
+{
+    emit_fp_out(b, c, COUNT, RSI);
+    emit_state(c, RDI);
+    emit_mov(c, RSI, rm_reg(RDX));
+    emit_mov32(c, RDX, rm_reg(R11));
+    emit_call_c(c, function);
+    emit_test(c, RAX, RAX);
+    emit_jcc(c, CC_E, NULL);
+    return c->at;
+}
+
 static void emit_engine_call(struct jit_backend *b, struct code *c)
 {
     u8 *fault;
@@ -190,14 +203,7 @@ static void emit_engine_call(struct jit_backend *b, struct code *c)
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     sync(b, c, 0, true);
     emit_count_out(b, c);
-    emit_fp_out(b, c, COUNT, RSI);
-    emit_state(c, RDI);
-    emit_mov(c, RSI, rm_reg(RDX));
-    emit_mov32(c, RDX, rm_reg(R11));
-    emit_call_c(c, (u64)(uintptr_t)b->engine.call);
-    emit_test(c, RAX, RAX);
-    emit_jcc(c, CC_E, NULL);
-    fault = c->at;
+    fault = emit_call_to_engine(b, c, (u64)(uintptr_t)b->engine.call);
     sync(b, c, 0, false);
     emit_fp_in(b, c);
     emit_count_in(b, c);
@@ -219,14 +225,7 @@ static void emit_go(const struct jit_backend *b, struct code *c, bool bare)
     } else {
         emit_left_out(b, c, COUNT);
     }
-    emit_fp_out(b, c, COUNT, RSI);
-    emit_state(c, RDI);
-    emit_mov(c, RSI, rm_reg(RDX));
-    emit_mov32(c, RDX, rm_reg(R11));
-    emit_call_c(c, (u64)(uintptr_t)b->engine.go);
-    emit_test(c, RAX, RAX);
-    emit_jcc(c, CC_E, NULL);
-    fault = c->at;
+    fault = emit_call_to_engine(b, c, (u64)(uintptr_t)b->engine.go);
     sync(b, c, 0, false);
     emit_turn_begin(b, c);
     emit_mov(c, RAX, state_rm(b->layout.pc));
@@ -333,14 +332,7 @@ static void emit_call_bare(struct jit_backend *b, struct code *c)
     b->call_bare = c->at;
     emit_alu_imm(c, true, ALU_SUB, rm_reg(RSP), 8);
     emit_left_out(b, c, COUNT);
-    emit_fp_out(b, c, COUNT, RSI);
-    emit_state(c, RDI);
-    emit_mov(c, RSI, rm_reg(RDX));
-    emit_mov32(c, RDX, rm_reg(R11));
-    emit_call_c(c, (u64)(uintptr_t)b->engine.call);
-    emit_test(c, RAX, RAX);
-    emit_jcc(c, CC_E, NULL);
-    fault = c->at;
+    fault = emit_call_to_engine(b, c, (u64)(uintptr_t)b->engine.call);
     emit_fp_in(b, c);
     emit_count_in(b, c);
     emit_store(c, state_rm(b->layout.left), COUNT);
