@@ -248,7 +248,7 @@ static u32 find_way(struct jit_hart *h, u32 why, u64 seen, enum hart_exit *left)
         jit_jump(h, code);
     if (atomic_load_explicit(&h->jit->rests, memory_order_relaxed))
         jit_rouse(h);
-    if (h->sampled)
+    if (h->sampled && !h->strayed)
         jit_heat(h, page, (u32)(hart->pc & ~PAGE_MASK), code);
     return code;
 }
@@ -305,6 +305,7 @@ static enum hart_exit run(struct jit_hart *h)
         hart->jit.page = hart->pc & PAGE_MASK;
         jit_follow(h);
         why = jit_backend_run(h->jit->backend, hart, code);
+        h->strayed = (why & ((1u << JIT_EXIT_BITS) - 1)) == JIT_EXIT_GUARD;
         if (why == JIT_EXIT_JUMPED)
             jit_target_note(h, hart->jit.page + (u64)(s64)(s32)hart->jit.patch, hart->pc);
         else if (why == JIT_EXIT_FAULT)
@@ -316,7 +317,7 @@ static enum hart_exit run(struct jit_hart *h)
         left = HART_EXIT_STEP;
         if (why == LIFT_LEAVE_INTERPRET)
             left = interpret_one(hart);
-        else if ((why & ((1u << JIT_EXIT_BITS) - 1)) == JIT_EXIT_GUARD)
+        else if (h->strayed)
             left = run_unguarded(h, why >> JIT_EXIT_BITS);
         if (left != HART_EXIT_STEP)
             return left;

@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-#define COLD_BYTES 128 /* interpreted at a time, at most */
+#define COLD_BYTES  128  /* interpreted at a time, at most, */
+#define GUARD_BYTES 1024 /* or where so many instructions are asked for */
 
 bool jit_is_new(struct jit *jit, const struct jit_page *page, u32 key)
 {
@@ -24,9 +25,9 @@ bool jit_is_new(struct jit *jit, const struct jit_page *page, u32 key)
 }
 
 /* Copies what is there, as a translation would be made of it; 0: the page was dropped. */
-static u32 take(struct jit *jit, const struct jit_page *page, u32 offset, u8 *bytes)
+static u32 take(struct jit *jit, const struct jit_page *page, u32 offset, u8 *bytes, u32 most)
 {
-    u32 size = PAGE_SIZE - offset < COLD_BYTES ? PAGE_SIZE - offset : COLD_BYTES;
+    u32 size = PAGE_SIZE - offset < most ? PAGE_SIZE - offset : most;
 
     pthread_mutex_lock(&jit->lock);
     if (page->dropped)
@@ -76,8 +77,9 @@ static u64 fetch(const struct isa *isa, const u8 *bytes, u32 left)
 enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 insns)
 {
     struct hart *hart = h->hart;
-    u8 bytes[COLD_BYTES];
-    u32 size = take(h->jit, page, key, bytes), at = 0;
+    u8 bytes[GUARD_BYTES];
+    u32 most = insns == COLD_ALL ? COLD_BYTES : insns <= GUARD_BYTES / 4 ? 4 * insns : GUARD_BYTES;
+    u32 size = take(h->jit, page, key, bytes, most), at = 0;
     u64 insn;
 
     for (; insns && (insn = fetch(&hart->isa, bytes + at, size - at)); insns--) {

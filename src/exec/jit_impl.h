@@ -231,6 +231,7 @@ struct jit_hart {
     struct jit_hart *next;
     bool alone;   /* jit is its own */
     bool sampled; /* it was asked where it is */
+    bool strayed; /* it is behind a guard that failed: amid code that no region begins at */
     u32 exits;    /* since it was entered, while the worker rests */
     _Atomic u32 asked;
     u64 seen;        /* epoch when the tables were last emptied */
