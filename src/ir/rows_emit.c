@@ -34,16 +34,17 @@ static ir_value extended(struct ir_block *out, ir_value v, u32 bytes, bool sign)
     }
 }
 
-/* Above a row's word are zeros. */
+/* Above a row's word are zeros. A back end that has it in memory reads bytes of it from there. */
 static ir_value part_value(struct ir_rows *r, const struct rows_part *part)
 {
     const struct rows_row *row = &r->row[part->row];
     struct ir_block *out = &r->out;
+    bool whole = part->from + part->count == row->size, extends = is_pow2(part->count);
     ir_value v = ir_get(out, row->home);
 
-    if (part->sign || part->from + part->count < row->size) {
+    if (part->sign || !whole || (part->from && extends)) {
         /* A rotation goes to another register, which a shift does not, and is as good. */
-        v = shifted(out, is_pow2(part->count) ? IR_ROR : IR_SHR, v, 8u * part->from);
+        v = shifted(out, extends ? IR_ROR : IR_SHR, v, 8u * part->from);
         v = extended(out, v, part->count, part->sign);
     } else {
         v = shifted(out, IR_SHR, v, 8u * part->from);

@@ -432,3 +432,38 @@ void compile_in_memory(struct compile *x, u32 at)
         emit_op(&x->c, true, (u32)alu | 1, val_reg(x, op->arg[1]), slot_rm(x, slot));
     op_release(x, at);
 }
+
+/* Bytes that an extension of a shifted value keeps; 0: it is none. */
+static u32 bytes_kept(u8 opcode)
+{
+    switch (opcode) {
+    case IR_SX8:
+    case IR_ZX8:
+        return 1;
+    case IR_SX16:
+    case IR_ZX16:
+        return 2;
+    case IR_SX32:
+    case IR_ZX32:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+bool names_part(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at], *next = op + 1;
+    struct value *value = val(x, (ir_value)at), *of = val(x, op->arg[0]);
+    u64 by;
+
+    if ((op->opcode != IR_ROR && op->opcode != IR_SHR) || of->where != IN_SLOT || of->part ||
+        x->block->op[op->arg[0]].brief || of->slot == IR_SLOT_PAGE ||
+        !slot_rm(x, of->slot).memory || !bytes_kept(next->opcode) || next->arg[0] != at ||
+        value->uses != 1 || !val_is_const(x, op->arg[1], &by) || by % 8 ||
+        (by & 63) / 8 + bytes_kept(next->opcode) > 8)
+        return false;
+    *value = (struct value){.where = IN_SLOT, .uses = 1, .part = (by & 63) / 8, .slot = of->slot};
+    op_release(x, at);
+    return true;
+}

@@ -33,7 +33,7 @@ static void compile_op(struct compile *x, u32 at)
         op_release(x, at);
         return;
     }
-    if (computes_in_memory(x, at))
+    if (computes_in_memory(x, at) || names_part(x, at))
         return;
     slot = names_value(op->opcode) || !ir_has_result(op->opcode) ? NO_TARGET : op_target(x, at);
     if (slot != NO_TARGET)

@@ -20,6 +20,7 @@ struct value {
     u8 where;
     u8 reg;  /* IN_SCRATCH, IN_PINNED; IN_FLAGS: enum cond */
     u8 uses; /* left, saturating */
+    u8 part; /* IN_SLOT: from this byte on */
     u32 slot;
 };
 
@@ -248,6 +249,9 @@ void compile_binary(struct compile *x, u32 at, enum reg to);
 /* Is operation `at` one of a slot in memory, which the PUT that follows does in place? */
 bool computes_in_memory(const struct compile *x, u32 at);
 void compile_in_memory(struct compile *x, u32 at);
+/* Is operation `at` a shift of a slot in memory of which the next one keeps some whole bytes? They
+ * can be read from there: it needs no code, and its value is where they are. */
+bool names_part(struct compile *x, u32 at);
 void compile_compare(struct compile *x, u32 at);
 void compile_select(struct compile *x, u32 at);
 void compile_addshl(struct compile *x, u32 at);

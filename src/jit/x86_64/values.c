@@ -22,8 +22,11 @@ struct rm val_lies(struct compile *x, ir_value v)
 {
     const struct value *value = val(x, v);
 
-    if (value->where == IN_SLOT)
-        return slot_rm(x, value->slot);
+    if (value->where == IN_SLOT) {
+        struct rm rm = slot_rm(x, value->slot);
+        rm.disp += value->part;
+        return rm;
+    }
     ASSERT(value->where == IN_SCRATCH || value->where == IN_PINNED);
     return rm_reg(value->reg);
 }
