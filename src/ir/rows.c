@@ -40,18 +40,6 @@ static u32 instruction_end(const struct ir_block *block, u32 at, bool *narrow)
     return at;
 }
 
-/* Has a guard of the group failed too often? */
-static bool is_apart(const struct ir_rows *r, const u64 *apart)
-{
-    const struct ir_op *op = &r->block->op[r->first];
-
-    for (u32 n = op->guest; apart && n <= op[r->count - 1].guest; n++) {
-        if (apart[n / 64] >> n % 64 & 1)
-            return true;
-    }
-    return false;
-}
-
 const struct ir_block *ir_rows(struct ir_rows *r, const struct ir_block *block, const u64 *apart)
 {
     bool found = false;
@@ -60,6 +48,7 @@ const struct ir_block *ir_rows(struct ir_rows *r, const struct ir_block *block, 
     if (!may_have_rows(block))
         return block;
     r->block = block;
+    r->apart = apart;
     ir_init(&r->out);
     while (at < block->count) {
         bool narrow;
@@ -72,7 +61,7 @@ const struct ir_block *ir_rows(struct ir_rows *r, const struct ir_block *block, 
             copy(r, at, r->first);
             at = r->first;
             next = at + r->count;
-            if (!is_apart(r, apart) && rows_emit(r)) {
+            if (rows_emit(r)) {
                 found = true;
                 at = next;
             }

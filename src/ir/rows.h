@@ -9,7 +9,7 @@
  * slots hold at its beginning. There a GUARD for each of these slots asks whether all of them can
  * be done at once (or leaves, then the bytes are moved one by one). From there on nothing leaves,
  * so slots need to be right at the end only, and wide accesses take the place of the rows. A row's
- * word lives in a slot that a byte of it will be put into: its home.
+ * word lives in a slot that a byte of it will be put into, or one of another row: its home.
  */
 #ifndef COSM_IR_ROWS_H
 #define COSM_IR_ROWS_H
@@ -21,7 +21,7 @@
 #define ROWS_MAX      8
 #define ROWS_CHUNKS   16
 #define ROWS_DEMANDS  64
-#define ROWS_GUARDS   4   /* of a group: bases that it may have */
+#define ROWS_GUARDS   5   /* of a group: bases that it may have */
 #define ROWS_BASES    33  /* slots below 32, and IR_SLOT_PAGE */
 #define ROWS_SPAN     128 /* bytes from one base's first access to its last one's end */
 
@@ -58,6 +58,7 @@ struct rows_row {
     s32 offset;        /* of the lowest address */
     u16 start, access; /* where the first load is */
     u8 home;
+    bool lodges; /* its home gets none of its bytes, as none is left in the end */
 };
 
 /* Stores that become one. */
@@ -90,6 +91,7 @@ struct ir_rows {
     struct ir_block out;
     ir_value map[IR_OPS_MAX];
     const struct ir_block *block;
+    const u64 *apart; /* as ir_guard's */
     u32 first, count; /* the group: from where in the block, how many operations */
     struct rows_value value[ROWS_OPS];
     u8 role[ROWS_OPS];
@@ -111,13 +113,67 @@ struct ir_rows {
 const struct ir_block *ir_rows(struct ir_rows *rows, const struct ir_block *block,
                                const u64 *apart);
 
+/* Where the instruction ends that operation `at` belongs to. */
+static inline u32 rows_instruction_end(const struct ir_block *block, u32 at)
+{
+    u32 end = at + 1;
+
+    while (end < block->count && block->op[end].guest == block->op[at].guest)
+        end++;
+    return end;
+}
+
+static inline bool rows_overlap(s32 a, u32 a_size, s32 b, u32 b_size)
+{
+    return a < b + (s32)b_size && b < a + (s32)a_size;
+}
+
+/* The row whose home a slot is; NULL: none. */
+static inline const struct rows_row *rows_home_of(const struct ir_rows *r, u32 slot)
+{
+    for (u32 i = 0; i < r->row_count; i++) {
+        if (r->row[i].home == slot)
+            return &r->row[i];
+    }
+    return NULL;
+}
+
+/* How many bases its accesses have. */
+static inline u32 rows_bases(const struct ir_rows *r)
+{
+    u32 n = 0;
+
+    for (u32 b = 0; b < ROWS_BASES; b++)
+        n += r->range[b].first != r->range[b].end;
+    return n;
+}
+
+/* Has a guard of the group failed too often? */
+static inline bool rows_is_apart(const struct ir_rows *r)
+{
+    const struct ir_op *op = &r->block->op[r->first];
+
+    for (u32 n = op->guest; r->apart && n <= op[r->count - 1].guest; n++) {
+        if (r->apart[n / 64] >> n % 64 & 1)
+            return true;
+    }
+    return false;
+}
+
+/* rows_scan.c: makes what goes from `first` to `limit`, or to what cannot belong to it, the group.
+ */
+void rows_scan(struct ir_rows *r, u32 first, u32 limit);
+
+/* rows_find.c: finds rows, chunks and demands in the group. */
+void rows_look(struct ir_rows *r);
+
 /*
- * rows_find.c: looks at what begins at operation `first` of the block and chooses a group with
+ * rows_group.c: looks at what begins at operation `first` of the block and chooses a group with
  * rows. False: there is none before operation *next, which is a later one.
  */
 bool rows_find(struct ir_rows *r, u32 first, u32 *next);
 
-/* What becomes of operations: see rows_find.c. */
+/* What becomes of operations: see rows_group.c. */
 enum { ROWS_NEEDED = 1, ROWS_LAZY = 2, ROWS_MOVED = 4 };
 
 /* The access of an operation; NULL: none. */

@@ -109,9 +109,9 @@ static bool ends_guard(const struct ir_block *out, const struct ir_op *op, u32 s
     }
 }
 
-/* The guard of a slot that is in force. Others that are in use at a time are IR_GUARDS at most, and
- * each access between that is not sure may get one. */
-static struct ir_op *find_guard(struct ir_block *out, u32 slot, bool *branched)
+/* The guard of a slot that is in force. It is one of the last IR_GUARDS, `later` ones that come yet
+ * included, and each access between that is not sure may get one. */
+static struct ir_op *find_guard(struct ir_block *out, u32 slot, u32 later, bool *branched)
 {
     u32 others = 0;
 
@@ -123,18 +123,18 @@ static struct ir_op *find_guard(struct ir_block *out, u32 slot, bool *branched)
             return op;
         *branched |= op->opcode == IR_BRANCH || op->opcode == IR_LEAVE_IF;
         others += op->opcode == IR_GUARD || (access && op->access == IR_ACCESS_TLB);
-        if (ends_guard(out, op, slot) || others > IR_GUARDS - ROWS_GUARDS)
+        if (ends_guard(out, op, slot) || others + later >= IR_GUARDS)
             return NULL;
     }
     return NULL;
 }
 
 /* Makes a guard of the group's base that is in force already see to this group, too. */
-static bool share_guard(struct ir_rows *r, u32 base, const struct rows_range *range)
+static bool share_guard(struct ir_rows *r, u32 base, const struct rows_range *range, u32 later)
 {
     const struct ir_op *last = &r->block->op[r->first + r->count - 1];
     bool branched;
-    struct ir_op *guard = find_guard(&r->out, base == 32 ? IR_SLOT_PAGE : base, &branched);
+    struct ir_op *guard = find_guard(&r->out, base == 32 ? IR_SLOT_PAGE : base, later, &branched);
     s64 first, end;
 
     if (!guard || (range->write && !guard->kind && branched))
@@ -154,11 +154,15 @@ static void emit_guards(struct ir_rows *r)
 {
     const struct ir_op *op = &r->block->op[r->first];
     struct ir_block *out = &r->out;
+    u32 later = rows_bases(r);
 
     for (u32 b = 0; b < ROWS_BASES; b++) {
         const struct rows_range *range = &r->range[b];
         struct ir_op guard = {.opcode = IR_GUARD, .kind = range->write, .guest = out->guest};
-        if (range->first == range->end || share_guard(r, b, range))
+        if (range->first == range->end)
+            continue;
+        later--;
+        if (share_guard(r, b, range, later))
             continue;
         guard.imm = range->first;
         guard.size = (u8)(range->end - range->first);
@@ -201,21 +205,12 @@ static bool chunk_of_row(struct ir_rows *r, const struct rows_chunk *c, ir_value
     return true;
 }
 
-static bool is_home(const struct ir_rows *r, u32 slot)
-{
-    for (u32 i = 0; i < r->row_count; i++) {
-        if (r->row[i].home == slot)
-            return true;
-    }
-    return false;
-}
-
 /* A slot that holds the bytes, in order or reversed. */
 static bool chunk_of_slot(struct ir_rows *r, const struct rows_chunk *c, ir_value *v)
 {
     for (u32 s = 1; s < 32; s++) {
         const struct rows_slot *slot = &r->slot[s];
-        if (slot->state > INITIAL || is_home(r, s))
+        if (slot->state > INITIAL || rows_home_of(r, s))
             continue;
         for (u32 from = 0; from + c->size <= 8; from++) {
             bool up = true, down = true;
@@ -335,14 +330,21 @@ static bool emit_op(struct ir_rows *r, u32 at)
     return true;
 }
 
-/* What was left to the end. A home's own value comes from the word in it. */
+/* Those that are no homes come first; a home's own value comes from the word in it. */
+static u32 turn_of(const struct ir_rows *r, u32 slot)
+{
+    const struct rows_row *row = rows_home_of(r, slot);
+
+    return !row ? 0 : row->lodges ? 1 : 2;
+}
+
+/* What was left to the end. */
 static void emit_rest(struct ir_rows *r)
 {
-    for (u32 homes = 0; homes < 2; homes++) {
+    for (u32 turn = 0; turn < 3; turn++) {
         for (u32 s = 1; s < 32; s++) {
-            if (r->slot[s].state <= INITIAL || is_home(r, s) != homes)
-                continue;
-            ir_put(&r->out, s, slot_value(r, s));
+            if (r->slot[s].state > INITIAL && turn_of(r, s) == turn)
+                ir_put(&r->out, s, slot_value(r, s));
         }
     }
 }

@@ -531,4 +531,43 @@ TEST(words_of_slots)
     CHECK_EQ(left(b, IR_STORE, 4), 1);
 }
 
+/* Guards of a block. */
+static u32 guards(const struct ir_block *b)
+{
+    u32 n = 0;
+
+    for (u32 i = 0; i < b->count; i++)
+        n += b->op[i].opcode == IR_GUARD;
+    return n;
+}
+
+/* Two words to the same place, each read back: one group, in which the first one's bytes that are
+ * overwritten are not computed. */
+TEST(followers)
+{
+    const struct ir_block *b;
+    u32 bytes = 0;
+
+    start();
+    for (u32 n = 0; n < 2; n++) {
+        for (u32 i = 0; i < 4; i++)
+            insn_load(10 + i, n ? 4 : 1, i, 1, false);
+        for (u32 i = 0; i < 4; i++)
+            insn_store(10 + i, 2, i, 1);
+        insn_load(20 + n, 3, 8, 4, true);
+        insn_binary(IR_XOR, 22, 20, 21);
+    }
+    b = finish();
+    CHECK_EQ(left(b, IR_LOAD, 1) + left(b, IR_STORE, 1), 0);
+    CHECK_EQ(left(b, IR_LOAD, 4), 4);
+    CHECK_EQ(left(b, IR_STORE, 4), 2);
+    CHECK_EQ(guards(b), 4);
+    for (u32 i = 0; i < b->count; i++) {
+        CHECK((b->op[i].opcode != IR_LOAD && b->op[i].opcode != IR_STORE) ||
+              b->op[i].access == IR_ACCESS_SURE);
+        bytes += b->op[i].opcode == IR_ZX8;
+    }
+    CHECK_EQ(bytes, 4);
+}
+
 TEST_MAIN()
