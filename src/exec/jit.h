@@ -54,6 +54,7 @@ struct jit_stats {
     u64 samples_cold; /* which found a block, not a region */
     u64 wide;         /* regions in several pages, */
     u64 wide_ended;   /* which were given up with one of them, or as it is mapped elsewhere */
+    u64 replaced;     /* regions whose code is in later ones, which are entered instead */
     u64 parted;       /* pages whose groups of accesses are so often apart that they are left so */
     u64 refusals;     /* no region could be made, or its page was gone */
 };

@@ -164,6 +164,7 @@ static bool protect(struct hart *hart, struct jit_page *page)
 void jit_page_free(struct jit_page *page)
 {
     free(atomic_load_explicit(&page->entries, memory_order_relaxed));
+    jit_held_forget_all(page);
     free(page->copy);
     free(page);
 }

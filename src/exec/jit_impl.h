@@ -42,12 +42,25 @@ struct jit_page {
     _Atomic(struct jit_span *) spans; /* that it belongs to; others than NULL under the lock */
     bool alone;                       /* regions that begin here shall keep to this page */
     /* From here on under the lock. */
+    struct jit_held *held; /* regions of which it is the first page, newest first */
     _Atomic bool dropped;
     u32 segments;     /* bit n: there is code of it in segment n */
     const u8 *memory; /* the page */
     const u8 *bytes;  /* what is translated: memory, or copy; jit_page_mark comes first */
     u8 *copy;         /* not NULL: not trusted yet, see jit_cache.c */
     u64 word;         /* of the code map */
+};
+
+/* A region that there is, as far as its first page goes: see jit_held.c. */
+struct jit_held {
+    struct jit_held *next;
+    const struct jit_span *span;    /* NULL: it keeps to its page */
+    u32 code, size;                 /* in the buffer */
+    u64 starts[PAGE_SIZE / 2 / 64]; /* of its instructions, as in region_page */
+    bool sites;
+    bool replaced; /* by the one at hand */
+    u32 seed_count;
+    u16 seed[REGION_SEEDS_MAX];
 };
 
 #define SPANS_MAX 4096
@@ -114,7 +127,9 @@ struct job {
     u32 mode; /* enum tlb_mode, of data */
     u32 page; /* its name */
     u32 offset;
-    bool sites; /* it shall have some */
+    bool sites;     /* it shall have some */
+    u32 seed_count; /* what it is made from: offset, and what another one was made from */
+    u16 seed[REGION_SEEDS_MAX];
     u32 away_count;
     struct job_page away[REGION_PAGES - 1];
 };
@@ -306,6 +321,22 @@ void jit_span_add_page(struct jit_span *span, struct jit_page *page, s32 at);
 void jit_spans_end(struct jit *jit, struct jit_page *page);
 /* May the hart enter this code of the page at hart->pc, which may belong to a span? */
 bool jit_span_ready(struct jit_hart *h, struct jit_page *page, u32 code);
+
+/* ---- jit_held.c: which regions there are; under the lock ---- */
+
+/* The newest that has an instruction at an offset of its first page; NULL: there is none. */
+struct jit_held *jit_held_at(const struct jit_page *page, u32 offset);
+/* Another one, a copy of this. Without memory it is not known of, no more. */
+void jit_held_add(struct jit_page *page, const struct jit_held *held);
+/* What this one shall be, for others that it has the code of: adds to its seeds, and sites. */
+void jit_held_merge(const struct jit_page *page, struct jit_held *held);
+/* Marks those of which all is in this one as replaced by it. Is this code of one of them? */
+void jit_held_replace(struct jit_page *page, const struct jit_held *by);
+bool jit_held_is_replaced(const struct jit_page *page, u32 code);
+/* Forgets those that are replaced, how many; that are of a span; all. */
+u32 jit_held_forget_replaced(struct jit_page *page);
+void jit_held_forget_span(struct jit_page *page, const struct jit_span *span);
+void jit_held_forget_all(struct jit_page *page);
 
 /* ---- jit_cache.c: pages, entries; under the lock but for the finding ---- */
 

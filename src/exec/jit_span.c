@@ -83,8 +83,11 @@ void jit_span_scout(struct jit_hart *h, const struct jit_page *page, struct job 
     const struct region_away away = {look_away, targets_of, &s};
 
     job->away_count = 0;
-    if (!page->alone)
-        region_discover(map, &h->hart->isa, page->bytes, (s32)job->offset, &away);
+    if (page->alone)
+        return;
+    region_discover(map, &h->hart->isa, page->bytes, job->seed[0], &away);
+    for (u32 i = 1; i < job->seed_count; i++)
+        region_extend(map, &h->hart->isa, job->seed[i], &away);
 }
 
 /* ---- their life ---- */
@@ -169,6 +172,7 @@ static void close_entries(struct jit *jit, struct jit_span *span)
 static void end(struct jit *jit, struct jit_span *span)
 {
     close_entries(jit, span);
+    jit_held_forget_span(span->page[0], span);
     for (u32 i = 0; i < span->page_count; i++)
         unlink_span(span, i);
     atomic_store_explicit(&span->dead, true, memory_order_relaxed);

@@ -129,6 +129,37 @@ static void copy(u8 *to, const u8 *from)
     }
 }
 
+/* Describes it as one that there is. */
+static struct jit_held held(const struct region_work *w)
+{
+    struct jit_held held = {.span = w->span,
+                            .code = w->start,
+                            .size = w->size,
+                            .sites = w->job.sites,
+                            .seed_count = w->map.seed_count};
+    u32 n = 0;
+
+    while (w->map.page[n].at)
+        n++;
+    memcpy(held.starts, w->map.page[n].starts, sizeof(held.starts));
+    memcpy(held.seed, w->map.seed, sizeof(held.seed));
+    return held;
+}
+
+static void discover(struct region_work *w, const struct region_away *away)
+{
+    struct jit_held new;
+
+    region_discover(&w->map, w->isa, w->bytes[0], w->job.seed[0], away);
+    for (u32 i = 1; i < w->job.seed_count; i++)
+        region_extend(&w->map, w->isa, w->job.seed[i], away);
+    new = held(w);
+    jit_held_merge(w->page[0], &new);
+    for (u32 i = w->job.seed_count; i < new.seed_count; i++)
+        region_extend(&w->map, w->isa, new.seed[i], away);
+    w->job.sites = new.sites;
+}
+
 /* Takes the pages' bytes as blocks see them, and what of them shall be compiled. False: they are
  * not there any more. Under the lock. */
 static bool take(struct jit *jit, const struct job *job)
@@ -144,10 +175,10 @@ static bool take(struct jit *jit, const struct job *job)
     for (u32 n = 0; n <= job->away_count; n++)
         copy(w->bytes[n], w->page[n]->bytes);
     w->isa = &jit->harts->hart->isa;
-    region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, &away);
+    discover(w, &away);
     w->span = w->map.page_count > 1 ? jit_span_claim(jit) : NULL;
     if (w->map.page_count > 1 && !w->span)
-        region_discover(&w->map, w->isa, w->bytes[0], (s32)job->offset, &alone);
+        discover(w, &alone);
     return true;
 }
 
@@ -204,8 +235,10 @@ static bool compile(struct jit *jit)
 /* Does another region have the place already? One with sites is better than most. */
 static bool is_taken(const struct jit *jit, u32 old, s32 offset)
 {
-    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && !jit->work->job.sites &&
-           offset != (s32)jit->work->job.offset;
+    const struct region_work *w = jit->work;
+
+    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && !w->job.sites &&
+           offset != (s32)w->job.offset && !jit_held_is_replaced(w->page[0], old);
 }
 
 /* What code there is, it leads to the region from now on. */
@@ -310,28 +343,64 @@ static void join_pages(struct jit *jit)
 static void install(struct jit *jit)
 {
     struct region_work *w = jit->work;
+    const struct jit_held new = held(w);
 
     if (!is_current(jit)) {
         give_up(jit);
         return;
     }
     join_pages(jit);
+    jit_held_replace(w->page[0], &new);
     for (u32 i = 0; i < w->region.entry_count; i++) {
         if (!install_entry(jit, &w->entry[i]))
             break;
     }
+    jit->stats.replaced += jit_held_forget_replaced(w->page[0]);
+    jit_held_add(w->page[0], &new);
     jit->stats.wide += w->span != NULL;
     note_region(jit);
     jit_look_ahead(jit, JIT_TIER_REGION);
 }
 
+/* Takes over what another region was made from that has the place. False: this has come to an end.
+ */
+static bool inherit(const struct jit *jit, struct job *job, const struct jit_held *from)
+{
+    u32 n = 0;
+
+    while (n < from->seed_count && from->seed[n] != job->offset)
+        n++;
+    if (n == REGION_SEEDS_MAX)
+        return jit->at_once || (job->sites && !from->sites);
+    memcpy(job->seed, from->seed, sizeof(job->seed));
+    job->seed[n] = (u16)job->offset;
+    job->seed_count = n == from->seed_count ? n + 1 : from->seed_count;
+    job->sites |= from->sites;
+    return true;
+}
+
+/* What shall be made for a place that the hart is at; false: nothing. */
+static bool plan(struct jit_hart *h, const struct jit_page *page, u32 offset, bool sites,
+                 struct job *job)
+{
+    const struct jit_held *other = jit_held_at(page, offset);
+
+    *job =
+        (struct job){page->gpa, h->hart->pc,    h->hart->priv,   h->hart->data_mode,   page->name,
+                     offset,    .sites = sites, .seed_count = 1, .seed = {(u16)offset}};
+    if (other && !inherit(h->jit, job, other))
+        return false;
+    jit_span_scout(h, page, job, &h->jit->work->scout);
+    return true;
+}
+
 void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
 {
     struct jit *jit = h->jit;
-    struct job job = {page->gpa,  h->hart->pc, h->hart->priv, h->hart->data_mode,
-                      page->name, offset,      .sites = true, .away_count = 0};
+    struct job job;
 
-    jit_span_scout(h, page, &job, &jit->work->scout);
+    if (!plan(h, page, offset, true, &job))
+        return;
     if (!take(jit, &job)) {
         jit->stats.refusals++;
         return;
@@ -345,11 +414,8 @@ void jit_region_now(struct jit_hart *h, const struct jit_page *page, u32 offset)
 void jit_add_job(struct jit_hart *h, const struct jit_page *page, u32 offset, bool sites)
 {
     struct jit *jit = h->jit;
-    struct job *job = &jit->job[jit->job_count++];
 
-    *job = (struct job){page->gpa,  h->hart->pc, h->hart->priv,  h->hart->data_mode,
-                        page->name, offset,      .sites = sites, .away_count = 0};
-    jit_span_scout(h, page, job, &jit->work->scout);
+    jit->job_count += plan(h, page, offset, sites, &jit->job[jit->job_count]);
 }
 
 /* ---- finding them ---- */

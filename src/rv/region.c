@@ -2,6 +2,8 @@
 /* Which instructions belong to a region, and their lifting in the order of addresses. */
 #include "rv/region.h"
 
+#include "base/assert.h"
+
 #include <string.h>
 
 struct walk {
@@ -222,13 +224,22 @@ static void walk(struct walk *w, s32 place)
 void region_discover(struct region_map *map, const struct isa *isa, const u8 *bytes, s32 offset,
                      const struct region_away *away)
 {
-    struct walk w = {map, isa, away};
-
     map->page_count = map->insns = map->away = map->todo_count = map->later_count = 0;
-    map->jump_count = 0;
+    map->jump_count = map->seed_count = 0;
     (void)add_page(map, 0, bytes);
+    region_extend(map, isa, offset, away);
+}
+
+void region_extend(struct region_map *map, const struct isa *isa, s32 offset,
+                   const struct region_away *away)
+{
+    struct walk w = {map, isa, away};
+    u32 done = map->todo_count, late = map->later_count;
+
+    ASSERT(map->seed_count < REGION_SEEDS_MAX);
+    map->seed[map->seed_count++] = (u16)offset;
     add_leader(&w, offset, offset, HOW_ENTRY);
-    for (u32 done = 0, late = 0;;) {
+    for (;;) {
         if (done < map->todo_count)
             walk(&w, map->todo[done++]);
         else if (late < map->later_count)
@@ -279,10 +290,25 @@ static struct region_page *next_start(struct region_map *m, u32 *n, s32 *offset)
     return NULL;
 }
 
-static void add_label(struct region *r, const struct region_page *p, s32 offset)
+static bool is_seed(const struct region_map *m, s32 offset)
 {
+    u32 n = 0;
+
+    while (n < m->seed_count && m->seed[n] != offset)
+        n++;
+    return n < m->seed_count;
+}
+
+/* There is room for all seeds. */
+static void add_label(struct region *r, const struct region_map *m, const struct region_page *p,
+                      s32 offset)
+{
+    bool seed = is_seed(m, offset);
+
     lift_label(&r->lift, offset);
-    if (is_set(p->entries, (u32)(offset - p->at)) && r->entry_count < REGION_ENTRIES_MAX)
+    r->seeds += seed;
+    if (is_set(p->entries, (u32)(offset - p->at)) &&
+        (seed || r->entry_count - r->seeds < REGION_ENTRIES_MAX - m->seed_count))
         r->entry[r->entry_count++] = offset;
 }
 
@@ -311,7 +337,7 @@ static bool lift_all(struct region *r, const struct isa *isa, struct region_map 
         if (end == LIFT_ENDS)
             note_end(l, p, offset);
         if (end == LIFT_ENDS || is_set(p->leaders, (u32)(offset - p->at)))
-            add_label(r, p, offset);
+            add_label(r, m, p, offset);
         end = lift_insn(l, insn, offset);
         if (end == LIFT_REFUSES)
             return false;
@@ -330,7 +356,7 @@ static bool lift_all(struct region *r, const struct isa *isa, struct region_map 
 
 bool region_lift(struct region *r, const struct isa *isa, struct region_map *map)
 {
-    r->entry_count = 0;
+    r->entry_count = r->seeds = 0;
     sort_pages(map);
     sort_jumps(map);
     lift_begin(&r->lift, isa);

@@ -16,6 +16,7 @@
 #define REGION_REACH       (1 << 28) /* bytes that two pages may be apart */
 #define REGION_TARGETS_MAX 32        /* of an indirect jump */
 #define REGION_JUMPS_MAX   256       /* targets of all of them */
+#define REGION_SEEDS_MAX   8         /* places that a region was asked for at */
 
 /* By halfword: where instructions begin, which of them are jumped to, and by other code. */
 struct region_page {
@@ -38,6 +39,8 @@ struct region_map {
     u32 todo_count, later_count;
     struct region_jump jump[REGION_JUMPS_MAX]; /* by ascending from, once it was lifted */
     u32 jump_count;
+    u32 seed_count; /* found is what is reached from so many places, */
+    u16 seed[REGION_SEEDS_MAX];
 };
 
 /*
@@ -55,12 +58,18 @@ struct region {
     struct lift lift;
     s32 entry[REGION_ENTRIES_MAX]; /* labels at which other code may go in */
     u32 entry_count;
+    u32 seeds; /* of these */
 };
 
 /* Finds what is reached from an offset of the first page, whose bytes these are; away may be NULL.
  */
 void region_discover(struct region_map *map, const struct isa *isa, const u8 *bytes, s32 offset,
                      const struct region_away *away);
+
+/* What is reached from another offset of that page, too, if there is room; REGION_SEEDS_MAX places
+ * at most. */
+void region_extend(struct region_map *map, const struct isa *isa, s32 offset,
+                   const struct region_away *away);
 
 /* Lifts it, from the same bytes or later ones. False: there is no region to be had. */
 bool region_lift(struct region *region, const struct isa *isa, struct region_map *map);

@@ -43,7 +43,7 @@ static u64 sum(struct vm *vm, size_t offset)
     return total;
 }
 
-#define TRANSLATOR_LINES 14 /* the last ones */
+#define TRANSLATOR_LINES 16 /* the last ones */
 
 #define SUM(field) sum(vm, offsetof(struct hart, field))
 
@@ -95,6 +95,7 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"region_bytes", "host code of regions, bytes", region->host_bytes},
         {"region_us", "time to translate regions, us", region->ns / 1000},
         {"region_wide", "regions in several pages", jit.wide},
+        {"region_replaced", "regions that later ones replaced", jit.replaced},
         {"parted", "pages translated again without groups", jit.parted},
         {"region_refusals", "regions that could not be had", jit.refusals},
         {"samples", "samples of translated code", jit.samples},

@@ -276,6 +276,9 @@ static void compile_page(void)
         compile(compile_block);
     }
     region_discover(&map, &isa, page, (s32)offset, way < ARRAY_SIZE(ways) ? &ways[way] : NULL);
+    for (u32 n = (u32)rnd(3) * 3; n; n--)
+        region_extend(&map, &isa, places ? (s32)place[rnd(places)] : 0,
+                      way < ARRAY_SIZE(ways) ? &ways[way] : NULL);
     if (!region_lift(&region, &isa, &map) || !region.entry_count)
         return;
     wide += map.page_count > 1;
