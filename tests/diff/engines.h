@@ -199,6 +199,7 @@ struct text {
     u8 *bytes;
     u32 at, size;
     u64 rng;
+    u32 kept; /* registers that random instructions leave alone for a while */
     const struct program *program;
 };
 
@@ -259,6 +260,8 @@ struct world *world_create(const struct engine_kind *kind, const struct isa *isa
 void world_run(struct world *w, const struct program *p, const u8 *image);
 const struct hart *world_hart(const struct world *w);
 u32 world_traps(const struct world *w);
+/* Has the program overwritten what it never shall, such as its handlers, without a fence? */
+bool world_is_ruined(const struct world *w, const u8 *image);
 /* How many values differ; shows the first of them. */
 u32 world_compare(const struct world *a, const struct world *b, bool show);
 

@@ -150,12 +150,21 @@ static void choose_base(const struct program *p, const struct insn_line *line,
         o->imm = (s64)engines_rnd(rng, 48) - 24;
 }
 
-static struct insn_operands operands(const struct program *p, const struct insn_line *line,
-                                     u64 *rng)
+/* What it must not, kept and reserved registers: an address is not to be any number. */
+static bool changes(const struct insn_line *line, const struct insn_operands *o, u32 kept)
+{
+    u32 pair = line->op == OP_amocas_q ? 3 : 1;
+
+    return insn_bits_have(line, "DBXW") && (is_reserved(o->rd) || kept & pair << o->rd);
+}
+
+static struct insn_operands operands(struct text *t, const struct insn_line *line)
 {
     static const u8 pairs[] = {0, 10, 12, 16, 28, 30, 11};
-    struct insn_operands o;
+    const struct program *p = t->program;
     const char *bits = insn_bits(line);
+    struct insn_operands o;
+    u64 *rng = &t->rng;
 
     do {
         o = insn_random_operands(line, rng);
@@ -164,16 +173,16 @@ static struct insn_operands operands(const struct program *p, const struct insn_
             o.rs1 = near_reg(o.rs1, rng);
             o.rs2 = strchr(bits, 'T') ? near_reg(o.rs2, rng) : 0;
         }
-    } while ((insn_bits_have(line, "DBXW") && is_reserved(o.rd)) ||
-             (line->op == OP_fence && o.imm == 0x10) || (line->op == OP_packw && !o.rs2));
+        if (line->op == OP_amocas_q)
+            o.rd = pairs[engines_rnd(rng, sizeof(pairs))];
+    } while (changes(line, &o, t->kept) || (line->op == OP_fence && o.imm == 0x10) ||
+             (line->op == OP_packw && !o.rs2));
     if (line->fmt == FMT_FR4)
         o.imm = (s64)near_reg((u32)engines_rnd(rng, 32), rng) | rounding(rng) << 8;
     else if (has_rounding(line->fmt))
         o.imm = rounding(rng);
-    if (line->op == OP_amocas_q) { /* of pairs */
-        o.rd = pairs[engines_rnd(rng, sizeof(pairs))];
+    if (line->op == OP_amocas_q)
         o.rs2 = o.rs2 & ~(engines_rnd(rng, 8) ? 1u : 0u);
-    }
     choose_base(p, line, &o, rng);
     return o;
 }
@@ -186,7 +195,7 @@ void engines_emit_plain(struct text *t)
     /* The supervisor's handler takes all instructions that may fault for four bytes long. */
     while (t->program->delegates && line->compressed && is_memory(line->fmt))
         line = pick(t->program, &t->rng);
-    o = operands(t->program, line, &t->rng);
+    o = operands(t, line);
     emit_raw(t, insn_encode(line, &o), line->compressed);
 }
 
@@ -194,7 +203,7 @@ void engines_emit_fp(struct text *t, u32 format)
 {
     const struct lines *l = &by_format[format];
     const struct insn_line *line = &insn_lines[l->line[engines_rnd(&t->rng, l->count)]];
-    struct insn_operands o = operands(t->program, line, &t->rng);
+    struct insn_operands o = operands(t, line);
 
     emit_raw(t, insn_encode(line, &o), false);
 }
@@ -207,7 +216,7 @@ u32 engines_patch_insn(struct text *t)
     do
         line = pick(t->program, &t->rng);
     while (line->compressed);
-    o = operands(t->program, line, &t->rng);
+    o = operands(t, line);
     return insn_encode(line, &o);
 }
 

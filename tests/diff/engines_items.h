@@ -12,7 +12,12 @@ static inline u64 rnd(struct text *t, u64 below)
 
 static inline u32 free_reg(struct text *t)
 {
-    return engines_free_reg(&t->rng);
+    u32 reg;
+
+    do
+        reg = engines_free_reg(&t->rng);
+    while (t->kept >> reg & 1);
+    return reg;
 }
 
 static inline u32 other_free_reg(struct text *t, u32 than)

@@ -323,6 +323,20 @@ void world_run(struct world *w, const struct program *p, const u8 *image)
     }
 }
 
+bool world_is_ruined(const struct world *w, const u8 *image)
+{
+    static const u32 kept[][2] = {
+        {PAGE_HANDLER * PAGE_SIZE, PAGE_SAVE * PAGE_SIZE},
+        {PAGE_SAVE * PAGE_SIZE + SAVE_TABLE, PAGE_SAVE * PAGE_SIZE + SAVE_LOG},
+        {PAGE_SPECIALS * PAGE_SIZE, PAGE_CODE * PAGE_SIZE},
+    };
+    bool ruined = false;
+
+    for (u32 i = 0; i < ARRAY_SIZE(kept); i++)
+        ruined |= memcmp(w->ram + kept[i][0], image + kept[i][0], kept[i][1] - kept[i][0]) != 0;
+    return ruined;
+}
+
 /* ---- comparing ---- */
 
 /* What is being compared, and how it went. */
