@@ -72,7 +72,7 @@ void isa_default(struct isa *isa)
         if (isa_table[i].on)
             isa->ext |= BIT(i);
     }
-    isa->satp_mode_max = 10;
+    isa->satp_mode_max = 8;
     isa->pmp_count = PMP_MAX;
 }
 
@@ -275,7 +275,9 @@ int isa_parse(struct isa *isa, const char *text, struct err *err)
             r = parse_word(&made, word, err);
             if (r)
                 return r;
-        } else if (strcmp(word, "rv64") && strcmp(word, "max")) {
+        } else if (!strcmp(word, "max")) {
+            made.satp_mode_max = 10;
+        } else if (strcmp(word, "rv64")) {
             return err_set(err, EINVAL, "--cpu: unknown model %s: give rv64 or max", word);
         }
         first = false;

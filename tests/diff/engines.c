@@ -173,6 +173,8 @@ static u32 run_all(const struct options *o)
            " in several pages, %" PRIu64 " of them given up\n",
            done, insns, traps, hart->stats.blocks, hart->stats.interpreted,
            jit.tier[JIT_TIER_REGION].count, jit.wide, jit.wide_ended);
+    printf("# %" PRIu64 " views of %" PRIu64 " pages, %" PRIu64 " faults of the host\n",
+           hart->stats.views, hart->stats.view_pages, hart->stats.view_faults);
     return failures;
 }
 
@@ -191,6 +193,7 @@ int main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     isa_default(&isa);
+    isa.satp_mode_max = 10; /* Sv57, and what is below */
     if (o.cpu && isa_parse(&isa, o.cpu, &err)) {
         fprintf(stderr, "engines: %s\n", err.msg);
         return 2;

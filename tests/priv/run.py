@@ -28,7 +28,7 @@ RESIDENT_MAX_KIB = 400 << 10  # RAM, and what sanitizers need besides
 def command(args, harts):
     if args.qemu:
         return QEMU + ["-smp", str(harts), "-bios", args.program]
-    return [os.environ["COSM"], "run", "--cpu-engine", args.engine, "-m", "128M", "--smp", str(harts), "--bios", args.program]
+    return [os.environ["COSM"], "run", "--cpu-engine", args.engine, "-m", "128M", "--smp", str(harts), "--cpu", "max", "--bios", args.program]
 
 
 def execute(argv, timeout, stdout, stderr):

@@ -19,7 +19,7 @@ import tap  # noqa: E402
 def run(args, engine):
     """(console output, instructions, virtual ns, exit status)"""
     command = [os.environ["COSM"], "run", f"--icount=shift={args.shift}", "--stats=json", "--cpu-engine", engine, "-m", "128M",
-               "--smp", args.harts, "--bios", args.program]
+               "--smp", args.harts, "--cpu", "max", "--bios", args.program]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=args.timeout, check=False)
     text = done.stderr.decode(errors="replace")
     tap.check("{" in text, f"no figures from {engine}, status {done.returncode}:\n{text[-2000:]}")

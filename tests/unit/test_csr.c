@@ -110,7 +110,7 @@ static u64 written_and_read(struct fake_hart *fake, u32 number, u64 value)
 
 TEST(legal_values)
 {
-    struct fake_hart *fake = fake_hart_create("rv64");
+    struct fake_hart *fake = fake_hart_create("max");
     u64 ones = UINT64_MAX, bare = fake_csr(fake, CSR_mstatus);
 
     CHECK_EQ(bare, UINT64_C(0xa00000000));

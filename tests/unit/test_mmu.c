@@ -166,7 +166,7 @@ static bool check(struct fake_hart *fake, gva_t va, enum access acc, enum priv p
 
 TEST(bare_and_machine_mode_pass_through)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     struct mmu_page page;
     gpa_t gpa;
 
@@ -187,7 +187,7 @@ TEST(bare_and_machine_mode_pass_through)
 
 TEST(every_mode_and_level)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     u32 done = 0;
 
     for (u64 mode = 8; mode <= 10; mode++) {
@@ -229,7 +229,7 @@ static void set_status(struct fake_hart *fake, bool sum, bool mxr)
 
 TEST(every_permission_combination)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     gva_t va = 0x40302010;
     u32 allowed = 0;
 
@@ -296,13 +296,13 @@ static u32 random_walks(const char *cpu, u64 seed)
 
 TEST(random_entries_against_oracle)
 {
-    CHECK(random_walks("rv64", 7) > 2000);
-    CHECK(random_walks("rv64,-svnapot,-svpbmt,-svadu", 8) > 1000);
+    CHECK(random_walks("max", 7) > 2000);
+    CHECK(random_walks("max,-svnapot,-svpbmt,-svadu", 8) > 1000);
 }
 
 TEST(tables_in_rom_and_nowhere)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     struct mmu_page page;
 
     fake_csr_set(fake, CSR_satp, UINT64_C(8) << 60 | FAKE_ROM_BASE >> 12);
@@ -323,7 +323,7 @@ TEST(tables_in_rom_and_nowhere)
 
 TEST(accessed_update_tells_and_happens_once)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
 
     fake_csr_set(fake, CSR_menvcfg, ENVCFG_ADUE);
     map(fake, 9, 0x7000, 0, pte_to(FAKE_RAM_BASE, V | R | W));
@@ -348,7 +348,7 @@ static void guard_page(struct fake_hart *fake, gpa_t gpa, u8 rwx)
 
 TEST(pmp_guards_tables_and_pages)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     struct mmu_page page;
 
     map(fake, 8, 0x7000, 0, pte_to(FAKE_RAM_BASE, V | R | W | X | A | D));
@@ -404,7 +404,7 @@ static u32 held(struct fake_hart *fake, gva_t va)
 
 TEST(flushes)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     u32 all = (1u << TLB_MODES) - 1, machine = 1u << TLB_M;
     u64 satp = UINT64_C(8) << 60 | ROOT(2) >> 12;
 
@@ -430,7 +430,7 @@ TEST(flushes)
 
 TEST(a_fence_inside_a_superpage_drops_all_of_it)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     struct mmu_page page;
 
     map(fake, 8, 0x40000000, 1, pte_to(0x200000, V | R | A));
@@ -448,7 +448,7 @@ TEST(a_fence_inside_a_superpage_drops_all_of_it)
 
 TEST(data_table_follows_the_mode)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     struct hart *hart = &fake->hart;
 
     for (u32 c = 0; c < 2 * 2 * 3 * 3; c++) {
@@ -494,7 +494,7 @@ static void *rival_run(void *arg)
 
 TEST(accessed_update_loses_no_other_change)
 {
-    struct fake_hart *fake = make("rv64");
+    struct fake_hart *fake = make("max");
     struct rival rival = {0};
     pthread_t thread;
     u32 missed = 0;
