@@ -219,6 +219,7 @@ static bool attend(struct jit_hart *h)
 
     if (atomic_load_explicit(&hart->attn, memory_order_relaxed) & ATTN_ENGINE) {
         atomic_fetch_and_explicit(&hart->attn, ~(u32)ATTN_ENGINE, memory_order_seq_cst);
+        jit_view_attend(h);
         jit_catch_up(h);
         h->sampled = atomic_exchange_explicit(&h->asked, 0, memory_order_relaxed);
     }
@@ -332,6 +333,7 @@ enum hart_exit jit_run(struct hart *hart, bool step)
     if (step || hart->debug)
         return interp_run(hart, step);
     ASSERT(hart->limit == HART_NO_LIMIT || hart->env->limited);
+    jit_view_enter(h);
     jit_enter(h);
     h->exits = 0;
     why = run(h);

@@ -15,7 +15,8 @@ struct jit_config {
     bool limited;     /* as hart_env.limited */
     bool regions;     /* what is executed much is compiled again, better */
     u32 heat;         /* how often a place is met by samples before that */
-    bool keep_guards; /* of accesses that share a look, however often it fails */
+    bool keep_guards; /* of accesses that share a look, and views, however often they fail */
+    u32 view_after;   /* accesses after which an address space gets a view, see jit_view.c */
     bool patient; /* what is met for the first time is interpreted, translated only if met again */
     bool at_once; /* regions are made with the first block of theirs, on the hart's thread */
 };

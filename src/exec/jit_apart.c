@@ -12,6 +12,8 @@
  */
 #include "exec/jit_impl.h"
 
+#include "rv/mmu.h"
+
 #define MISSES 256   /* of a place, */
 #define RARE   10000 /* instructions apart, are no matter */
 
@@ -47,6 +49,30 @@ static void part(struct jit_hart *h, gpa_t page)
     }
 }
 
+/* What is noted now counts for the regions that are made next. */
+static void drop_regions(struct jit_hart *h, struct jit_page *page)
+{
+    pthread_mutex_lock(&h->jit->lock);
+    if (!page->dropped)
+        jit_drop_page(h->jit, page);
+    h->jit->stats.parted++;
+    pthread_mutex_unlock(&h->jit->lock);
+    jit_catch_up(h);
+}
+
+void jit_refused(struct jit_hart *h, gva_t pc)
+{
+    struct jit_page *page;
+    gpa_t gpa;
+
+    if (!mmu_peek(h->hart, pc, &gpa) || jit_is_apart(h->jit, gpa))
+        return;
+    page = jit_page_find(h->jit, gpa & PAGE_MASK);
+    set_apart(h->jit, gpa, 2);
+    if (page)
+        drop_regions(h, page);
+}
+
 void jit_missed(struct jit_hart *h, struct jit_page *page, u32 offset, u32 bytes)
 {
     const u64 insns = h->hart->insns;
@@ -63,10 +89,5 @@ void jit_missed(struct jit_hart *h, struct jit_page *page, u32 offset, u32 bytes
         return;
     }
     part(h, page->gpa);
-    pthread_mutex_lock(&h->jit->lock);
-    if (!page->dropped)
-        jit_drop_page(h->jit, page);
-    h->jit->stats.parted++;
-    pthread_mutex_unlock(&h->jit->lock);
-    jit_catch_up(h);
+    drop_regions(h, page);
 }

@@ -94,8 +94,11 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
     if (!mem_load(hart, address, size, &r.value)) /* may hit: windows are wider than accesses */
         return r;
     hart->insns = before;
+    if (how & JIT_HOW_VIEW)
+        (void)jit_view_map(hart->jit.engine, address, false);
     /* A device may have answered with more bits than were asked for. */
-    r.value = how >> 8 ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
+    r.value =
+        how & JIT_HOW_SIGNED ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
     r.ok = 1;
     return r;
 }
@@ -111,6 +114,8 @@ static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
         return 0;
     }
     hart->insns = before;
+    if (how & JIT_HOW_VIEW)
+        (void)jit_view_map(hart->jit.engine, address, true);
     return 1;
 }
 
@@ -221,6 +226,10 @@ static struct jit_result engine_open(void *state, u64 va, u32 how)
 
     if (one && !serves(entries, va) && (how & (JIT_OPEN_LOAD | JIT_OPEN_STORE)))
         mem_fill(hart, va, how & JIT_OPEN_STORE ? ACCESS_WRITE : ACCESS_READ);
+    if (how & JIT_OPEN_VIEW && !(how & JIT_OPEN_SITE))
+        return (struct jit_result){0, serves(entries, va) && serves(entries, last) &&
+                                          jit_view_map(hart->jit.engine, va, write) &&
+                                          jit_view_map(hart->jit.engine, last, write)};
     if (!serves(entries, va) || !serves(entries, last) ||
         e->addend != entries[tlb_index(last)].addend)
         return (struct jit_result){0};

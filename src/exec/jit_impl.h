@@ -128,6 +128,7 @@ struct job {
     u32 page; /* its name */
     u32 offset;
     bool sites;     /* it shall have some */
+    bool view;      /* accesses shall be by the harts' views */
     u32 seed_count; /* what it is made from: offset, and what another one was made from */
     u16 seed[REGION_SEEDS_MAX];
     u32 away_count;
@@ -150,6 +151,7 @@ struct jit {
     struct jit_backend *backend;
     u32 page_max;
     bool patient, keep_guards;
+    u32 view_after;
     _Atomic u64 apart[APART / 64]; /* by a hash of instructions, see jit_apart.c */
     _Atomic u32 met[MET];          /* what was met once, by a hash: jit_is_new */
     pthread_mutex_t lock;
@@ -254,6 +256,7 @@ struct jit_hart {
     u32 map_changes, code_changes, code_flushes; /* of the hart, as of the last look */
     u32 space_changes, page_changes;             /* the same */
     bool replaced; /* a link gave way to another: there may be jumps without a link of theirs */
+    struct views *views; /* NULL: there are none */
     struct missed missed[MISSED];
     struct link link[LINKS];
     struct fills link_fills;
@@ -418,8 +421,25 @@ void jit_heat_sited(struct jit *jit, const struct jit_page *page, u32 key);
 
 /* A guard failed at an offset; the group it is for is so many bytes of code long. */
 void jit_missed(struct jit_hart *h, struct jit_page *page, u32 offset, u32 bytes);
-/* Shall the accesses of an instruction have no guard? Any thread. */
+/* Accesses of an instruction go the slow way all the time. */
+void jit_refused(struct jit_hart *h, gva_t pc);
+/* Shall the accesses of an instruction have no guard, and no view? Any thread. */
 bool jit_is_apart(const struct jit *jit, gpa_t insn);
+
+/* ---- jit_view.c ---- */
+
+/* There may be none, if the host does not give them. */
+void jit_views_create(struct jit_hart *h);
+void jit_views_destroy(struct jit_hart *h);
+/* Is what the hart runs worth a try by views? */
+bool jit_view_serves(const struct jit_hart *h);
+/* The thread is about to run the hart's code. */
+void jit_view_enter(struct jit_hart *h);
+/* Does what had to wait until no code of the hart's runs. */
+void jit_view_attend(struct jit_hart *h);
+/* An access of mode U by the view went the slow way: its page joins it if it may be. True: it is
+ * there, to be written if so. */
+bool jit_view_map(struct jit_hart *h, gva_t va, bool write);
 
 /* ---- jit_tier.c ---- */
 

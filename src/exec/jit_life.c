@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define CODE_SIZE (256u << 20) /* bytes; pages of it are taken as they are filled */
-#define SEGMENTS  16
-#define PAGES_MAX 65536
-#define HEAT      8
+#define CODE_SIZE  (256u << 20) /* bytes; pages of it are taken as they are filled */
+#define SEGMENTS   16
+#define PAGES_MAX  65536
+#define HEAT       4
+#define VIEW_AFTER 16
 
 /* x registers in host registers: stack, arguments, and the first saved ones. */
 static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
@@ -40,6 +41,8 @@ static const struct jit_layout layout = {
     .sites_used = offsetof(struct hart, tlb.pool[0].used),
     .sites_count = TLB_SITES,
     .sites_next = sizeof(struct tlb_pool),
+    .view = offsetof(struct hart, jit.view),
+    .view_writable = offsetof(struct hart, jit.view_writable),
     .mode = offsetof(struct hart, data_mode),
     .modes_kept = 1 << TLB_U,
     .site = offsetof(struct hart, jit.site),
@@ -109,6 +112,7 @@ struct jit *jit_create(const struct jit_config *config)
     jit->patient = config->patient;
     jit->keep_guards = config->keep_guards;
     jit->heat_wanted = config->heat ? config->heat : HEAT;
+    jit->view_after = config->view_after ? config->view_after : VIEW_AFTER;
     jit->lift = malloc(sizeof(*jit->lift));
     l.redirects = config->regions;
     if (config->limited)
@@ -156,6 +160,8 @@ bool jit_attach(struct jit *jit, struct hart *hart)
     jit->harts = h;
     pthread_mutex_unlock(&jit->lock);
     hart->jit.engine = h;
+    if (jit->work)
+        jit_views_create(h);
     return true;
 }
 
@@ -187,6 +193,7 @@ void jit_detach(struct hart *hart)
     pthread_mutex_unlock(&h->jit->lock);
     if (h->alone)
         jit_destroy(h->jit);
+    jit_views_destroy(h);
     free(h);
     hart->jit.engine = NULL;
 }

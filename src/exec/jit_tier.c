@@ -208,6 +208,8 @@ static bool build(struct jit *jit)
     ir_forward(&w->flow, ir_rows(&w->rows, &w->region.lift.ir, w->apart));
     ir_guard(&w->flow, w->apart);
     ir_prune(&w->flow);
+    if (w->job.view)
+        ir_view(&w->flow, w->apart);
     return true;
 }
 
@@ -385,9 +387,11 @@ static bool plan(struct jit_hart *h, const struct jit_page *page, u32 offset, bo
 {
     const struct jit_held *other = jit_held_at(page, offset);
 
-    *job =
-        (struct job){page->gpa, h->hart->pc,    h->hart->priv,   h->hart->data_mode,   page->name,
-                     offset,    .sites = sites, .seed_count = 1, .seed = {(u16)offset}};
+    *job = (struct job){page->gpa,       h->hart->pc,
+                        h->hart->priv,   h->hart->data_mode,
+                        page->name,      offset,
+                        .sites = sites,  .view = jit_view_serves(h),
+                        .seed_count = 1, .seed = {(u16)offset}};
     if (other && !inherit(h->jit, job, other))
         return false;
     jit_span_scout(h, page, job, &h->jit->work->scout);

@@ -46,6 +46,9 @@ void ir_forward(struct ir_flow *flow, const struct ir_block *block);
  * guest instructions that apart, if it is not NULL, has a bit of. */
 void ir_guard(struct ir_flow *flow, const u64 *apart);
 
+/* Guards and accesses alone are by the hart's view, but those of `apart`, as for ir_guard. */
+void ir_view(struct ir_flow *flow, const u64 *apart);
+
 /*
  * Takes what nobody sees out of flow->out, and what only feeds it: PUTs of slots that are written
  * again before they are read and before a way out, and extensions whose upper half is like that.

@@ -215,3 +215,14 @@ void ir_guard(struct ir_flow *flow, const u64 *apart)
             op->arg[i] = flow->map[op->arg[i]];
     }
 }
+
+void ir_view(struct ir_flow *flow, const u64 *apart)
+{
+    for (u32 at = 0; at < flow->out.count; at++) {
+        struct ir_op *op = &flow->out.op[at];
+        bool alone = (op->opcode == IR_LOAD || op->opcode == IR_STORE) &&
+                     op->access == IR_ACCESS_TLB && !(apart[op->guest / 64] >> op->guest % 64 & 1);
+        if (alone || op->opcode == IR_GUARD)
+            op->access = IR_ACCESS_VIEW;
+    }
+}

@@ -531,6 +531,8 @@ static size_t print_op(const struct ir_op *op, u32 at, char *buf, size_t size)
         PUT_TEXT(".%s%u", op->extends ? "s" : "u", op->size * 8u);
     if ((op->opcode == IR_LOAD || op->opcode == IR_STORE) && op->access == IR_ACCESS_SURE)
         PUT_TEXT(".sure");
+    if (op->access == IR_ACCESS_VIEW)
+        PUT_TEXT(".view");
     if (op->opcode == IR_GUARD)
         PUT_TEXT(".%s.%u", op->kind ? "write" : "read", op->size);
     if (ir_is_fp(op->opcode) || op->opcode == IR_FGUARD)

@@ -23,7 +23,7 @@ enum ir_opcode {
     IR_OPCODES
 };
 
-/* How a LOAD or STORE checks its address: a property of the operation, not of the back end. */
+/* How a LOAD, STORE or GUARD checks its address: a property of the operation, not of the back end. */
 enum ir_access {
     IR_ACCESS_TLB, /* through the software TLB */
     /*
@@ -32,6 +32,7 @@ enum ir_access {
      * and neither a LABEL, CALL or ATOMIC nor a PUT of the slot stands in between.
      */
     IR_ACCESS_SURE,
+    IR_ACCESS_VIEW, /* as TLB, by the hart's view of memory (jit/backend.h); a GUARD, too */
 };
 
 /* FTOS32, FTOS64. CURRENT: as all other operations; AWAY: to nearest, ties away from zero. */

@@ -39,8 +39,7 @@ struct jit_result {
  * JIT_EXIT_FAULT.
  */
 struct jit_engine {
-    struct jit_result (*load)(void *state, u64 address, u32 how,
-                              u32 where); /* how: size | sign << 8 */
+    struct jit_result (*load)(void *state, u64 address, u32 how, u32 where); /* how: JIT_HOW_... */
     u64 (*store)(void *state, u64 address, u64 value, u32 how, u32 where);
     u64 (*call)(void *state, u64 imm, u32 where);
     /* GO: leaves layout.pc and layout.count as they are after it, layout.jumps those of the mode
@@ -62,6 +61,10 @@ struct jit_engine {
     struct jit_result (*open)(void *state, u64 address, u32 how);
 };
 
+/* How a load or store is made: its size, and: */
+#define JIT_HOW_SIGNED (1u << 8)
+#define JIT_HOW_VIEW   (1u << 9) /* by the view, if it were there */
+
 /* A site: its number, the mode of its pool; and whether for stores. */
 #define JIT_SITE_MODE  16
 #define JIT_SITE_WRITE (1u << 30)
@@ -71,6 +74,7 @@ struct jit_engine {
 #define JIT_OPEN_SIZE  20 /* shift of the number of bytes */
 #define JIT_OPEN_WIDTH 28 /* of what the site serves: up to 8 << 2 * width bytes */
 #define JIT_OPEN_SITE  (1u << 31)
+#define JIT_OPEN_VIEW  1u /* without a site: both pages are to be in the view */
 
 /* How operations round where the IR does not say it: to nearest is with ties to even. */
 enum jit_fp_round { JIT_FP_NEAREST, JIT_FP_DOWN, JIT_FP_UP, JIT_FP_ZERO };
@@ -85,7 +89,7 @@ enum jit_fp_exception {
 };
 
 /* The fields of the state from this offset on, 256 bytes of them, are reached by less code. */
-#define JIT_NEAR_FIRST 68
+#define JIT_NEAR_FIRST 76
 
 /* Offsets from the state pointer, in bytes; small enough for a signed 32-bit displacement. */
 struct jit_layout {
@@ -110,8 +114,17 @@ struct jit_layout {
      * not be empty. The engine empties those whose addresses the tables do not allow any more: all
      * 0 but for the addend, which code that has looked already may need.
      */
-    s32 sites, sites_used;           /* of mode 0 */
-    u32 sites_count, sites_next;     /* in a pool; bytes from one mode's to the next's */
+    s32 sites, sites_used;       /* of mode 0 */
+    u32 sites_count, sites_next; /* in a pool; bytes from one mode's to the next's */
+    /*
+     * For accesses by IR_ACCESS_VIEW. u64 view: addresses below it are accessed at GS's base beyond
+     * themselves; the host faults where they must not be, and the engine's handler goes on as
+     * jit_backend_recovery says. So nothing but the guest's may lie there, nor 2 GiB before or
+     * behind. s64 view_writable: so far beyond that, what may be written can be read, and nothing
+     * else. Between a GUARD and its last access nothing of either changes but by an access alone
+     * that meets the engine, which adds to it at most.
+     */
+    s32 view, view_writable;
     s32 mode;                        /* u32: of the tables that tlb points to */
     u32 modes_kept;                  /* bit n: a CALL hardly ever changes mode n */
     s32 site;                        /* u64: see struct jit_engine */
@@ -239,6 +252,10 @@ void jit_backend_redirect(struct jit_backend *backend, u32 block, u32 code);
 
 /* Nothing has been compiled for a while: gives back what writing took. Any thread. */
 void jit_backend_rest(struct jit_backend *backend);
+
+/* A thread that runs generated code faulted at this address: where it is to go on. 0: that is not
+ * an access by a view. Any thread, in a signal handler, too. */
+u64 jit_backend_recovery(const struct jit_backend *backend, u64 address);
 
 /* For struct jit_layout's jump table. */
 u64 jit_backend_address(const struct jit_backend *backend, u32 code);

@@ -425,10 +425,7 @@ static void set_satp(struct hart *hart, u32 number, u64 value, u64 touched)
     if ((mode && (mode < 8 || mode > hart->isa.satp_mode_max)) || value == old)
         return;
     hart->csr.satp = value;
-    if (mode == old >> 60)
-        mmu_flush_space(hart);
-    else
-        mmu_flush_supervisor(hart);
+    mmu_switch_space(hart, mode != old >> 60);
 }
 
 static u64 get_pmpcfg(struct hart *hart, u32 number)

@@ -162,12 +162,14 @@ struct hart {
         u64 away, turn;
         u64 priv; /* the same as below */
         u64 site; /* to be widened: see struct jit_engine */
+        s64 view_writable; /* see jit_view.c */
         u32 patch, source, fp_round;
         _Alignas(8) u32 fp_level; /* fp_live lies beside it, for both to be one slot */
         u32 fp_live;
         u64 page;
         void *jumps;
         u64 left;
+        u64 view; /* addresses below it may be in the view; follows data_mode */
     } jit;
     struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[data_mode] */
     u32 data_mode;              /* enum tlb_mode */
@@ -229,6 +231,7 @@ struct hart {
         /* traps: exceptions. Under a limit they count as instructions do. */
         u64 tlb_fills, tlb_flushes, slow_accesses, mmio, code_pages, code_drops, traps, interrupts;
         u64 blocks, interpreted, unguarded;
+        u64 views, view_pages, view_faults; /* given to address spaces; mapped; of the host */
     } stats;
 
     struct tlb tlb; /* last: large, and mostly never touched */

@@ -21,19 +21,31 @@ static bool page_is_watched(struct hart *hart, gva_t va)
                      debug_watch(debug, va & PAGE_MASK, PAGE_SIZE, ACCESS_WRITE));
 }
 
-/* Lets the current mode reach va's page directly as far as to and the page allow. */
-static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
+/* How the current mode may reach va's page directly, as far as `to` and the page allow. */
+static bool entry_of(struct hart *hart, gva_t va, const struct mmu_page *to, struct tlb_fill *fill)
 {
     gpa_t gpa = to->gpa & PAGE_MASK;
     const struct gmem_region *r = gmem_find(hart->env->gmem, gpa, PAGE_SIZE);
-    struct tlb_fill fill = {.page = va & PAGE_MASK, .global = to->global};
 
     if (!r || !to->whole || page_is_watched(hart, va))
-        return;
+        return false;
     gmem_reach(hart->env->gmem, gpa, PAGE_SIZE);
-    fill.host = r->host + (gpa - r->base);
-    fill.readable = to->readable;
-    fill.writable = to->writable && !r->readonly && !code_map_is_code(hart->env->code_map, gpa);
+    *fill = (struct tlb_fill){
+        .page = va & PAGE_MASK,
+        .host = r->host + (gpa - r->base),
+        .readable = to->readable,
+        .writable = to->writable && !r->readonly && !code_map_is_code(hart->env->code_map, gpa),
+        .global = to->global,
+    };
+    return true;
+}
+
+static void fill(struct hart *hart, gva_t va, const struct mmu_page *to)
+{
+    struct tlb_fill fill;
+
+    if (!entry_of(hart, va, to, &fill))
+        return;
     tlb_fill(&hart->tlb, (enum tlb_mode)hart->data_mode, &fill);
     hart->stats.tlb_fills++;
 }
@@ -303,6 +315,13 @@ void mem_fill(struct hart *hart, gva_t va, enum access acc)
 
     if (translate_data(hart, va, 1, acc, &to))
         fill(hart, va, &to);
+}
+
+bool mem_foresee(struct hart *hart, gva_t va, struct tlb_fill *fill)
+{
+    struct mmu_page to;
+
+    return mmu_foresees(hart, va, mmu_data_priv(hart), &to) && entry_of(hart, va, &to, fill);
 }
 
 bool mem_zero_fast(struct hart *hart, gva_t va, unsigned size)

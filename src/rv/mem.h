@@ -31,6 +31,9 @@ MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum acces
 /* Fills the TLB as an access to the byte at va would; nothing is raised. */
 void mem_fill(struct hart *hart, gva_t va, enum access acc);
 
+/* What the TLB may hold of va's page as things are, without an access to it. False: nothing. */
+MUST_CHECK bool mem_foresee(struct hart *hart, gva_t va, struct tlb_fill *fill);
+
 /* Stores zeros to size bytes, a multiple of 8, at va, a multiple of 8, within a page. False: not
  * through the TLB, nothing stored. */
 MUST_CHECK bool mem_zero_fast(struct hart *hart, gva_t va, unsigned size);

@@ -257,23 +257,31 @@ bool mmu_translate(struct hart *hart, gva_t va, u64 size, enum access acc, enum 
     return true;
 }
 
-bool mmu_fetches(struct hart *hart, gva_t va, struct mmu_page *page)
+bool mmu_foresees(struct hart *hart, gva_t va, enum priv priv, struct mmu_page *page)
 {
+    u32 may = PMP_R | PMP_W | PMP_X;
     struct leaf leaf;
 
     page->gpa = va;
     page->global = true;
-    if (hart->priv != PRIV_M && satp_mode(hart)) {
-        if (walk(hart, va, true, &leaf) != WALK_DONE || !(leaf.pte & PTE_A) ||
-            !(leaf_permissions(hart, leaf.pte, hart->priv) & PMP_X))
+    if (priv != PRIV_M && satp_mode(hart)) {
+        if (walk(hart, va, true, &leaf) != WALK_DONE || !(leaf.pte & PTE_A))
             return false;
+        may = leaf_permissions(hart, leaf.pte, priv);
+        if (!(leaf.pte & PTE_D))
+            may &= ~(u32)PMP_W;
         if (leaf.shift != PAGE_SHIFT)
             note_superpage(hart, va, leaf.shift, leaf.pte & PTE_G);
         page->gpa = leaf_gpa(&leaf, va);
         page->global = leaf.pte & PTE_G;
     }
-    return !(page->gpa >> PA_BITS) &&
-           (pmp_permissions(hart, page->gpa, 2, hart->priv, &page->whole) & PMP_X) && page->whole;
+    if (page->gpa >> PA_BITS)
+        return false;
+    may &= pmp_permissions(hart, page->gpa, 2, priv, &page->whole);
+    page->readable = may & PMP_R;
+    page->writable = may & PMP_W;
+    page->executable = may & PMP_X;
+    return page->whole;
 }
 
 bool mmu_peek(struct hart *hart, gva_t va, gpa_t *gpa)
@@ -316,6 +324,7 @@ void mmu_update_mode(struct hart *hart)
         tlb_return_sites(&hart->tlb);
     hart->data_tlb = &hart->tlb.table[mode];
     hart->data_mode = mode;
+    hart->jit.view = mode == TLB_U ? hart->tlb.view.end : 0;
 }
 
 static void flush_tables(struct hart *hart, bool global)
@@ -330,14 +339,22 @@ static void flush_tables(struct hart *hart, bool global)
     hart->stats.tlb_flushes++;
 }
 
+static void flush_views(struct hart *hart, s64 asid)
+{
+    if (hart->tlb.view.flushed)
+        hart->tlb.view.flushed(hart->tlb.view.ctx, asid);
+}
+
 void mmu_flush_data(struct hart *hart)
 {
     flush_tables(hart, true);
+    flush_views(hart, -1);
 }
 
-void mmu_flush_space(struct hart *hart)
+void mmu_flush_space(struct hart *hart, u64 asid)
 {
     flush_tables(hart, false);
+    flush_views(hart, (s64)(asid & 0xffff));
     if (hart->code)
         code_cache_flush_map_space(hart);
 }
@@ -345,8 +362,22 @@ void mmu_flush_space(struct hart *hart)
 void mmu_flush_supervisor(struct hart *hart)
 {
     flush_tables(hart, true);
+    flush_views(hart, -1);
     if (hart->code)
         code_cache_flush_map(hart);
+}
+
+void mmu_switch_space(struct hart *hart, bool all)
+{
+    if (all) {
+        mmu_flush_supervisor(hart);
+    } else {
+        flush_tables(hart, false);
+        if (hart->code)
+            code_cache_flush_map_space(hart);
+    }
+    if (hart->tlb.view.space_changed)
+        hart->tlb.view.space_changed(hart->tlb.view.ctx);
 }
 
 void mmu_flush(struct hart *hart)

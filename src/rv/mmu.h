@@ -27,9 +27,9 @@ struct mmu_page {
 MUST_CHECK bool mmu_translate(struct hart *hart, gva_t va, u64 size, enum access acc,
                               enum priv priv, struct mmu_page *page);
 
-/* Would a fetch at va, in the mode that the hart is in, succeed as it is? No fault, no A update.
- * page->gpa, whole and global are set. */
-MUST_CHECK bool mmu_fetches(struct hart *hart, gva_t va, struct mmu_page *page);
+/* What an access to va in mode priv would find and could do as things are: no fault, no A or D
+ * update. False: nothing, or not all of the page the same. */
+MUST_CHECK bool mmu_foresees(struct hart *hart, gva_t va, enum priv priv, struct mmu_page *page);
 
 /* For debuggers: no faults, no A/D updates, no PMP. False: not mapped. */
 MUST_CHECK bool mmu_peek(struct hart *hart, gva_t va, gpa_t *gpa);
@@ -46,7 +46,9 @@ void mmu_update_mode(struct hart *hart);
  */
 void mmu_flush_supervisor(struct hart *hart);
 void mmu_flush_data(struct hart *hart);
-void mmu_flush_space(struct hart *hart);
+void mmu_flush_space(struct hart *hart, u64 asid);
+/* satp has changed; all: its mode, too. */
+void mmu_switch_space(struct hart *hart, bool all);
 
 /* Drops cached translations, of data and code: all, or those of the page that holds va (all modes).
  */

@@ -123,7 +123,7 @@ bool system_sfence_vma(struct hart *hart, u64 insn)
     if (insn_rs1(insn))
         mmu_flush_page(hart, hart->x[insn_rs1(insn)]);
     else if (insn_rs2(insn))
-        mmu_flush_space(hart);
+        mmu_flush_space(hart, hart->x[insn_rs2(insn)]);
     else
         mmu_flush(hart);
     return next(hart, insn);

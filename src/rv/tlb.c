@@ -215,6 +215,8 @@ void tlb_drop(struct tlb *tlb, gva_t va)
         drop_entry(&tlb->table[mode].write[index], index);
     }
     drop_sites(tlb, va & ~UINT64_C(4095), false);
+    if (tlb->view.dropped)
+        tlb->view.dropped(tlb->view.ctx, va & ~UINT64_C(4095));
 }
 
 void tlb_drop_writes(struct tlb *tlb, const u8 *host)
@@ -227,10 +229,14 @@ void tlb_drop_writes(struct tlb *tlb, const u8 *host)
             drop_entry(e, ways[way] % TLB_ENTRIES);
     }
     drop_sites(tlb, (u64)(uintptr_t)host, true);
+    if (tlb->view.dropped_writes)
+        tlb->view.dropped_writes(tlb->view.ctx, host);
 }
 
 void tlb_drop_writes_if(struct tlb *tlb, bool (*drop)(void *ctx, const u8 *host), void *ctx)
 {
+    if (tlb->view.flushed)
+        tlb->view.flushed(tlb->view.ctx, -1);
     for (u32 mode = 0; mode < TLB_MODES; mode++) {
         struct tlb_entry *write = tlb->table[mode].write;
         empty_pool(&tlb->pool[mode]);

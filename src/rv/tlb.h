@@ -73,7 +73,21 @@ struct tlb_pool {
     u64 used[TLB_SITES / 64]; /* bit n: site n may not be empty */
 };
 
+/*
+ * Somebody who lets translated code reach pages of mode U's entries in a way of his own (see
+ * exec/jit_view.c), and is told what he must take back. Any function may be NULL.
+ */
+struct tlb_view {
+    u64 end; /* virtual addresses below it may be reached so in mode U; 0: none now */
+    void *ctx;
+    void (*flushed)(void *ctx, s64 asid); /* all of an address space, -1: of all */
+    void (*dropped)(void *ctx, gva_t page);
+    void (*dropped_writes)(void *ctx, const u8 *host);
+    void (*space_changed)(void *ctx); /* and nothing else: entries of both may be kept */
+};
+
 struct tlb {
+    struct tlb_view view;
     struct tlb_table table[TLB_MODES];
     struct tlb_log log[TLB_MODES][2]; /* [1]: of global pages */
     u16 hold[TLB_HOLDS][TLB_WAYS];    /* mode << TLB_BITS | index of a write entry */

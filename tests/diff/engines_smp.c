@@ -14,6 +14,7 @@
 #include "rv/code_map.h"
 #include "rv/csr.h"
 #include "rv/disasm.h"
+#include "tests/ram.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -114,10 +115,10 @@ static struct smp_world *world_new(const char *engine, u32 harts)
                             .stopped = world_stopped,
                             .stopped_itself = world_stopped_itself,
                             .ctx = w};
-    u8 *ram = aligned_alloc(PAGE_SIZE, RAM_SIZE);
+    u8 *ram = test_ram_create(RAM_SIZE);
     struct err err;
 
-    ASSERT(w && ram);
+    ASSERT(w);
     w->name = engine;
     w->harts = harts;
     pthread_mutex_init(&w->lock, NULL);
@@ -140,7 +141,7 @@ static struct smp_world *world_new(const char *engine, u32 harts)
 static void world_free(struct smp_world *w)
 {
     exec_destroy(w->exec);
-    free(w->gmem.region[0].host);
+    test_ram_destroy(w->gmem.region[0].host, RAM_SIZE);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     free(w);

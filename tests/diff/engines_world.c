@@ -11,6 +11,7 @@
 #include "rv/pmp.h"
 #include "rv/trap.h"
 #include "tests/fake.h"
+#include "tests/ram.h"
 
 #include <inttypes.h>
 
@@ -58,6 +59,7 @@ static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
                                       .limited = hart->env->limited,
                                       .regions = true,
                                       .heat = 1,
+                                      .view_after = 1,
                                       .at_once = true};
 
     return jit_attach_alone(hart, &config);
@@ -176,10 +178,10 @@ struct world *world_create(const struct engine_kind *kind, const struct isa *isa
     w->kind = kind;
     w->limits = limits;
     w->hart = aligned_alloc(64, align_up(sizeof(*w->hart), 64));
-    w->ram = aligned_alloc(PAGE_SIZE, RAM_SIZE);
+    w->ram = test_ram_create(RAM_SIZE);
     w->map = (struct code_map){.base = RAM_BASE, .pages = RAM_PAGES};
     w->map.state = calloc(RAM_PAGES, sizeof(*w->map.state));
-    ASSERT(w->hart && w->ram && w->map.state);
+    ASSERT(w->hart && w->map.state);
     memset(w->hart, 0, sizeof(*w->hart));
     w->gmem = (struct gmem){.region = {{RAM_BASE, RAM_SIZE, w->ram, false}},
                             .count = 1,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loops whose accesses have sites, translated beside interpreted: between their runs page tables
- * change and are fenced, pages get code, modes and SUM alternate. What a site kept would show.
+ * Loops whose accesses have sites in mode S and are by views in mode U, translated beside
+ * interpreted: between their runs page tables change and are fenced, pages get code, modes and SUM
+ * alternate. What a site or a view kept would show.
  */
 #define FAKE_OWN_WAIT
 #include "exec/jit.h"
@@ -12,6 +13,7 @@
 #include "rv/mem.h"
 #include "rv/mmu.h"
 #include "tests/fake.h"
+#include "tests/ram.h"
 #include "tests/test.h"
 
 #define RAM_BASE  UINT64_C(0x80000000)
@@ -24,7 +26,7 @@
 #define CODE_S    UINT64_C(0x20000)
 #define RUNS      60000
 
-enum { CODE, TRAPS, ROOT, MIDDLE, LAST };
+enum { CODE, TRAPS, ROOT, MIDDLE, LAST, CODE_OF_S };
 enum { T0 = 5, T1 = 6, A0 = 10, A1, A2, A3, A4 };
 enum { V = 1, R = 2, W = 4, X = 8, U = 16, AD = 0xc0 };
 
@@ -85,31 +87,35 @@ static const u32 loop[] = {
 
 static void build_memory(struct machine *m)
 {
-    for (u32 i = 0; i < ARRAY_SIZE(loop); i++)
+    for (u32 i = 0; i < ARRAY_SIZE(loop); i++) {
         le32_store(m->ram + CODE * PAGE_SIZE + 4 * i, loop[i]);
+        le32_store(m->ram + CODE_OF_S * PAGE_SIZE + 4 * i, loop[i]);
+    }
     le32_store(m->ram + TRAPS * PAGE_SIZE, 0x10500073); /* wfi */
     put(m, ROOT, 0, pte(MIDDLE, 0));
     put(m, MIDDLE, 0, pte(LAST, 0));
     put(m, LAST, CODE_U / PAGE_SIZE, pte(CODE, R | X | U | AD));
-    put(m, LAST, CODE_S / PAGE_SIZE, pte(CODE, R | X | AD));
+    put(m, LAST, CODE_S / PAGE_SIZE, pte(CODE_OF_S, R | X | AD));
     for (u32 i = 0; i < HOSTS * 512; i++)
         put(m, DATA, i, i * UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static struct machine *create(bool translated)
 {
-    static const struct jit_config config = {
-        .regions = true, .keep_guards = true, .at_once = true, .code_size = 4 * MIB};
+    static const struct jit_config config = {.regions = true,
+                                             .keep_guards = true,
+                                             .at_once = true,
+                                             .view_after = 1,
+                                             .code_size = 4 * MIB};
     struct machine *m = aligned_alloc(64, align_up(sizeof(*m), 64));
     struct hart *hart = &m->hart;
 
     ASSERT(m);
     memset(m, 0, sizeof(*m));
-    m->ram = aligned_alloc(PAGE_SIZE, RAM_PAGES * PAGE_SIZE);
+    m->ram = test_ram_create(RAM_PAGES * PAGE_SIZE);
     m->map = (struct code_map){.base = RAM_BASE, .pages = RAM_PAGES};
     m->map.state = calloc(RAM_PAGES, sizeof(*m->map.state));
-    ASSERT(m->ram && m->map.state);
-    memset(m->ram, 0, RAM_PAGES * PAGE_SIZE);
+    ASSERT(m->map.state);
     m->gmem =
         (struct gmem){.region = {{RAM_BASE, RAM_PAGES * PAGE_SIZE, m->ram, false}}, .count = 1};
     m->harts[0] = hart;
@@ -136,7 +142,7 @@ static void destroy(struct machine *m)
     jit_detach(&m->hart);
     code_cache_destroy(m->hart.code);
     free(m->map.state);
-    free(m->ram);
+    test_ram_destroy(m->ram, RAM_PAGES * PAGE_SIZE);
     free(m);
 }
 
@@ -156,7 +162,7 @@ static void change_mapping(void)
         if (!how)
             mmu_flush_supervisor(&machine[i]->hart);
         else if (how == 1)
-            mmu_flush_space(&machine[i]->hart);
+            mmu_flush_space(&machine[i]->hart, 0);
         else
             mmu_flush_page(&machine[i]->hart, VA + page * PAGE_SIZE);
     }
@@ -225,12 +231,14 @@ static u64 site_fills(const struct tlb *tlb)
 
 TEST(loops_notice_what_changes_between_them)
 {
+    const typeof(machine[0]->hart.stats) *stats;
     u32 faults = 0, filled = 0;
 
     if (!jit_is_supported())
         return;
     for (u32 i = 0; i < 2; i++)
         machine[i] = create(!i);
+    stats = &machine[0]->hart.stats;
     for (u32 i = 0; i < PAGES * 4; i++)
         change_mapping();
     for (u32 i = 0; i < RUNS; i++) {
@@ -251,9 +259,12 @@ TEST(loops_notice_what_changes_between_them)
     }
     CHECK(faults > RUNS / 50 && faults < RUNS - RUNS / 20);
     CHECK(filled > RUNS / 20);
+    CHECK(stats->views && stats->view_pages > RUNS / 20 && stats->view_faults > RUNS / 20);
     printf(
         "# %u runs, %u after which sites are filled, %u faults, %lu TLB fills, %lu groups apart\n",
-        RUNS, filled, faults, machine[0]->hart.stats.tlb_fills, machine[0]->hart.stats.unguarded);
+        RUNS, filled, faults, stats->tlb_fills, stats->unguarded);
+    printf("# %lu views, %lu pages mapped, %lu faults of the host\n", stats->views,
+           stats->view_pages, stats->view_faults);
     for (u32 i = 0; i < 2; i++)
         destroy(machine[i]);
 }

@@ -39,7 +39,8 @@ static struct stub *access_stub(struct compile *x, const struct ir_op *op)
 {
     struct stub *stub = stub_add(x, op->opcode == IR_STORE ? STUB_STORE : STUB_LOAD, op);
 
-    stub->how = op->size | (op->extends ? 0x100u : 0);
+    stub->how = op->size | (op->extends ? JIT_HOW_SIGNED : 0) |
+                (op->access == IR_ACCESS_VIEW ? JIT_HOW_VIEW : 0);
     return stub;
 }
 
@@ -59,6 +60,8 @@ static struct place place_take(struct compile *x, u32 at, struct stub **stub)
     if (window)
         return window_place(x, at, window, *stub);
     place.base = val_reg(x, op->arg[0]);
+    if (op->access == IR_ACCESS_VIEW)
+        return view_place(x, place.base, false, 0, *stub);
     place.index = probe_emit(x, place.base, &p);
     (*stub)->from = x->c.at;
     (*stub)->address = (u8)place.base;
@@ -68,9 +71,19 @@ static struct place place_take(struct compile *x, u32 at, struct stub **stub)
 
 static void place_give(struct compile *x, const struct place *place)
 {
-    reg_give(x, place->index);
+    if (place->index != NO_REG)
+        reg_give(x, place->index);
     if (place->loaded)
         reg_give(x, place->base);
+}
+
+static void begin_access(struct compile *x, const struct place *place, const struct stub *stub)
+{
+    if (!place->gs)
+        return;
+    if (stub)
+        view_note(x, stub);
+    emit_gs(&x->c);
 }
 
 void compile_load(struct compile *x, u32 at)
@@ -83,6 +96,7 @@ void compile_load(struct compile *x, u32 at)
     place_give(x, &place);
     op_release(x, at);
     to = op_result(x, at);
+    begin_access(x, &place, stub);
     emit_load_indexed(&x->c, to, place.base, place.index, place.disp, op->size, op->extends);
     if (stub) {
         stub->data = (u8)to;
@@ -113,6 +127,7 @@ void compile_store(struct compile *x, u32 at)
     } else {
         data = value.reg;
     }
+    begin_access(x, &place, stub);
     emit_store_indexed(&x->c, data, place.base, place.index, place.disp, op->size);
     place_give(x, &place);
     op_release(x, at);

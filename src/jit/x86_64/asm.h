@@ -400,16 +400,38 @@ static inline void emit_op_scaled(struct code *c, bool wide, u32 opcode, u32 reg
     emit8(c, (u8)disp);
 }
 
+/* The same, or [base + disp] if index is NO_REG. */
+static inline void emit_place(struct code *c, u32 reg, enum reg base, enum reg index, s32 disp)
+{
+    if (index == NO_REG)
+        emit_modrm(c, reg, rm_mem(base, disp));
+    else
+        emit_indexed(c, reg, base, index, disp);
+}
+
+/* NO_REG adds nothing to a prefix. */
+static inline enum reg prefix_reg(enum reg index)
+{
+    return index == NO_REG ? RAX : index;
+}
+
+/* What follows accesses memory at GS's base beyond what it says. */
+static inline void emit_gs(struct code *c)
+{
+    emit8(c, 0x65);
+}
+
 /* VMOVSS or VMOVSD at [base + index + disp]; a load clears the rest of the register. */
 static inline void emit_xmm_indexed(struct code *c, u32 opcode, enum reg reg, enum reg base,
                                     enum reg index, s32 disp, u32 size)
 {
-    emit_vex_prefix(c, size == 8 ? VEX_F2 : VEX_F3, reg, 0, index, base);
+    emit_vex_prefix(c, size == 8 ? VEX_F2 : VEX_F3, reg, 0, prefix_reg(index), base);
     emit8(c, opcode);
-    emit_indexed(c, reg, base, index, disp);
+    emit_place(c, reg, base, index, disp);
 }
 
-/* MOV, MOVZX or MOVSX of size bytes at [base + index + disp]; an XMM register takes 4 or 8. */
+/* MOV, MOVZX or MOVSX of size bytes at [base + index + disp], index NO_REG for none; an XMM
+ * register takes 4 or 8. */
 static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base, enum reg index,
                                      s32 disp, u32 size, bool extends)
 {
@@ -419,7 +441,7 @@ static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base,
         emit_xmm_indexed(c, 0x10, to, base, index, disp, size);
         return;
     }
-    emit_rex(c, wide, to, index, base, false);
+    emit_rex(c, wide, to, prefix_reg(index), base, false);
     if (size <= 2)
         emit8(c, 0x0f);
     if (size == 1)
@@ -428,7 +450,7 @@ static inline void emit_load_indexed(struct code *c, enum reg to, enum reg base,
         emit8(c, extends ? 0xbf : 0xb7);
     else
         emit8(c, size == 4 && extends ? 0x63 : 0x8b);
-    emit_indexed(c, to, base, index, disp);
+    emit_place(c, to, base, index, disp);
 }
 
 static inline void emit_store_indexed(struct code *c, enum reg from, enum reg base, enum reg index,
@@ -439,17 +461,17 @@ static inline void emit_store_indexed(struct code *c, enum reg from, enum reg ba
         return;
     }
     if (is_xmm(from)) { /* VPEXTRB, VPEXTRW of the lowest */
-        emit_vex_prefix(c, VEX_66 | VEX_0F3A, from, 0, index, base);
+        emit_vex_prefix(c, VEX_66 | VEX_0F3A, from, 0, prefix_reg(index), base);
         emit8(c, size == 2 ? 0x15 : 0x14);
-        emit_indexed(c, from, base, index, disp);
+        emit_place(c, from, base, index, disp);
         emit8(c, 0);
         return;
     }
     if (size == 2)
         emit8(c, 0x66);
-    emit_rex(c, size == 8, from, index, base, size == 1);
+    emit_rex(c, size == 8, from, prefix_reg(index), base, size == 1);
     emit8(c, size == 1 ? 0x88 : 0x89);
-    emit_indexed(c, from, base, index, disp);
+    emit_place(c, from, base, index, disp);
 }
 
 /* A read-modify-write of 4 or 8 bytes in memory, opcode as for emit_op, sequentially consistent. */

@@ -50,7 +50,8 @@ struct jit_backend *jit_backend_create(const struct jit_layout *layout,
         return NULL;
     b->layout = *layout;
     b->engine = *engine;
-    if (!code_buffer_create(&b->buffer, code_size)) {
+    b->recovery = calloc((code_size >> JIT_PAGE_BITS) + 1, sizeof(*b->recovery));
+    if (!b->recovery || !code_buffer_create(&b->buffer, code_size)) {
         jit_backend_destroy(b);
         return NULL;
     }
@@ -66,6 +67,7 @@ void jit_backend_destroy(struct jit_backend *b)
     if (!b)
         return;
     code_buffer_destroy(&b->buffer);
+    free((void *)b->recovery);
     free(b);
 }
 
@@ -104,6 +106,7 @@ void jit_compiler_aim(struct jit_compiler *compiler, u32 from, u32 end)
            end <= compiler->backend->buffer.size);
     compiler->at = from;
     compiler->end = end;
+    compiler->recovery = 0;
 }
 
 u32 jit_compiler_at(const struct jit_compiler *compiler)

@@ -6,6 +6,8 @@
 #include "jit/backend.h"
 #include "jit/x86_64/asm.h"
 
+#include <stdatomic.h>
+
 /*
  * Register use in generated code:
  *   rbp  into the engine's state     r10  guest instructions done, less layout.turn
@@ -102,6 +104,7 @@ struct jit_backend {
     const u8 *fma_nan32;
     const u8 *fp_constants;
     const u8 *fp_flag_table; /* a byte by the flags of MXCSR */
+    _Atomic u32 *recovery;   /* by page of the buffer, see view.c */
 };
 
 struct jit_compiler {
@@ -110,6 +113,7 @@ struct jit_compiler {
     struct compile *compile;     /* working memory of compile.c */
     const struct jit_jump *jump; /* of the next region */
     u32 jump_count;
+    u32 recovery; /* of the last region with a view in the piece; 0: none */
     u32 sites[JIT_MODES_MAX][2 * SITE_WIDTHS]; /* window.c: the next to be given out */
 };
 

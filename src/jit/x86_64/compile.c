@@ -133,7 +133,7 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     u32 start = (compiler->at + 15) & ~15u, size = bound(block, entries);
 
     if (entries)
-        size += switch_bound(compiler);
+        size += switch_bound(compiler) + block->count * 16;
 
     if (start > compiler->end || compiler->end - start < size)
         return false;
@@ -151,6 +151,7 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->free = SCRATCH | SCRATCH_XMM;
     x->flags.at = NULL;
     x->stub_count = 0;
+    x->fault_count = 0;
     count_uses(x);
     return true;
 }
@@ -167,6 +168,7 @@ static void compile_stubs(struct compile *x, bool taken)
         if ((x->stub[i].kind == STUB_TAKEN) != taken)
             continue;
         x->away = x->stub[i].away;
+        x->stub[i].code = offset_in_buffer(x);
         compile_stub(x, i);
     }
 }
@@ -208,9 +210,11 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
                                 struct jit_entry *entry, u32 count)
 {
     struct compile *x = compiler->compile;
+    u32 start;
 
     if (!begin(compiler, block, where, source, count))
         return false;
+    start = offset_in_buffer(x);
     region_begin(x);
     windows_find_in_region(x, compiler, mode);
     region_fault(x);
@@ -232,6 +236,7 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
             emit_nop5(&x->c); /* for jit_backend_redirect */
         region_enter(x, label);
     }
+    view_end(x, compiler, start);
     compiler->at = offset_in_buffer(x);
     ASSERT(compiler->at <= compiler->end);
     return true;

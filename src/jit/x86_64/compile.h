@@ -57,6 +57,7 @@ struct stub {
     u8 index, spare;           /* registers to look with */
     const struct window *site; /* not NULL: what is to be looked up for its site, */
     u8 *resume;                /* to go on here with its addend in index */
+    u32 code;                  /* offset in the buffer of its own code */
     struct rm value;
     bool value_is_const;
     u64 constant;
@@ -78,6 +79,7 @@ struct window {
     bool in_loop;
     bool branched; /* code may have left since its first access */
     bool guard;    /* a GUARD looks, and the accesses are sure */
+    bool view;     /* by the hart's view, see view.c */
     u16 site;      /* in the mode's pool; NO_SITE: the frame has the addend */
 };
 
@@ -87,17 +89,19 @@ struct window {
 
 /* Where an access finds its bytes: [base + index + disp]. */
 struct place {
-    enum reg base, index;
-    enum reg spare; /* of a window: free, too */
+    enum reg base, index; /* index: NO_REG, none */
+    enum reg spare;       /* of a window: free, too */
     s32 disp;
     bool loaded; /* base is a scratch register of its own */
+    bool gs;     /* beyond GS's base */
 };
 
-#define STUBS_MAX  4096
-#define LABELS_MAX 1024
-#define JUMPS_MAX  2048
-#define NO_LAG     (-1)
-#define CALLS_MAX  256
+#define STUBS_MAX       4096
+#define VIEW_FAULTS_MAX (2 * IR_OPS_MAX)
+#define LABELS_MAX      1024
+#define JUMPS_MAX       2048
+#define NO_LAG          (-1)
+#define CALLS_MAX       256
 
 /* A region may keep its count in the state, and a slot in COUNT. */
 #define REGION_REGS (PINNED_MAX + 1)
@@ -162,9 +166,13 @@ struct compile {
     u16 window_of[IR_OPS_MAX]; /* index, WINDOWS_MAX: none */
     u32 window_count;
     struct window window[WINDOWS_MAX];
-    u32 mode;       /* of a region: whose pool its sites are in */
-    bool has_sites; /* it has */
-    bool in_loop;   /* window.c's: here */
+    u32 mode;        /* of a region: whose pool its sites are in */
+    bool has_sites;  /* it has */
+    bool in_loop;    /* window.c's: here */
+    u32 fault_count; /* places where accesses by the view may fault, see view.c */
+    struct {
+        u32 access, stub; /* offset in the buffer, number */
+    } fault[VIEW_FAULTS_MAX];
     struct stub stub[STUBS_MAX];
     struct region_code region;
 };
@@ -339,6 +347,16 @@ struct place window_place_sure(struct compile *x, u32 at);
 void compile_guard(struct compile *x, u32 at);
 /* What looks at the TLB; falls through if the accesses cannot be made directly. */
 void stub_guard(struct compile *x, const struct stub *s);
+
+/* view.c: what follows, up to a jump for addresses out of the view: a stub_add must follow. */
+void view_check(struct compile *x, enum reg base);
+/* Checks, and where the access is to be made; view_note comes right before it. */
+struct place view_place(struct compile *x, enum reg base, bool loaded, s32 disp, struct stub *stub);
+/* The instruction that follows goes on in the stub if it faults. */
+void view_note(struct compile *x, const struct stub *stub);
+/* Looks at a guard's pages after the check. */
+void view_guard(struct compile *x, const struct window *w, enum reg base, struct stub *stub);
+void view_end(struct compile *x, struct jit_compiler *compiler, u32 start);
 
 static inline struct rm window_rm(u32 place)
 {

@@ -24,6 +24,10 @@ struct place window_place_sure(struct compile *x, u32 at)
     place.base = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
     if (base.memory)
         emit_mov(&x->c, place.base, base);
+    place.index = NO_REG;
+    place.gs = w->view;
+    if (w->view)
+        return place;
     place.index = reg_take(x, SCRATCH);
     emit_mov(&x->c, place.index, window_addend(x, w));
     return place;
@@ -108,10 +112,14 @@ void compile_guard(struct compile *x, u32 at)
 
     if (rm.memory)
         emit_mov(&x->c, base, rm);
-    if (w->site != NO_SITE)
+    if (w->view) {
+        view_check(x, base);
+        view_guard(x, w, base, guard_stub(x, at, w));
+    } else if (w->site != NO_SITE)
         guard_by_site(x, at, w, base);
-    else
+    else {
         guard_by_probe(x, at, w, base);
+    }
     if (rm.memory)
         reg_give(x, base);
     ASSERT((x->free & SCRATCH) == SCRATCH); /* the thunks take them all */
@@ -136,7 +144,8 @@ void stub_guard(struct compile *x, const struct stub *s)
     emit_call(c, x->b->guard);
     emit_jcc(c, CC_E, NULL);
     miss = c->at;
-    emit_store(c, window_rm(s->window), RAX);
+    if (!(s->how & JIT_OPEN_VIEW))
+        emit_store(c, window_rm(s->window), RAX);
     emit_jmp(c, s->resume);
     patch_rel(miss, c->at);
 }

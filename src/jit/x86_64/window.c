@@ -106,6 +106,7 @@ static void add_guard(struct compile *x, struct open *open, u32 at)
     w = begin(x, open, slot, op->kind);
     ASSERT(w);
     w->guard = true;
+    w->view = op->access == IR_ACCESS_VIEW;
     w->count = 1;
     w->first = (s32)op->imm;
     w->end = (s32)op->imm + op->size;
@@ -137,7 +138,9 @@ static void add_alone(struct compile *x, u32 at, u32 slot, s32 offset)
     const struct ir_op *op = &x->block->op[at];
     struct window *w = &x->window[x->window_count];
 
-    if (!x->in_loop || x->window_count >= WINDOWS_MAX - IR_GUARDS_ALL)
+    const bool view = op->access == IR_ACCESS_VIEW;
+
+    if ((!x->in_loop && !view) || x->window_count >= WINDOWS_MAX - IR_GUARDS_ALL)
         return;
     x->window_count++;
     *w = (struct window){.slot = slot,
@@ -146,7 +149,8 @@ static void add_alone(struct compile *x, u32 at, u32 slot, s32 offset)
                          .count = 1,
                          .write = op->opcode == IR_STORE,
                          .site = NO_SITE,
-                         .in_loop = true};
+                         .in_loop = x->in_loop,
+                         .view = view};
     x->window_of[at] = (u16)(w - x->window);
 }
 
@@ -266,7 +270,7 @@ void windows_find_in_region(struct compile *x, struct jit_compiler *compiler, u3
     for (u32 i = 0; i < x->window_count; i++) {
         struct window *w = &x->window[i];
         u32 part = window_width(w) * 2 + w->write, *next = &compiler->sites[mode][part];
-        if (!w->in_loop || given[part]++ >= PART_MAX)
+        if (!w->in_loop || w->view || given[part]++ >= PART_MAX)
             continue;
         w->site = (u16)(part * size + *next);
         *next = (*next + 1) % size;
@@ -278,8 +282,8 @@ struct window *window_of(struct compile *x, u32 at)
 {
     u32 n = x->window_of[at];
 
-    if (n == WINDOWS_MAX ||
-        (x->window[n].count == 1 && !x->window[n].guard && x->window[n].site == NO_SITE))
+    if (n == WINDOWS_MAX || (x->window[n].count == 1 && !x->window[n].guard && !x->window[n].view &&
+                             x->window[n].site == NO_SITE))
         return NULL;
     return &x->window[n];
 }
@@ -459,6 +463,13 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
     u32 slot;
 
     (void)is_near_slot(x, x->block->op[at].arg[0], &slot, &place.disp);
+    if (w->view) {
+        struct rm base = slot_rm(x, w->slot);
+        enum reg reg = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
+        if (base.memory)
+            emit_mov(&x->c, reg, base);
+        return view_place(x, reg, base.memory, place.disp, stub);
+    }
     if (w->opened)
         use_window(x, w, &place, stub);
     else if (w->site != NO_SITE)

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Harts' views: which pages of mode U translated code reaches without a look, and who sees to it.
+ *
+ * Theory of operation. What mode U's tables allow may be mapped into a view (exec/view.h), at GS's
+ * base. So an access is right, or the host faults; then the handler, on the hart's own thread, maps
+ * the page if the guest's page tables allow it as they are, and the access is tried again, or lets
+ * it go the slow way, which may raise, or change them.
+ *
+ * Each hart has a few views, one an address space (satp). What fences and others take from the TLB
+ * is taken from all of them at once, by whoever tells the TLB: always the hart's own thread. A mere
+ * change of address space leaves them alone. Mapping and faulting take microseconds, so an address
+ * space gets a view when it has asked for it a few times; while it has none the code's own checks
+ * send all accesses the slow way.
+ *
+ * What faults all the time though there is a view, as stores to a page with code do, gets code
+ * without views (jit_apart.c).
+ */
+#include "exec/jit_impl.h"
+#include "exec/view.h"
+#include "rv/mem.h"
+
+#include <asm/prctl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define VIEWS        4
+#define SV39         8
+#define AROUND       64 /* pages at most, each way, that are mapped with the one that was asked for */
+#define REFUSALS     256       /* so many of them, */
+#define RARE         10000     /* instructions apart, are no matter */
+#define CONTESTED    64        /* pages that are remembered */
+#define CONTESTS     8         /* so often a page was taken for code, */
+#define CONTEST_RARE 1000000   /* instructions apart at most: */
+#define CONTEST_LONG 100000000 /* it is not mapped to be written for so many */
+
+/* A page of the host that was written by a view and taken for code in turn. */
+struct contested {
+    u64 host;
+    u64 since; /* hart->insns when it was last */
+    u32 count;
+};
+
+struct views {
+    struct jit_hart *h;
+    struct view *open; /* of the hart's address space; NULL: it has none */
+    struct view *view[VIEWS];
+    u32 turn;    /* the next to be given to another address space */
+    u32 credits; /* slow accesses before this one gets it */
+    u32 refusals;
+    u64 refused_since; /* hart->insns when refusals was 0 */
+    gva_t refused;     /* an instruction whose accesses go the slow way all the time; 0: none */
+    struct contested contested[CONTESTED];
+};
+
+/* Whose view GS leads to on this thread. */
+static _Thread_local struct jit_hart *viewer;
+static struct sigaction before;
+static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
+
+/* ---- what may be mapped ---- */
+
+static struct contested *contested(struct views *vs, u64 host)
+{
+    return &vs->contested[host >> PAGE_SHIFT & (CONTESTED - 1)];
+}
+
+static void note_contest(struct views *vs, u64 host)
+{
+    struct contested *c = contested(vs, host);
+    const u64 insns = vs->h->hart->insns;
+
+    if (c->host != host || insns - c->since > CONTEST_RARE)
+        *c = (struct contested){.host = host};
+    c->since = insns;
+    c->count++;
+}
+
+static bool is_contested(struct views *vs, u64 host)
+{
+    const struct contested *c = contested(vs, host);
+
+    return c->host == host && c->count >= CONTESTS && !vs->h->jit->keep_guards &&
+           vs->h->hart->insns - c->since < CONTEST_LONG;
+}
+
+/* The page as a view may have it: as the TLB does, or would. Count 0: not at all. */
+static struct view_run known(struct views *vs, gva_t page)
+{
+    struct hart *hart = vs->h->hart;
+    const struct tlb_entry *r = &hart->data_tlb->read[tlb_index(page)];
+    const struct tlb_entry *w = &hart->data_tlb->write[tlb_index(page)];
+    const bool readable = r->tag == page, writable = w->tag == page;
+    struct view_run run = {page, page + r->addend, readable, false};
+    struct tlb_fill fill;
+    u64 host;
+
+    if (readable && writable) {
+        host = page + w->addend;
+    } else {
+        if (!mem_foresee(hart, page, &fill) || !fill.readable)
+            return run;
+        host = (u64)(uintptr_t)fill.host;
+    }
+    if (readable && host != run.host) /* no fence has said so yet */
+        return run;
+    return (struct view_run){page, host, 1, (writable || fill.writable) && !is_contested(vs, host)};
+}
+
+static bool goes_on(struct views *vs, const struct view_run *run, s64 pages)
+{
+    const u64 distance = (u64)pages * PAGE_SIZE;
+    struct view_run next;
+
+    if (run->first + distance >= VIEW_END || view_find(vs->open, run->first + distance))
+        return false;
+    next = known(vs, run->first + distance);
+    return next.count && next.writable == run->writable && next.host == run->host + distance;
+}
+
+/* With neighbours: the more the longer the view has been in use. */
+static bool map_run(struct views *vs, struct view_run run)
+{
+    struct view *v = vs->open;
+    const u32 around = v->maps / 8 < AROUND ? v->maps / 8 : AROUND;
+
+    while (run.count < 1 + around && goes_on(vs, &run, run.count))
+        run.count++;
+    while (run.count < 1 + 2 * around && goes_on(vs, &run, -1)) {
+        run.first -= PAGE_SIZE;
+        run.host -= PAGE_SIZE;
+        run.count++;
+    }
+    vs->h->hart->stats.view_pages += run.count;
+    if (view_map(v, &run))
+        return true;
+    if (v->full)
+        hart_attention(vs->h->hart, ATTN_ENGINE);
+    return false;
+}
+
+/* A page joins the hart's view. False: nothing has changed. */
+static bool map_page(struct views *vs, gva_t page)
+{
+    const struct view_run run = known(vs, page);
+    struct view_page *p = view_find(vs->open, page);
+
+    if (!run.count)
+        return false;
+    if (p)
+        return p->host == run.host && run.writable && !p->writable &&
+               view_grant_writes(vs->open, p);
+    return map_run(vs, run);
+}
+
+/* ---- what the TLB says ---- */
+
+/* Lets code reach the open view, or none. */
+static void follow(struct views *vs)
+{
+    struct hart *hart = vs->h->hart;
+
+    hart->tlb.view.end = vs->open ? VIEW_END : 0;
+    hart->jit.view = hart->data_mode == TLB_U ? hart->tlb.view.end : 0;
+    if (!vs->open)
+        return;
+    hart->jit.view_writable = vs->open->marks - vs->open->read;
+    if (viewer == vs->h)
+        syscall(SYS_arch_prctl, ARCH_SET_GS, vs->open->read);
+}
+
+static u64 asid_of(u64 satp)
+{
+    return satp >> 44 & 0xffff;
+}
+
+static void tlb_flushed(void *ctx, s64 asid)
+{
+    struct views *vs = ctx;
+
+    for (u32 i = 0; i < VIEWS; i++) {
+        struct view *v = vs->view[i];
+        if (v && (asid < 0 || asid_of(v->space) == (u64)asid))
+            view_empty(v);
+    }
+    if (vs->open && vs->open->space != vs->h->hart->csr.satp) { /* after a reset */
+        vs->open = NULL;
+        follow(vs);
+    }
+}
+
+static void tlb_dropped(void *ctx, gva_t page)
+{
+    struct views *vs = ctx;
+
+    for (u32 i = 0; i < VIEWS; i++) {
+        struct view *v = vs->view[i];
+        struct view_page *p = v ? view_find(v, page) : NULL;
+        if (p)
+            view_drop(v, p);
+    }
+}
+
+static void tlb_dropped_writes(void *ctx, const u8 *host)
+{
+    const u64 page = (u64)(uintptr_t)host;
+    struct views *vs = ctx;
+
+    for (u32 i = 0; i < VIEWS; i++) {
+        if (vs->view[i] && view_deny_writes(vs->view[i], page))
+            note_contest(vs, page);
+    }
+}
+
+static void space_changed(void *ctx)
+{
+    struct views *vs = ctx;
+    const u64 satp = vs->h->hart->csr.satp;
+
+    vs->credits = vs->h->jit->view_after;
+    vs->open = NULL;
+    for (u32 i = 0; i < VIEWS; i++) {
+        if (vs->view[i] && vs->view[i]->space == satp)
+            vs->open = vs->view[i];
+    }
+    follow(vs);
+}
+
+/* ---- faults ---- */
+
+/* The host faulted at this address: is it mapped now? */
+static bool mend(struct jit_hart *h, const u8 *address)
+{
+    const struct view *v = h->views->open;
+    u64 va;
+
+    h->hart->stats.view_faults++;
+    if (!v || !h->hart->jit.view)
+        return false;
+    va = (u64)(address - v->read);
+    if (va >= VIEW_END)
+        va = (u64)(address - v->marks);
+    return va < VIEW_END && map_page(h->views, va & PAGE_MASK);
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    greg_t *pc = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    struct jit_hart *h = viewer;
+    u64 stub = h ? jit_backend_recovery(h->jit->backend, (u64)*pc) : 0;
+
+    if (stub) {
+        if (!mend(h, info->si_addr))
+            *pc = (greg_t)stub;
+    } else if (before.sa_flags & SA_SIGINFO) {
+        before.sa_sigaction(signal, info, context);
+    } else {
+        sigaction(signal, &before, NULL); /* it comes again */
+    }
+}
+
+static void install(void)
+{
+    const struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+    sigaction(SIGSEGV, &action, &before);
+}
+
+/* ---- for the engine ---- */
+
+void jit_views_create(struct jit_hart *h)
+{
+    struct views *vs = calloc(1, sizeof(*vs));
+
+    if (!vs)
+        return;
+    vs->h = h;
+    vs->credits = h->jit->view_after;
+    h->views = vs;
+    h->hart->tlb.view =
+        (struct tlb_view){0, vs, tlb_flushed, tlb_dropped, tlb_dropped_writes, space_changed};
+    pthread_once(&handler_once, install);
+}
+
+void jit_views_destroy(struct jit_hart *h)
+{
+    if (!h->views)
+        return;
+    h->hart->tlb.view = (struct tlb_view){0};
+    h->hart->jit.view = 0;
+    if (viewer == h)
+        viewer = NULL;
+    for (u32 i = 0; i < VIEWS; i++)
+        view_destroy(h->views->view[i]);
+    free(h->views);
+    h->views = NULL;
+}
+
+bool jit_view_serves(const struct jit_hart *h)
+{
+    const struct hart *hart = h->hart;
+
+    return h->views && hart->priv == PRIV_U && hart->data_mode == TLB_U &&
+           hart->csr.satp >> 60 == SV39;
+}
+
+void jit_view_enter(struct jit_hart *h)
+{
+    if (!h->views || viewer == h)
+        return;
+    viewer = h;
+    follow(h->views);
+}
+
+void jit_view_attend(struct jit_hart *h)
+{
+    struct views *vs = h->views;
+
+    if (!vs)
+        return;
+    for (u32 i = 0; i < VIEWS; i++) {
+        if (vs->view[i] && vs->view[i]->full)
+            view_empty(vs->view[i]);
+    }
+    if (vs->refused)
+        jit_refused(h, vs->refused);
+    vs->refused = 0;
+}
+
+/* The hart's address space gets the view that is in turn. */
+static void open_view(struct views *vs)
+{
+    struct view **v = &vs->view[vs->turn++ % VIEWS];
+
+    vs->credits = vs->h->jit->view_after;
+    if (!*v)
+        *v = view_create();
+    if (!*v)
+        return;
+    view_empty(*v);
+    (*v)->space = vs->h->hart->csr.satp;
+    vs->open = *v;
+    vs->h->hart->stats.views++;
+    follow(vs);
+}
+
+/* A place that goes the slow way all the time shall have code that does so at once. */
+static void refuse(struct views *vs)
+{
+    struct hart *hart = vs->h->hart;
+
+    if (++vs->refusals < REFUSALS || vs->h->jit->keep_guards)
+        return;
+    if (hart->insns - vs->refused_since < (u64)REFUSALS * RARE) {
+        vs->refused = hart->pc;
+        hart_attention(hart, ATTN_ENGINE);
+    }
+    vs->refusals = 0;
+    vs->refused_since = hart->insns;
+}
+
+bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
+{
+    struct views *vs = h->views;
+    const struct view_page *p;
+
+    if (!vs || h->hart->data_mode != TLB_U || va >= VIEW_END || h->hart->csr.satp >> 60 != SV39)
+        return false;
+    if (!vs->open && !--vs->credits)
+        open_view(vs);
+    if (!vs->open)
+        return false;
+    (void)map_page(vs, va & PAGE_MASK);
+    p = view_find(vs->open, va);
+    if (p && (p->writable || !write))
+        return true;
+    refuse(vs);
+    return false;
+}
