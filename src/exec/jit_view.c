@@ -58,8 +58,8 @@ struct views {
 
 /* Whose view GS leads to on this thread. */
 static _Thread_local struct jit_hart *viewer;
-static struct sigaction before;
-static pthread_once_t handler_once = PTHREAD_ONCE_INIT;
+static struct sigaction segv_before;
+static pthread_once_t segv_once = PTHREAD_ONCE_INIT;
 
 /* ---- what may be mapped ---- */
 
@@ -255,10 +255,10 @@ static void on_fault(int signal, siginfo_t *info, void *context)
     if (stub) {
         if (!mend(h, info->si_addr))
             *pc = (greg_t)stub;
-    } else if (before.sa_flags & SA_SIGINFO) {
-        before.sa_sigaction(signal, info, context);
+    } else if (segv_before.sa_flags & SA_SIGINFO) {
+        segv_before.sa_sigaction(signal, info, context);
     } else {
-        sigaction(signal, &before, NULL); /* it comes again */
+        sigaction(signal, &segv_before, NULL); /* it comes again */
     }
 }
 
@@ -266,7 +266,7 @@ static void install(void)
 {
     const struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
-    sigaction(SIGSEGV, &action, &before);
+    sigaction(SIGSEGV, &action, &segv_before);
 }
 
 /* ---- for the engine ---- */
@@ -282,7 +282,7 @@ void jit_views_create(struct jit_hart *h)
     h->views = vs;
     h->hart->tlb.view =
         (struct tlb_view){0, vs, tlb_flushed, tlb_dropped, tlb_dropped_writes, space_changed};
-    pthread_once(&handler_once, install);
+    pthread_once(&segv_once, install);
 }
 
 void jit_views_destroy(struct jit_hart *h)

@@ -23,7 +23,8 @@ enum ir_opcode {
     IR_OPCODES
 };
 
-/* How a LOAD, STORE or GUARD checks its address: a property of the operation, not of the back end. */
+/* How a LOAD, STORE or GUARD checks its address: a property of the operation, not of the back end.
+ */
 enum ir_access {
     IR_ACCESS_TLB, /* through the software TLB */
     /*

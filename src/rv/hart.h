@@ -160,8 +160,8 @@ struct hart {
         struct jit_hart *engine; /* NULL: interpreter only */
         u64 limit;               /* insns from which on translated code must not go on */
         u64 away, turn;
-        u64 priv; /* the same as below */
-        u64 site; /* to be widened: see struct jit_engine */
+        u64 priv;          /* the same as below */
+        u64 site;          /* to be widened: see struct jit_engine */
         s64 view_writable; /* see jit_view.c */
         u32 patch, source, fp_round;
         _Alignas(8) u32 fp_level; /* fp_live lies beside it, for both to be one slot */
