@@ -31,7 +31,8 @@ static inline bool isa_has(const struct isa *isa, enum isa_ext ext)
 void isa_default(struct isa *isa);
 
 /*
- * Applies a --cpu text: "rv64", or "max", which has Sv57 instead of Sv39, then ",+zba" ",-zfh" ",zbb=off" ",sv39" ",sv48" ",sv57"
+ * Applies a --cpu text: "rv64", or "max", which has Sv57 instead of Sv39, then ",+zba" ",-zfh"
+ * ",zbb=off" ",sv39" ",sv48" ",sv57"
  * ",pmp=0..16". Dependencies are followed (d needs f; -f takes d, zfh, zfa along; zacas needs a).
  * 0 or -EINVAL with the nearest known name in the message.
  */
