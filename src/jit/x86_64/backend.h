@@ -130,9 +130,9 @@ void thunks_emit(struct jit_backend *backend, struct code *c);
 void emit_indirect_jump(const struct jit_backend *backend, struct code *c, s32 from);
 
 /* Around C functions, in a thunk: registers survive that slots are in, whichever. rax: the second
- * argument; ZF: ok was 0. */
+ * argument; ZF: ok was 0, and if synced those of floating point are in the state only. */
 void emit_kept_before(const struct jit_backend *b, struct code *c);
-void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok);
+void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok, bool synced);
 void emit_call_c(struct code *c, u64 function);
 
 /* guard.c */

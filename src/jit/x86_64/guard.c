@@ -201,7 +201,7 @@ static void emit_open(const struct jit_backend *b, struct code *c)
 {
     emit_kept_before(b, c);
     emit_call_c(c, (u64)(uintptr_t)b->engine.open);
-    emit_kept_after(b, c, RDX);
+    emit_kept_after(b, c, RDX, false); /* who is refused leaves with his registers */
 }
 
 /* Looks at the TLB for one page that holds all. */

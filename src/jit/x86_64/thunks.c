@@ -259,15 +259,18 @@ void emit_kept_before(const struct jit_backend *b, struct code *c)
     emit_mov(c, RSI, rm_reg(RAX));
 }
 
-void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok)
+void emit_kept_after(const struct jit_backend *b, struct code *c, enum reg ok, bool synced)
 {
-    u8 *fault;
+    u8 *fault = NULL;
 
-    emit_test(c, ok, ok);
-    emit_jcc(c, CC_E, NULL);
-    fault = c->at;
+    if (synced) {
+        emit_test(c, ok, ok);
+        emit_jcc(c, CC_E, NULL);
+        fault = c->at;
+    }
     emit_fp_in(b, c);
-    patch_rel(fault, c->at);
+    if (synced)
+        patch_rel(fault, c->at);
     for (u32 i = sizeof(kept); i-- > 0;)
         emit_pop(c, kept[i]);
     emit_test(c, ok, ok);
@@ -282,14 +285,14 @@ static void emit_kept(struct jit_backend *b, struct code *c)
     emit_mov32(c, RDX, rm_reg(RCX));
     emit_mov32(c, RCX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.load);
-    emit_kept_after(b, c, RDX);
+    emit_kept_after(b, c, RDX, true);
 
     b->store_kept = c->at;
     emit_kept_before(b, c);
     emit_left_out(b, c, COUNT);
     emit_mov32(c, R8, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.store);
-    emit_kept_after(b, c, RAX);
+    emit_kept_after(b, c, RAX, true);
 
     b->call_kept = c->at;
     emit_kept_before(b, c);
@@ -297,7 +300,7 @@ static void emit_kept(struct jit_backend *b, struct code *c)
     emit_mov(c, RSI, rm_reg(RDX));
     emit_mov32(c, RDX, rm_reg(R11));
     emit_call_c(c, (u64)(uintptr_t)b->engine.call);
-    emit_kept_after(b, c, RAX);
+    emit_kept_after(b, c, RAX, true);
 }
 
 static const u8 scratch[] = {RAX, RCX, RDX, R11};
