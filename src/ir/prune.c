@@ -31,7 +31,8 @@ struct prune {
     u32 brief;                 /* bit s: slot s is written before anything but plain operations */
     u32 read;                  /* those that are read before that */
     u16 writer[IR_FLOW_SLOTS]; /* the guest instruction that writes it */
-    u32 guest, ops;            /* operations of the guest instruction at hand */
+    struct ir_op *last[IR_FLOW_SLOTS]; /* GET before that */
+    u32 guest, ops;                    /* operations of the guest instruction at hand */
 };
 
 static const struct seen everything = {UINT32_MAX, UINT32_MAX};
@@ -196,12 +197,18 @@ static void follow_brief(struct prune *p, const struct ir_op *op)
         p->brief = 0;
 }
 
-/* Of the reads before a PUT the last one, unless it goes into that PUT's value. */
+/* Of the reads before a PUT the last one, unless it goes into that PUT's value, or there is another
+ * one in its instruction, which may be used later. */
 static void mark_last(struct prune *p, struct ir_op *get)
 {
     u32 bit = 1u << get->imm;
 
-    get->brief = (p->brief & ~p->read & bit) && p->writer[get->imm] != get->guest;
+    if (!(p->read & bit)) {
+        get->brief = (p->brief & bit) && p->writer[get->imm] != get->guest;
+        p->last[get->imm] = get;
+    } else if (p->last[get->imm]->guest == get->guest) {
+        p->last[get->imm]->brief = false;
+    }
     p->read |= bit;
 }
 

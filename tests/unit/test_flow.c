@@ -402,4 +402,41 @@ TEST(sure_accesses_are_no_ways_out)
     CHECK_EQ(count_of(IR_PUT), 1);
 }
 
+static u32 last_reads(void)
+{
+    u32 n = 0;
+
+    for (u32 i = 0; i < flow.out.count; i++)
+        n += flow.out.op[i].opcode == IR_GET && flow.out.op[i].brief;
+    return n;
+}
+
+/* Of two reads in an instruction, the one that stands last may be used first. */
+static void build_brief(bool twice)
+{
+    ir_value a, b;
+
+    ir_init(&block);
+    a = ir_get(&block, 1);
+    ir_put(&block, 2, ir_binary(&block, IR_OR, a, ir_get(&block, 3)));
+    block.guest = 1;
+    a = ir_get(&block, 2);
+    b = twice ? ir_get(&block, 2) : ir_get(&block, 3);
+    b = ir_binary(&block, IR_AND, b, ir_const(&block, 31));
+    ir_put(&block, 4, ir_binary(&block, IR_SHL, a, b));
+    block.guest = 2;
+    ir_put(&block, 2, ir_get(&block, 1));
+    ir_control(&block, IR_JUMP, 0, 0);
+    ir_forward(&flow, &block);
+    ir_prune(&flow);
+}
+
+TEST(last_reads)
+{
+    build_brief(false);
+    CHECK_EQ(last_reads(), 1);
+    build_brief(true);
+    CHECK_EQ(last_reads(), 0);
+}
+
 TEST_MAIN()
