@@ -46,31 +46,39 @@ struct place view_place(struct compile *x, enum reg base, bool loaded, s32 disp,
         .base = base, .index = NO_REG, .disp = disp, .loaded = loaded, .gs = true};
 }
 
-static void probe(struct compile *x, enum reg base, enum reg index, s32 disp, const struct stub *s)
+/* Reads 1, 2, 4 or 8 bytes, and nothing else. */
+static void probe(struct compile *x, const struct place *at, s32 disp, u32 size,
+                  const struct stub *s)
 {
     struct code *c = &x->c;
 
     view_note(x, s);
     emit_gs(c);
-    emit_rex(c, false, RAX, prefix_reg(index), base, false);
-    emit8(c, 0x38); /* CMP, for its reading */
-    emit_place(c, RAX, base, index, disp);
+    if (size == 2)
+        emit8(c, 0x66);
+    emit_rex(c, size == 8, RAX, prefix_reg(at->index), at->base, false);
+    emit8(c, size == 1 ? 0x38 : 0x39); /* CMP */
+    emit_place(c, RAX, at->base, at->index, disp);
 }
 
 void view_guard(struct compile *x, const struct window *w, enum reg base, struct stub *stub)
 {
-    enum reg index = NO_REG;
+    struct place at = {.base = base, .index = NO_REG};
+    const u32 size = (u32)(w->end - w->first);
 
     stub->how |= JIT_OPEN_VIEW;
     if (w->write) {
-        index = reg_take(x, SCRATCH);
-        emit_mov(&x->c, index, state_rm(x->b->layout.view_writable));
+        at.index = reg_take(x, SCRATCH);
+        emit_mov(&x->c, at.index, state_rm(x->b->layout.view_writable));
     }
-    probe(x, base, index, w->first, stub);
-    if (w->end - w->first > 1)
-        probe(x, base, index, w->end - 1, stub);
+    if (size <= 8 && !(size & (size - 1))) {
+        probe(x, &at, w->first, size, stub);
+    } else {
+        probe(x, &at, w->first, 1, stub);
+        probe(x, &at, w->end - 1, 1, stub);
+    }
     if (w->write)
-        reg_give(x, index);
+        reg_give(x, at.index);
     stub->resume = x->c.at;
     stub->address = (u8)base;
 }
