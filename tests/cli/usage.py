@@ -42,6 +42,12 @@ def finisher_program(value):
                        0x0000006F)                        # j .
 
 
+COUNT_DOWN = struct.pack("<3I",
+                         1000 << 20 | 0x393,                       # li t2, 1000
+                         0xFFF38393,                               # 1: addi t2, t2, -1
+                         1 << 31 | 0x3F << 25 | 7 << 15 | 0x1EE3)  # bnez t2, 1b
+
+
 @test("an unknown option names the nearest one")
 def nearest():
     for wrong, right in [("--kernal", "--kernel"), ("-kernal", "--kernel"), ("--memroy", "--memory"),
@@ -199,7 +205,7 @@ def disasm():
 
 @test("--trace jit and --perf-map tell of translations by the names of --symbols")
 def translations():
-    program = file("finish", finisher_program(0x5555))
+    program = file("finish", COUNT_DOWN + finisher_program(0x5555))
     names = file("System.map", b"0000000080000000 T first_steps\n0000000080001000 d data\n")
     refused(USAGE, "run", "--bios", program, "--perf-map", "--cpu-engine", "interp", says=["--cpu-engine"])
     refused(FAILED, "run", "--bios", program, "--cpu-engine", "jit1", "--trace", "jit", "--symbols", program,
