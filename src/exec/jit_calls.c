@@ -95,7 +95,7 @@ static struct jit_result engine_load(void *state, u64 address, u32 how, u32 wher
         return r;
     hart->insns = before;
     if (how & JIT_HOW_VIEW)
-        (void)jit_view_map(hart->jit.engine, address, false);
+        jit_view_missed(hart->jit.engine, address, false);
     /* A device may have answered with more bits than were asked for. */
     r.value =
         how & JIT_HOW_SIGNED ? sext(r.value, size * 8) : r.value & (UINT64_MAX >> (64 - size * 8));
@@ -115,7 +115,7 @@ static u64 engine_store(void *state, u64 address, u64 value, u32 how, u32 where)
     }
     hart->insns = before;
     if (how & JIT_HOW_VIEW)
-        (void)jit_view_map(hart->jit.engine, address, true);
+        jit_view_missed(hart->jit.engine, address, true);
     return 1;
 }
 

@@ -152,6 +152,7 @@ struct jit {
     u32 page_max;
     bool patient, keep_guards;
     u32 view_after;
+    _Atomic bool no_views;         /* they do not hold what is used */
     _Atomic u64 apart[APART / 64]; /* by a hash of instructions, see jit_apart.c */
     _Atomic u32 met[MET];          /* what was met once, by a hash: jit_is_new */
     pthread_mutex_t lock;
@@ -437,8 +438,9 @@ bool jit_view_serves(const struct jit_hart *h);
 void jit_view_enter(struct jit_hart *h);
 /* Does what had to wait until no code of the hart's runs. */
 void jit_view_attend(struct jit_hart *h);
-/* An access of mode U by the view went the slow way: its page joins it if it may be. True: it is
- * there, to be written if so. */
+/* An access of mode U by the view went the slow way. */
+void jit_view_missed(struct jit_hart *h, gva_t va, bool write);
+/* The page joins the view if it may be. True: it is there, to be written if so. */
 bool jit_view_map(struct jit_hart *h, gva_t va, bool write);
 
 /* ---- jit_tier.c ---- */

@@ -27,15 +27,19 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define VIEWS        4
-#define SV39         8
-#define AROUND       64 /* pages at most, each way, that are mapped with the one that was asked for */
-#define REFUSALS     256       /* so many of them, */
-#define RARE         10000     /* instructions apart, are no matter */
-#define CONTESTED    64        /* pages that are remembered */
-#define CONTESTS     8         /* so often a page was taken for code, */
-#define CONTEST_RARE 1000000   /* instructions apart at most: */
-#define CONTEST_LONG 100000000 /* it is not mapped to be written for so many */
+#define VIEWS         4
+#define SV39          8
+#define FAULT_WRITE   2 /* in the error code of a page fault */
+#define AROUND        64 /* pages at most, each way, that are mapped with the one that was asked for */
+#define REFUSALS      256   /* so many of them, */
+#define RARE          10000 /* instructions apart, are no matter */
+#define FREED_ENOUGH  1000  /* mappings of the host, to go on with */
+#define OVERFLOWS     4
+#define OVERFLOW_RARE 1000000000 /* instructions apart */
+#define CONTESTED     64         /* pages that are remembered */
+#define CONTESTS      8          /* so often a page was taken for code, */
+#define CONTEST_RARE  1000000    /* instructions apart at most: */
+#define CONTEST_LONG  100000000  /* it is not mapped to be written for so many */
 
 /* A page of the host that was written by a view and taken for code in turn. */
 struct contested {
@@ -52,6 +56,8 @@ struct views {
     u32 credits; /* slow accesses before this one gets it */
     u32 refusals;
     u64 refused_since; /* hart->insns when refusals was 0 */
+    u32 overflows;     /* times that the open view was full, with not too many */
+    u64 overflowed;    /* instructions in between: hart->insns at the last */
     gva_t refused;     /* an instruction whose accesses go the slow way all the time; 0: none */
     struct contested contested[CONTESTED];
 };
@@ -231,9 +237,13 @@ static void space_changed(void *ctx)
 
 /* ---- faults ---- */
 
-/* The host faulted at this address: is it mapped now? */
-static bool mend(struct jit_hart *h, const u8 *address)
+/*
+ * The host faulted at this address: is it mapped now? What is touched once is not worth it: the
+ * TLB knows what has been touched before.
+ */
+static bool mend(struct jit_hart *h, const u8 *address, bool write)
 {
+    const struct tlb_entry *e;
     const struct view *v = h->views->open;
     u64 va;
 
@@ -243,17 +253,20 @@ static bool mend(struct jit_hart *h, const u8 *address)
     va = (u64)(address - v->read);
     if (va >= VIEW_END)
         va = (u64)(address - v->marks);
-    return va < VIEW_END && map_page(h->views, va & PAGE_MASK);
+    if (va >= VIEW_END)
+        return false;
+    e = write ? h->hart->data_tlb->write : h->hart->data_tlb->read;
+    return e[tlb_index(va)].tag == (va & PAGE_MASK) && map_page(h->views, va & PAGE_MASK);
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
-    greg_t *pc = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs, *pc = &regs[REG_RIP];
     struct jit_hart *h = viewer;
     u64 stub = h ? jit_backend_recovery(h->jit->backend, (u64)*pc) : 0;
 
     if (stub) {
-        if (!mend(h, info->si_addr))
+        if (!mend(h, info->si_addr, regs[REG_ERR] & FAULT_WRITE))
             *pc = (greg_t)stub;
     } else if (segv_before.sa_flags & SA_SIGINFO) {
         segv_before.sa_sigaction(signal, info, context);
@@ -303,8 +316,8 @@ bool jit_view_serves(const struct jit_hart *h)
 {
     const struct hart *hart = h->hart;
 
-    return h->views && hart->priv == PRIV_U && hart->data_mode == TLB_U &&
-           hart->csr.satp >> 60 == SV39;
+    return h->views && !atomic_load_explicit(&h->jit->no_views, memory_order_relaxed) &&
+           hart->priv == PRIV_U && hart->data_mode == TLB_U && hart->csr.satp >> 60 == SV39;
 }
 
 void jit_view_enter(struct jit_hart *h)
@@ -315,16 +328,46 @@ void jit_view_enter(struct jit_hart *h)
     follow(h->views);
 }
 
+/* What is used is more than views can have, again and again: better none than those. */
+static void give_up(struct jit_hart *h)
+{
+    atomic_store_explicit(&h->jit->no_views, true, memory_order_relaxed);
+    pthread_mutex_lock(&h->jit->lock);
+    jit_drop_all(h->jit);
+    pthread_mutex_unlock(&h->jit->lock);
+    jit_catch_up(h);
+}
+
+/* The open view is full: at first the others of the hart give what they have. */
+static void make_room(struct views *vs)
+{
+    const u64 insns = vs->h->hart->insns;
+    u32 freed = 0;
+
+    for (u32 i = 0; i < VIEWS; i++) {
+        if (!vs->view[i] || vs->view[i] == vs->open)
+            continue;
+        freed += vs->view[i]->cost;
+        view_empty(vs->view[i]);
+    }
+    vs->open->full = false;
+    if (freed > FREED_ENOUGH)
+        return;
+    view_empty(vs->open);
+    vs->overflows = insns - vs->overflowed > OVERFLOW_RARE ? 1 : vs->overflows + 1;
+    vs->overflowed = insns;
+    if (vs->overflows == OVERFLOWS)
+        give_up(vs->h);
+}
+
 void jit_view_attend(struct jit_hart *h)
 {
     struct views *vs = h->views;
 
     if (!vs)
         return;
-    for (u32 i = 0; i < VIEWS; i++) {
-        if (vs->view[i] && vs->view[i]->full)
-            view_empty(vs->view[i]);
-    }
+    if (vs->open && vs->open->full)
+        make_room(vs);
     if (vs->refused)
         jit_refused(h, vs->refused);
     vs->refused = 0;
@@ -362,21 +405,36 @@ static void refuse(struct views *vs)
     vs->refused_since = hart->insns;
 }
 
-bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
+/* May it have a view, and has one? A slow access counts. */
+static bool has_view(struct jit_hart *h, gva_t va)
 {
     struct views *vs = h->views;
-    const struct view_page *p;
 
     if (!vs || h->hart->data_mode != TLB_U || va >= VIEW_END || h->hart->csr.satp >> 60 != SV39)
         return false;
     if (!vs->open && !--vs->credits)
         open_view(vs);
-    if (!vs->open)
+    return vs->open;
+}
+
+bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
+{
+    const struct view_page *p;
+
+    if (!has_view(h, va))
         return false;
-    (void)map_page(vs, va & PAGE_MASK);
-    p = view_find(vs->open, va);
-    if (p && (p->writable || !write))
-        return true;
-    refuse(vs);
-    return false;
+    (void)map_page(h->views, va & PAGE_MASK);
+    p = view_find(h->views->open, va);
+    return p && (p->writable || !write);
+}
+
+void jit_view_missed(struct jit_hart *h, gva_t va, bool write)
+{
+    struct view_run run;
+
+    if (!has_view(h, va))
+        return;
+    run = known(h->views, va & PAGE_MASK);
+    if (!run.count || (write && !run.writable))
+        refuse(h->views);
 }

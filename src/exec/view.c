@@ -11,9 +11,9 @@
 
 #define ROOM     (VIEW_END + 2 * VIEW_SLACK)
 #define PAGE     4096
-#define RUNS_MAX 10000 /* of all views: each may take four of the host's mappings, of 65530 */
+#define COST_MAX 45000 /* of all views: mappings of the host, of which a process has 65530 */
 
-static _Atomic u32 all_runs;
+static _Atomic u32 all_costs;
 
 /* ---- rooms ---- */
 
@@ -74,8 +74,8 @@ void view_empty(struct view *v)
         abort(); /* it cannot be: that takes no new mapping */
     memset(v->of_page, 0, sizeof(v->of_page));
     memset(v->of_host, 0, sizeof(v->of_host));
-    atomic_fetch_sub_explicit(&all_runs, v->runs, memory_order_relaxed);
-    v->runs = v->used = v->free = v->maps = 0;
+    atomic_fetch_sub_explicit(&all_costs, v->cost, memory_order_relaxed);
+    v->cost = v->used = v->free = v->maps = 0;
 }
 
 /* ---- pages ---- */
@@ -111,22 +111,29 @@ static u64 offset_of(const struct view_page *p)
     return (u64)p->page * PAGE;
 }
 
-/* Does one mapping serve it and the page so far on? */
-static bool joins(struct view *v, const struct view_page *p, s32 on)
+/*
+ * Mappings that the page and its neighbour take besides what each of them does: one serves both if
+ * they lie in a row on the host, and if they differ in nothing but that, the second room's does.
+ */
+static u32 shared(struct view *v, const struct view_page *p, s32 on)
 {
     const struct view_page *other = find(v, p->page + (u32)on);
 
-    return other && other->host == p->host + (u64)((s64)on * PAGE) &&
-           other->writable == p->writable;
+    if (!other)
+        return 0;
+    if (other->writable != p->writable)
+        return 1;
+    return other->host == p->host + (u64)((s64)on * PAGE) ? 4 : 3;
 }
 
-static void count_run(struct view *v, const struct view_page *p, bool added)
+/* A page alone takes four mappings: itself and what lies behind, in both rooms. */
+static void count_cost(struct view *v, const struct view_page *p, bool added)
 {
-    s32 n = 1 - joins(v, p, -1) - joins(v, p, 1);
+    s32 n = 4 - (s32)shared(v, p, -1) - (s32)shared(v, p, 1);
 
     n = added ? n : -n;
-    v->runs += (u32)n;
-    atomic_fetch_add_explicit(&all_runs, (u32)n, memory_order_relaxed);
+    v->cost += (u32)n;
+    atomic_fetch_add_explicit(&all_costs, (u32)n, memory_order_relaxed);
 }
 
 static void add(struct view *v, u32 page, u64 host, bool writable)
@@ -138,14 +145,14 @@ static void add(struct view *v, u32 page, u64 host, bool writable)
         v->free = v->page[at].next_of_page;
     v->page[at] = (struct view_page){host, page, *of_page, *of_host, writable};
     *of_page = *of_host = at;
-    count_run(v, &v->page[at], true);
+    count_cost(v, &v->page[at], true);
 }
 
 static void forget(struct view *v, struct view_page *p)
 {
     u32 at = (u32)(p - v->page), *link;
 
-    count_run(v, p, false);
+    count_cost(v, p, false);
     for (link = &v->of_page[hash(p->page)]; *link != at; link = &v->page[*link].next_of_page)
         ;
     *link = p->next_of_page;
@@ -158,9 +165,9 @@ static void forget(struct view *v, struct view_page *p)
 
 static void set_writable(struct view *v, struct view_page *p, bool writable)
 {
-    count_run(v, p, false);
+    count_cost(v, p, false);
     p->writable = writable;
-    count_run(v, p, true);
+    count_cost(v, p, true);
 }
 
 /* ---- mappings ---- */
@@ -171,7 +178,7 @@ bool view_map(struct view *v, const struct view_run *run)
     u8 *read = v->read + run->first;
 
     if (v->used + run->count >= VIEW_PAGES ||
-        atomic_load_explicit(&all_runs, memory_order_relaxed) > RUNS_MAX) {
+        atomic_load_explicit(&all_costs, memory_order_relaxed) > COST_MAX) {
         v->full = true;
         return false;
     }

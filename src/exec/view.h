@@ -26,7 +26,7 @@ struct view_page {
 struct view {
     u64 space;        /* the owner's: whose addresses these are */
     u8 *read, *marks; /* the rooms: of virtual address 0 */
-    u32 runs;         /* of pages that one mapping of the host serves, about */
+    u32 cost;         /* mappings of the host that it takes, about */
     u32 maps;         /* made since it was empty */
     bool full;        /* something could not be mapped: it should be emptied */
     u32 used, free;   /* of page[1] on; the list of those free again, 0: none */
