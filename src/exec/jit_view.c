@@ -3,9 +3,10 @@
  * Harts' views: which pages of mode U translated code reaches without a look, and who sees to it.
  *
  * Theory of operation. What mode U's tables allow may be mapped into a view (exec/view.h), at GS's
- * base. So an access is right, or the host faults; then the handler, on the hart's own thread, maps
- * the page if the guest's page tables allow it as they are, and the access is tried again, or lets
- * it go the slow way, which may raise, or change them.
+ * base. So an access is right, or the host faults; then the handler, on the hart's own thread, lets
+ * it go the slow way, which may raise, or change the page tables, and enters the page into the TLB.
+ * If the TLB has it already the handler maps it, and the access is tried again: what is touched
+ * once is not worth a mapping.
  *
  * Each hart has a few views, one an address space (satp). What fences and others take from the TLB
  * is taken from all of them at once, by whoever tells the TLB: always the hart's own thread. A mere
@@ -237,10 +238,7 @@ static void space_changed(void *ctx)
 
 /* ---- faults ---- */
 
-/*
- * The host faulted at this address: is it mapped now? What is touched once is not worth it: the
- * TLB knows what has been touched before.
- */
+/* The host faulted at this address: is it mapped now? */
 static bool mend(struct jit_hart *h, const u8 *address, bool write)
 {
     const struct tlb_entry *e;

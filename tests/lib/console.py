@@ -84,7 +84,9 @@ class Console:
         self.expect(r"\n", timeout)
         start = self.mark
         found = self.expect(prompt, timeout)
-        return self.output[start:self.mark - len(found[0])].replace("\r", "")
+        output = self.output[start:self.mark - len(found[0])].replace("\r", "")
+        # What is typed right behind a prompt may come before the shell has taken over the terminal: both echo it.
+        return output.removeprefix(command + "\n")
 
     def wait(self, timeout=60):
         """The exit status of the program, or minus the signal that ended it."""
