@@ -53,8 +53,9 @@ struct views {
     struct jit_hart *h;
     struct view *open; /* of the hart's address space; NULL: it has none */
     struct view *view[VIEWS];
-    u32 turn;    /* the next to be given to another address space */
-    u32 credits; /* slow accesses before this one gets it */
+    u32 turn;      /* the next to be given to another address space */
+    u32 credits;   /* slow accesses before this one gets it */
+    bool homeless; /* the host gives no room */
     u32 refusals;
     u64 refused_since; /* hart->insns when refusals was 0 */
     u32 overflows;     /* times that the open view was full, with not too many */
@@ -326,7 +327,7 @@ void jit_view_enter(struct jit_hart *h)
     follow(h->views);
 }
 
-/* What is used is more than views can have, again and again: better none than those. */
+/* What is used is more than views can have, again and again, or there is no room: better none. */
 static void give_up(struct jit_hart *h)
 {
     atomic_store_explicit(&h->jit->no_views, true, memory_order_relaxed);
@@ -366,6 +367,9 @@ void jit_view_attend(struct jit_hart *h)
         return;
     if (vs->open && vs->open->full)
         make_room(vs);
+    if (vs->homeless)
+        give_up(h);
+    vs->homeless = false;
     if (vs->refused)
         jit_refused(h, vs->refused);
     vs->refused = 0;
@@ -379,8 +383,11 @@ static void open_view(struct views *vs)
     vs->credits = vs->h->jit->view_after;
     if (!*v)
         *v = view_create();
-    if (!*v)
+    if (!*v) {
+        vs->homeless = true;
+        hart_attention(vs->h->hart, ATTN_ENGINE);
         return;
+    }
     view_empty(*v);
     (*v)->space = vs->h->hart->csr.satp;
     vs->open = *v;
