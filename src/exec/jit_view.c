@@ -103,19 +103,15 @@ static struct view_run known(struct views *vs, gva_t page)
     const struct tlb_entry *w = &hart->data_tlb->write[tlb_index(page)];
     const bool readable = r->tag == page, writable = w->tag == page;
     struct view_run run = {page, page + r->addend, readable, false};
-    struct tlb_fill fill;
+    struct tlb_fill fill = {.host = (u8 *)(uintptr_t)(page + w->addend), .writable = true};
     u64 host;
 
-    if (readable && writable) {
-        host = page + w->addend;
-    } else {
-        if (!mem_foresee(hart, page, &fill) || !fill.readable)
-            return run;
-        host = (u64)(uintptr_t)fill.host;
-    }
+    if (!(readable && writable) && (!mem_foresee(hart, page, &fill) || !fill.readable))
+        return run;
+    host = (u64)(uintptr_t)fill.host;
     if (readable && host != run.host) /* no fence has said so yet */
         return run;
-    return (struct view_run){page, host, 1, (writable || fill.writable) && !is_contested(vs, host)};
+    return (struct view_run){page, host, 1, fill.writable && !is_contested(vs, host)};
 }
 
 static bool goes_on(struct views *vs, const struct view_run *run, s64 pages)

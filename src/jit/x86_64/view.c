@@ -11,8 +11,6 @@
  */
 #include "jit/x86_64/compile.h"
 
-#include <string.h>
-
 /* Behind each region with accesses by view, in the buffer. */
 struct recovery {
     u32 start;  /* of the region */
