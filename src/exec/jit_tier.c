@@ -206,6 +206,7 @@ static bool build(struct jit *jit)
         return false;
     find_apart(jit);
     ir_forward(&w->flow, ir_rows(&w->rows, &w->region.lift.ir, w->apart));
+    ir_choose(&w->flow);
     if (!w->job.view) /* by a view an access costs less than its part of a guard */
         ir_guard(&w->flow, w->apart);
     ir_prune(&w->flow);

@@ -27,7 +27,7 @@ struct ir_group {
 
 /* Working memory of the passes. */
 struct ir_flow {
-    struct ir_block out;
+    struct ir_block out, before;
     ir_value map[IR_OPS_MAX];
     u16 version[IR_OPS_MAX];  /* of the slot that a GET in `out` read */
     u8 need[IR_OPS_MAX];      /* parts of a value that are used */
@@ -41,6 +41,9 @@ struct ir_flow {
  * instruction become a rotate or an extension there.
  */
 void ir_forward(struct ir_flow *flow, const struct ir_block *block);
+
+/* Has no branches in flow->out over what is done sooner than a branch is foreseen wrongly. */
+void ir_choose(struct ir_flow *flow);
 
 /* Makes accesses of flow->out sure by GUARDs, where two or more can share one; but for those of
  * guest instructions that apart, if it is not NULL, has a bit of. */

@@ -492,6 +492,7 @@ static bool prints_imm(u8 opcode)
     case IR_CALL_APART:
     case IR_BRANCH:
     case IR_LEAVE_IF:
+    case IR_SKIP:
     case IR_JUMP:
     case IR_LEAVE:
     case IR_GO:

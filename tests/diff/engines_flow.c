@@ -33,9 +33,38 @@ static void emit_compressed_jump(struct text *t, const char *name, u32 reg, s64 
     emit_named(t, name, &o);
 }
 
+static const u16 branches[] = {OP_beq, OP_bne, OP_blt, OP_bge, OP_bltu, OP_bgeu};
+
+/* A branch over a little that only computes, on and with the same few registers. */
+static void emit_choice(struct text *t)
+{
+    const u32 n = 1 + (u32)rnd(t, 3), a = free_reg(t), b = other_free_reg(t, a);
+
+    emit_insn(t, (enum op)branches[rnd(t, ARRAY_SIZE(branches))], 0, rnd(t, 2) ? a : b,
+              (u32)rnd(t, 32), 4 + 4 * n);
+    for (u32 i = 0; i < n; i++) {
+        const u32 to = rnd(t, 2) ? a : b, by = rnd(t, 2) ? a : b;
+        switch (rnd(t, 5)) {
+        case 0:
+            emit_insn(t, OP_addi, to, rnd(t, 2) ? by : 0, 0, (s64)rnd(t, 4096) - 2048);
+            break;
+        case 1:
+            emit_insn(t, rnd(t, 2) ? OP_sub : OP_addw, to, by, (u32)rnd(t, 32), 0);
+            break;
+        case 2:
+            emit_insn(t, rnd(t, 2) ? OP_slli : OP_srli, to, by, 0, 48);
+            break;
+        case 3:
+            emit_insn(t, rnd(t, 2) ? OP_sltu : OP_sll, to, (u32)rnd(t, 32), by, 0);
+            break;
+        default:
+            emit_raw(t, random_alu(t), false);
+        }
+    }
+}
+
 static void emit_branch(struct text *t, const struct program *p, u32 at)
 {
-    static const u16 ops[] = {OP_beq, OP_bne, OP_blt, OP_bge, OP_bltu, OP_bgeu};
     u32 to = p->item[at].to;
     s64 ahead = distance(t, to);
 
@@ -44,8 +73,8 @@ static void emit_branch(struct text *t, const struct program *p, u32 at)
         return;
     }
     /* Too far for a branch: over a jump. */
-    emit_insn(t, (enum op)ops[rnd(t, ARRAY_SIZE(ops))], 0, (u32)rnd(t, 32), (u32)rnd(t, 32),
-              ahead < 4000 ? ahead : 8);
+    emit_insn(t, (enum op)branches[rnd(t, ARRAY_SIZE(branches))], 0, (u32)rnd(t, 32),
+              (u32)rnd(t, 32), ahead < 4000 ? ahead : 8);
     emit_insn(t, OP_jal, 0, 0, 0, ahead < 4000 ? 4 : ahead - 4);
 }
 
@@ -337,6 +366,8 @@ bool engines_emit_flow(struct text *t, const struct program *p, u32 at)
 
     switch (item->kind) {
     case ITEM_BRANCH:
+        if (!rnd(t, 2))
+            emit_choice(t);
         emit_branch(t, p, at);
         break;
     case ITEM_JUMP:

@@ -18,6 +18,7 @@ struct run {
     u64 slot[SLOTS];
     u64 trace[TRACE];
     u32 count;
+    u64 skipped; /* guest instructions */
     bool trusts; /* sure accesses are no ways out, but guards are */
 };
 
@@ -37,6 +38,7 @@ static void note(struct run *r, u64 v)
 static void note_exit(struct run *r, const struct ir_op *op, const u64 *arg)
 {
     note(r, op->opcode);
+    note(r, op->guest - r->skipped);
     note(r, arg[0]);
     note(r, op->opcode == IR_STORE && op->size < 8 ? arg[1] & GENMASK(op->size * 8 - 1, 0) : 0);
     for (u32 i = 0; i < SLOTS; i++)
@@ -93,8 +95,13 @@ static void run(const struct ir_block *b, struct run *r)
         case IR_BRANCH:
             if (op->imm < 100 * op->guest || find_label(b, op->imm) == b->count)
                 note_exit(r, op, arg);
-            if (arg[0])
+            if (arg[0]) {
                 at = find_label(b, op->imm);
+                r->skipped += at < b->count ? b->op[at].guest - op->guest - 1u : 0;
+            }
+            break;
+        case IR_SKIP:
+            r->skipped += arg[0] ? (u64)op->imm : 0;
             break;
         case IR_STORE:
             note_access(r, op, arg);
@@ -138,6 +145,30 @@ static void add_plain(void)
     if (kind == 1)
         a = ir_unary(&block, IR_SX32, a);
     ir_put(&block, rnd() % SLOTS, a);
+}
+
+/* A branch over a few guest instructions that only compute. */
+static void add_choice(u32 *guest)
+{
+    const u32 first = *guest, n = 1 + rnd() % 3;
+    ir_value a, b;
+
+    block.guest = (u16)first;
+    a = random_operand();
+    b = random_operand();
+    a = ir_binary(&block, (enum ir_opcode)(IR_EQ + rnd() % 6), a, b);
+    ir_control(&block, IR_BRANCH, a, 100 * (first + n + 1));
+    for (u32 i = 0; i < n; i++) {
+        block.guest = (u16)(first + 1 + i);
+        if (rnd() & 3)
+            add_plain();
+        else
+            ir_put(&block, rnd() % SLOTS, random_operand());
+    }
+    *guest += n + 1;
+    block.guest = (u16)*guest;
+    ir_control(&block, IR_LABEL, 0, 100 * *guest);
+    add_plain();
 }
 
 /* Two shifts of a slot and what joins them. */
@@ -267,6 +298,37 @@ static bool runs_alike(const struct ir_block *a, const struct ir_block *b, bool 
     if (first.count > second.count)
         first.count = second.count;
     return !memcmp(first.trace, second.trace, first.count * sizeof(u64));
+}
+
+/* The count, too, is what it was at each way out. */
+TEST(chooses)
+{
+    u32 gone = 0;
+
+    for (u32 n = 0; n < 20000; n++) {
+        ir_init(&block);
+        for (u32 i = 0; i < 50; i++) {
+            if (rnd() & 1)
+                add_random(i);
+            else
+                add_choice(&i);
+        }
+        block.guest = 200;
+        ir_control(&block, IR_JUMP, 0, 1);
+        CHECK(!ir_verify(&block));
+        ir_forward(&flow, &block);
+        ir_choose(&flow);
+        CHECK(!ir_verify(&flow.out));
+        for (u32 i = 0; i < flow.out.count; i++)
+            gone += flow.out.op[i].opcode == IR_SKIP;
+        ir_prune(&flow);
+        CHECK(!ir_verify(&flow.out));
+        if (!runs_alike(&block, &flow.out, false)) {
+            CHECK(!"a run differs");
+            return;
+        }
+    }
+    CHECK(gone > 50000);
 }
 
 /* Guards alone change nothing; then what is pruned shows where a guard may leave, or nowhere. */

@@ -241,9 +241,41 @@ static enum cond mirrored(enum cond cc)
     }
 }
 
+/* Do those who ask for a comparison come right behind it, with nothing but moves in between? */
+static bool stays_in_flags(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at + 1];
+
+    for (u32 uses = val(x, (ir_value)at)->uses; uses; op++) {
+        switch (op->opcode) {
+        case IR_CONST:
+        case IR_GET:
+            break;
+        case IR_PUT:
+            if (op->arg[0] == at)
+                return false;
+            break;
+        case IR_SELECT:
+            if (op->arg[1] == at || op->arg[2] == at)
+                return false;
+            /* fall through */
+        case IR_BRANCH:
+        case IR_LEAVE_IF:
+        case IR_SKIP:
+            if (op->arg[0] != at)
+                return false;
+            uses--;
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
 void compile_compare(struct compile *x, u32 at)
 {
-    const struct ir_op *op = &x->block->op[at], *next = op + 1;
+    const struct ir_op *op = &x->block->op[at];
     bool swaps = val(x, op->arg[0])->where == IN_CONST && val(x, op->arg[1])->where != IN_CONST;
     enum cond cc = condition_of(op->opcode);
 
@@ -251,8 +283,7 @@ void compile_compare(struct compile *x, u32 at)
         cc = mirrored(cc);
     compare(x, cc, op->arg[swaps], op->arg[!swaps]);
     op_release(x, at);
-    if ((next->opcode == IR_BRANCH || next->opcode == IR_LEAVE_IF) && next->arg[0] == at &&
-        val(x, (ir_value)at)->uses == 1) {
+    if (stays_in_flags(x, at)) {
         val(x, (ir_value)at)->where = IN_FLAGS;
         val(x, (ir_value)at)->reg = (u8)cc;
         return;
@@ -261,16 +292,49 @@ void compile_compare(struct compile *x, u32 at)
     emit_setcc(&x->c, cc, op_result(x, at));
 }
 
+/* The slot that the result goes to is one of the two already. */
+static bool select_in_place(struct compile *x, u32 at, enum cond cc)
+{
+    const struct ir_op *op = &x->block->op[at];
+    ir_value other = op->arg[2];
+    u32 slot = op_target(x, at);
+
+    if (slot == NO_TARGET)
+        return false;
+    if (val_lies_in(x, op->arg[1], (enum reg)x->slot_reg[slot])) {
+        cc ^= 1;
+    } else if (val_lies_in(x, op->arg[2], (enum reg)x->slot_reg[slot])) {
+        other = op->arg[1];
+    } else {
+        return false;
+    }
+    if (val(x, other)->where == IN_CONST)
+        val_settle(x, other);
+    emit_cmov(&x->c, cc, (enum reg)x->slot_reg[slot], val_rm(x, other));
+    op_release(x, at);
+    (void)op_result(x, at);
+    return true;
+}
+
+/* Nothing here changes flags but the test. */
 void compile_select(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
-    enum reg t = reg_take(x, SCRATCH), c = val_reg(x, op->arg[0]);
+    const bool flags = val(x, op->arg[0])->where == IN_FLAGS;
+    enum cond cc = flags ? (enum cond)val(x, op->arg[0])->reg : CC_NE;
+    enum reg t, c = RAX;
 
+    if (flags && select_in_place(x, at, cc))
+        return;
+    t = reg_take(x, SCRATCH);
+    if (!flags)
+        c = val_reg(x, op->arg[0]);
     if (val(x, op->arg[1])->where == IN_CONST)
         val_settle(x, op->arg[1]);
     val_load(x, t, op->arg[2]);
-    emit_test(&x->c, c, c);
-    emit_cmov(&x->c, CC_NE, t, val_rm(x, op->arg[1]));
+    if (!flags)
+        emit_test(&x->c, c, c);
+    emit_cmov(&x->c, cc, t, val_rm(x, op->arg[1]));
     op_release(x, at);
     reg_give(x, t);
     emit_mov(&x->c, op_result(x, at), rm_reg(t));

@@ -127,6 +127,29 @@ static void compile_leave_if(struct compile *x, u32 at)
     stub_add(x, STUB_LEAVE_IF, op)->target = op->imm;
 }
 
+/* The count is what it would be if they had been done, less these. */
+static void compile_skip(struct compile *x, u32 at)
+{
+    const struct ir_op *op = &x->block->op[at];
+    const bool in_register = !x->in || region_counts_in_register(x);
+    const struct rm left = state_rm(x->b->layout.left);
+    enum cond cc = condition_in_flags(x, op->arg[0]);
+    enum reg less = reg_take(x, SCRATCH), count = COUNT;
+
+    if (!in_register) {
+        count = reg_take(x, SCRATCH);
+        emit_mov(&x->c, count, left);
+    }
+    emit_lea(&x->c, less, count, NO_REG, -(s32)op->imm);
+    emit_cmov(&x->c, cc, count, rm_reg(less));
+    if (!in_register) {
+        emit_store(&x->c, left, count);
+        reg_give(x, count);
+    }
+    reg_give(x, less);
+    op_release(x, at);
+}
+
 static void compile_fguard(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
@@ -339,6 +362,9 @@ void compile_control(struct compile *x, u32 at)
         break;
     case IR_LEAVE_IF:
         compile_leave_if(x, at);
+        break;
+    case IR_SKIP:
+        compile_skip(x, at);
         break;
     case IR_BRANCH:
         compile_branch(x, at);
