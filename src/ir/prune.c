@@ -243,8 +243,7 @@ static bool goes_on(const struct ir_op *op)
     u8 opcode = op->opcode;
 
     return ir_is_fp(opcode) || opcode == IR_FXGET || opcode == IR_FXSET || opcode == IR_FENCE ||
-           opcode == IR_SKIP ||
-           (opcode == IR_STORE && op->access == IR_ACCESS_SURE);
+           opcode == IR_SKIP || (opcode == IR_STORE && op->access == IR_ACCESS_SURE);
 }
 
 static void prune_op(struct prune *p, u32 at)

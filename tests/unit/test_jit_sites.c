@@ -3,6 +3,9 @@
  * Loops whose accesses have sites in mode S and are by views in mode U, translated beside
  * interpreted: between their runs page tables change and are fenced, pages get code, modes and SUM
  * alternate. What a site or a view kept would show.
+ *
+ * Most loops are random, and a base may be what leads to the test's own memory beyond GS's base:
+ * what code reaches there without a look would show, too.
  */
 #define FAKE_OWN_WAIT
 #include "exec/jit.h"
@@ -16,6 +19,10 @@
 #include "tests/ram.h"
 #include "tests/test.h"
 
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #define RAM_BASE  UINT64_C(0x80000000)
 #define RAM_PAGES 32
 #define DATA      8 /* first page of data */
@@ -25,9 +32,11 @@
 #define CODE_U    UINT64_C(0x10000)
 #define CODE_S    UINT64_C(0x20000)
 #define RUNS      60000
+#define LOOPS     32
+#define LOOP_MAX  32 /* instructions */
 
 enum { CODE, TRAPS, ROOT, MIDDLE, LAST, CODE_OF_S };
-enum { T0 = 5, T1 = 6, A0 = 10, A1, A2, A3, A4 };
+enum { T0 = 5, T1 = 6, A0 = 10, A1, A2, A3, A4, A5, A6 };
 enum { V = 1, R = 2, W = 4, X = 8, U = 16, AD = 0xc0 };
 
 struct machine {
@@ -42,6 +51,7 @@ struct machine {
 
 static struct machine *machine[2]; /* translated, interpreted */
 static u64 seed = 1;
+static u64 own[64]; /* not the guest's */
 
 void port_wait(_Atomic u32 *word, u32 value)
 {
@@ -85,11 +95,71 @@ static const u32 loop[] = {
     0x0000006f,                                                           /* j . */
 };
 
-static void build_memory(struct machine *m)
+static u32 random_base(void)
 {
-    for (u32 i = 0; i < ARRAY_SIZE(loop); i++) {
-        le32_store(m->ram + CODE * PAGE_SIZE + 4 * i, loop[i]);
-        le32_store(m->ram + CODE_OF_S * PAGE_SIZE + 4 * i, loop[i]);
+    static const u8 bases[] = {A0, A1, A5, A6};
+
+    return bases[rnd(ARRAY_SIZE(bases))];
+}
+
+/* An access, or something that happens to bases. */
+static u32 random_insn(void)
+{
+    const u32 base = random_base(), offset = (u32)rnd(8) * 8;
+
+    switch (rnd(16)) {
+    case 0:
+        return 0x33 | base << 7 | base << 15 | A4 << 20; /* add base, base, a4 */
+    case 1:
+    case 2:
+        return 0x13 | base << 7 | random_base() << 15 | offset << 20; /* addi base, other, offset */
+    case 3:
+        return 0x33 | base << 7 | 6 << 12 | random_base() << 15; /* or base, other, x0 */
+    case 4:
+        return 0x63 | T0 << 15 | A2 << 20 | 4 << 8 | (u32)rnd(2) << 12; /* beq, bne t0, a2, 8 */
+    case 5:
+        return 0x03 | base << 7 | 3 << 12 | base << 15 | offset << 20; /* ld base, offset(base) */
+    case 6:
+    case 7:
+    case 8:
+        return 0x23 | (offset & 0x1f) << 7 | 3 << 12 | base << 15 | A2 << 20 |
+               offset >> 5 << 25; /* sd a2, offset(base) */
+    case 9:
+        return 0x33 | A2 << 7 | A2 << 15 | T0 << 20; /* add a2, a2, t0 */
+    default:
+        return 0x03 | (rnd(2) ? T0 : A2) << 7 | 3 << 12 | base << 15 | offset << 20;
+    }
+}
+
+static u32 to_start(u32 at)
+{
+    const u32 offset = 0u - 4 * at;
+
+    return 0x63 | 1 << 12 | A3 << 15 | (offset >> 11 & 1) << 7 | (offset >> 1 & 15) << 8 |
+           (offset >> 5 & 63) << 25 | (offset >> 12 & 1) << 31;
+}
+
+/* Loop 0 is the one above. */
+static void build_loops(u32 *text)
+{
+    memcpy(text, loop, sizeof(loop));
+    for (u32 n = 1; n < LOOPS; n++) {
+        u32 *at = text + n * LOOP_MAX, size = 4 + (u32)rnd(LOOP_MAX - 10);
+        for (u32 i = 0; i < size; i++)
+            at[i] = random_insn();
+        at[size] = 0x13; /* nop: a branch may lead over it */
+        at[size + 1] = loop[6];
+        at[size + 2] = to_start(size + 2);
+        at[size + 3] = 0x00000073;
+        at[size + 4] = 0x0000006f;
+    }
+}
+
+static void build_memory(struct machine *m, const u32 *text)
+{
+    for (u32 i = 0; i < LOOPS * LOOP_MAX; i++) {
+        le32_store(m->ram + CODE * PAGE_SIZE + 4 * i, text[i]);
+        le32_store(m->ram + CODE_OF_S * PAGE_SIZE + 4 * i, text[i]);
     }
     le32_store(m->ram + TRAPS * PAGE_SIZE, 0x10500073); /* wfi */
     put(m, ROOT, 0, pte(MIDDLE, 0));
@@ -100,7 +170,7 @@ static void build_memory(struct machine *m)
         put(m, DATA, i, i * UINT64_C(0x9e3779b97f4a7c15));
 }
 
-static struct machine *create(bool translated)
+static struct machine *create(bool translated, const u32 *text)
 {
     static const struct jit_config config = {.regions = true,
                                              .keep_guards = true,
@@ -130,7 +200,7 @@ static struct machine *create(bool translated)
     hart->code = code_cache_create(1);
     ASSERT(hart->code && (!translated || jit_attach_alone(hart, &config)));
     hart_reset(hart, RAM_BASE);
-    build_memory(m);
+    build_memory(m, text);
     ASSERT(csr_poke(hart, CSR_pmpaddr0, UINT64_MAX >> 10) && csr_poke(hart, CSR_pmpcfg0, 0x1f) &&
            csr_poke(hart, CSR_mtvec, RAM_BASE + TRAPS * PAGE_SIZE) &&
            csr_poke(hart, CSR_satp, UINT64_C(8) << 60 | (RAM_BASE / PAGE_SIZE + ROOT)));
@@ -189,17 +259,24 @@ static void run(void)
               a1 = VA + rnd(PAGES) * PAGE_SIZE + rnd(PAGE_SIZE);
     const u64 count = 1 + rnd(40), stride = rnd(2) ? 8 : rnd(2) ? 0 : rnd(0x180);
     const bool user = rnd(2), sum = rnd(4);
+    const u64 text = rnd(2) ? 0 : 4 * LOOP_MAX * rnd(LOOPS);
+    u64 gs = 0, a5 = VA + rnd(PAGES * PAGE_SIZE - 64);
 
+    ASSERT(!syscall(SYS_arch_prctl, ARCH_GET_GS, &gs));
+    if (gs && !rnd(4))
+        a5 = (u64)(uintptr_t)own - gs;
     for (u32 i = 0; i < 2; i++) {
         struct hart *hart = &machine[i]->hart;
         ASSERT(csr_poke(hart, CSR_mstatus, sum ? MSTATUS_SUM : 0));
         hart->priv = user ? PRIV_U : PRIV_S;
         mmu_update_mode(hart);
-        hart->pc = user ? CODE_U : CODE_S;
+        hart->pc = (user ? CODE_U : CODE_S) + text;
         hart->x[A0] = a0;
         hart->x[A1] = a1 & ~UINT64_C(7);
         hart->x[A3] = count;
         hart->x[A4] = stride;
+        hart->x[A5] = a5;
+        hart->x[A6] = a0 & ~UINT64_C(7);
         CHECK_EQ(i ? interp_run(hart, false) : jit_run(hart, false), HART_EXIT_WFI);
     }
 }
@@ -212,6 +289,8 @@ static bool agree(void)
                 a->hart.csr.mcause == b->hart.csr.mcause &&
                 !memcmp(a->ram, b->ram, RAM_PAGES * PAGE_SIZE);
 
+    for (u32 i = 0; i < ARRAY_SIZE(own); i++)
+        same &= own[i] == UINT64_C(0x1234567812345678);
     for (u32 i = 0; i < HOSTS; i++) {
         gpa_t gpa = RAM_BASE + (DATA + i) * PAGE_SIZE;
         same &= code_map_changed(&machine[0]->map, gpa, a->word[i]) ==
@@ -232,12 +311,16 @@ static u64 site_fills(const struct tlb *tlb)
 TEST(loops_notice_what_changes_between_them)
 {
     const typeof(machine[0]->hart.stats) *stats;
+    static u32 text[LOOPS * LOOP_MAX];
     u32 faults = 0, filled = 0;
 
     if (!jit_is_supported())
         return;
+    for (u32 i = 0; i < ARRAY_SIZE(own); i++)
+        own[i] = UINT64_C(0x1234567812345678);
+    build_loops(text);
     for (u32 i = 0; i < 2; i++)
-        machine[i] = create(!i);
+        machine[i] = create(!i, text);
     stats = &machine[0]->hart.stats;
     for (u32 i = 0; i < PAGES * 4; i++)
         change_mapping();

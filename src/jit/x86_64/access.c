@@ -35,10 +35,16 @@ void probe_addend(struct compile *x, enum reg e, const struct probe *p)
     emit_mov(&x->c, e, rm_mem(e, (p->write ? l->tlb_write : l->tlb_read) + 8));
 }
 
-static struct stub *access_stub(struct compile *x, const struct ir_op *op)
+static struct stub *access_stub(struct compile *x, u32 at)
 {
-    struct stub *stub = stub_add(x, op->opcode == IR_STORE ? STUB_STORE : STUB_LOAD, op);
+    const struct ir_op *op = &x->block->op[at];
+    struct stub *stub;
 
+    if (x->copies)
+        return &x->stub[x->access_stub[at]];
+    stub = stub_add(x, op->opcode == IR_STORE ? STUB_STORE : STUB_LOAD, op);
+    stub->within = x->in_stretch;
+    x->access_stub[at] = (u16)(stub - x->stub);
     stub->how = op->size | (op->extends ? JIT_HOW_SIGNED : 0) |
                 (op->access == IR_ACCESS_VIEW ? JIT_HOW_VIEW : 0);
     return stub;
@@ -56,12 +62,12 @@ static struct place place_take(struct compile *x, u32 at, struct stub **stub)
         *stub = NULL;
         return window_place_sure(x, at);
     }
-    *stub = access_stub(x, op);
+    *stub = access_stub(x, at);
     if (window)
         return window_place(x, at, window, *stub);
     place.base = val_reg(x, op->arg[0]);
     if (op->access == IR_ACCESS_VIEW)
-        return view_place(x, place.base, false, 0, *stub);
+        return view_place(x, at, place.base, false, 0, *stub);
     place.index = probe_emit(x, place.base, &p);
     (*stub)->from = x->c.at;
     (*stub)->address = (u8)place.base;
@@ -96,14 +102,32 @@ void compile_load(struct compile *x, u32 at)
     place_give(x, &place);
     op_release(x, at);
     to = op_result(x, at);
-    begin_access(x, &place, stub);
-    emit_load_indexed(&x->c, to, place.base, place.index, place.disp, op->size, op->extends);
-    if (stub) {
+    if (stub && x->copies) {
+        ASSERT(stub->data == to);
+        stretch_access(x, stub);
+    } else {
+        begin_access(x, &place, stub);
+        emit_load_indexed(&x->c, to, place.base, place.index, place.disp, op->size, op->extends);
+    }
+    if (stub && !x->copies) {
         stub->data = (u8)to;
         stub->back = x->c.at;
     }
     if (!val(x, (ir_value)at)->uses) /* a load to x0: made for its faults */
         reg_give(x, to);
+}
+
+/* The register to store from; one that was loaded for it is free again. */
+static enum reg store_data(struct compile *x, ir_value v, const struct rm *value, bool is_const)
+{
+    enum reg data = value->reg;
+
+    if (is_const || value->memory) {
+        data = reg_take(x, SCRATCH);
+        val_load(x, data, v);
+        reg_give(x, data);
+    }
+    return data;
 }
 
 void compile_store(struct compile *x, u32 at)
@@ -113,25 +137,22 @@ void compile_store(struct compile *x, u32 at)
     struct place place;
     struct rm value = {0};
     u64 constant = 0;
-    enum reg data;
     bool is_const;
 
     place = place_take(x, at, &stub);
     is_const = val_is_const(x, op->arg[1], &constant);
     if (!is_const)
         value = val_lies(x, op->arg[1]);
-    if (is_const || value.memory) {
-        data = reg_take(x, SCRATCH);
-        val_load(x, data, op->arg[1]);
-        reg_give(x, data);
+    if (stub && x->copies) {
+        stretch_access(x, stub);
     } else {
-        data = value.reg;
+        enum reg data = store_data(x, op->arg[1], &value, is_const);
+        begin_access(x, &place, stub);
+        emit_store_indexed(&x->c, data, place.base, place.index, place.disp, op->size);
     }
-    begin_access(x, &place, stub);
-    emit_store_indexed(&x->c, data, place.base, place.index, place.disp, op->size);
     place_give(x, &place);
     op_release(x, at);
-    if (!stub)
+    if (!stub || x->copies)
         return;
     stub->value_is_const = is_const;
     stub->constant = constant;
@@ -175,5 +196,6 @@ void stub_access(struct compile *x, const struct stub *s)
     compile_engine_access(x, store);
     if (!store)
         emit_mov(c, s->data, rm_reg(RAX));
-    emit_jmp(c, s->back);
+    if (s->back)
+        emit_jmp(c, s->back);
 }

@@ -23,7 +23,7 @@ static bool names_value(u8 opcode)
     return opcode == IR_CONST || opcode == IR_GET;
 }
 
-static void compile_op(struct compile *x, u32 at)
+void compile_op(struct compile *x, u32 at)
 {
     const struct ir_op *op = &x->block->op[at];
     struct value *value = val(x, (ir_value)at);
@@ -81,9 +81,9 @@ static void compile_op(struct compile *x, u32 at)
     }
 }
 
-static void count_uses(struct compile *x)
+void values_begin(struct compile *x, u32 first, u32 end)
 {
-    for (u32 i = 0; i < x->block->count; i++) {
+    for (u32 i = first; i < end; i++) {
         const struct ir_op *op = &x->block->op[i];
         x->value[i] = (struct value){0};
         for (u32 k = 0; k < ir_operands(op->opcode); k++) {
@@ -117,7 +117,7 @@ static u32 bound(const struct ir_block *block, u32 entries)
     u32 bytes = 1024 + entries * 384, jumprs = 0;
 
     for (u32 i = 0; i < block->count; i++) {
-        bytes += op_bound(block->op[i].opcode) + (entries ? 16 : 0);
+        bytes += op_bound(block->op[i].opcode) * (entries ? 2 : 1) + (entries ? 16 : 0);
         jumprs += block->op[i].opcode == IR_JUMPR;
     }
     if (entries)
@@ -152,7 +152,10 @@ static bool begin(struct jit_compiler *compiler, const struct ir_block *block, c
     x->flags.at = NULL;
     x->stub_count = 0;
     x->fault_count = 0;
-    count_uses(x);
+    x->stretch_count = 0;
+    x->in_stretch = NULL;
+    x->copies = false;
+    values_begin(x, 0, block->count);
     return true;
 }
 
@@ -162,10 +165,10 @@ static u32 offset_in_buffer(const struct compile *x)
 }
 
 /* Those of branches that are taken, or the others: these hardly ever run. */
-static void compile_stubs(struct compile *x, bool taken)
+static void compile_stubs(struct compile *x, u32 first, bool taken)
 {
-    for (u32 i = 0; i < x->stub_count; i++) { /* there come more */
-        if ((x->stub[i].kind == STUB_TAKEN) != taken)
+    for (u32 i = first; i < x->stub_count; i++) { /* there come more */
+        if ((x->stub[i].kind == STUB_TAKEN) != taken || x->stub[i].within)
             continue;
         x->away = x->stub[i].away;
         x->stub[i].code = offset_in_buffer(x);
@@ -175,10 +178,23 @@ static void compile_stubs(struct compile *x, bool taken)
 
 static void compile_all(struct compile *x)
 {
-    for (u32 at = 0; at < x->block->count; at++)
+    u32 next = 0, stubs;
+
+    for (u32 at = 0; at < x->block->count; at++) {
+        struct stretch *s = next < x->stretch_count ? &x->stretch[next] : NULL;
+        if (s && at == s->first)
+            stretch_begin(x, s);
         compile_op(x, at);
-    compile_stubs(x, true);
-    compile_stubs(x, false);
+        if (s && at + 1 == s->end) {
+            stretch_end(x, s);
+            next++;
+        }
+    }
+    compile_stubs(x, 0, true);
+    stubs = x->stub_count;
+    stretches_copy(x);
+    compile_stubs(x, stubs, true);
+    compile_stubs(x, 0, false);
 }
 
 u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *block,
@@ -217,6 +233,7 @@ bool jit_backend_compile_region(struct jit_compiler *compiler, const struct ir_b
     start = offset_in_buffer(x);
     region_begin(x);
     windows_find_in_region(x, compiler, mode);
+    stretches_find(x);
     region_fault(x);
     switch_begin(x);
     align_code(&x->c);

@@ -62,10 +62,11 @@ struct stub {
     bool value_is_const;
     u64 constant;
     u32 how, where;
-    s32 away;   /* with where: the guest instruction, as engine functions want it */
-    s64 target; /* offset in the page; ATOMIC: imm of the call */
-    s32 done;   /* guest instructions at the exit */
-    u32 at;     /* TAKEN, DIVIDE: the operation; TURN_NEAR: the label */
+    s32 away;    /* with where: the guest instruction, as engine functions want it */
+    s64 target;  /* offset in the page; ATOMIC: imm of the call */
+    s32 done;    /* guest instructions at the exit */
+    u32 at;      /* TAKEN, DIVIDE: the operation; TURN_NEAR: the label */
+    bool within; /* the copy of a stretch has its code */
 };
 
 /* Accesses that share a look at the TLB, see window.c. */
@@ -96,7 +97,16 @@ struct place {
     bool gs;     /* beyond GS's base */
 };
 
-#define STUBS_MAX       4096
+/* Operations whose accesses by the view have a copy, see stretch.c. */
+struct stretch {
+    u32 first, end;
+    s32 base;           /* compile's at its beginning */
+    const u8 *back;     /* where the copy comes back; NULL: there is none */
+    u8 lodger, lodging; /* region_code's at its end, and its register */
+};
+
+#define STRETCHES_MAX   512
+#define STUBS_MAX       8192
 #define VIEW_FAULTS_MAX (2 * IR_OPS_MAX)
 #define LABELS_MAX      1024
 #define JUMPS_MAX       2048
@@ -166,10 +176,16 @@ struct compile {
     u16 window_of[IR_OPS_MAX]; /* index, WINDOWS_MAX: none */
     u32 window_count;
     struct window window[WINDOWS_MAX];
-    u32 mode;        /* of a region: whose pool its sites are in */
-    bool has_sites;  /* it has */
-    bool in_loop;    /* window.c's: here */
-    u32 fault_count; /* places where accesses by the view may fault, see view.c */
+    struct stretch stretch[STRETCHES_MAX]; /* in the order of operations */
+    u32 stretch_count;
+    struct stretch *in_stretch;  /* what is compiled now, the first time; NULL: none */
+    bool copies;                 /* it is a stretch's copy */
+    bool relies[IR_OPS_MAX];     /* an access that needs no comparison */
+    u16 access_stub[IR_OPS_MAX]; /* number of an access's in a stretch */
+    u32 mode;                    /* of a region: whose pool its sites are in */
+    bool has_sites;              /* it has */
+    bool in_loop;                /* window.c's: here */
+    u32 fault_count;             /* places where accesses by the view may fault, see view.c */
     struct {
         u32 access, stub; /* offset in the buffer, number */
     } fault[VIEW_FAULTS_MAX];
@@ -350,8 +366,9 @@ void stub_guard(struct compile *x, const struct stub *s);
 
 /* view.c: what follows, up to a jump for addresses out of the view: a stub_add must follow. */
 void view_check(struct compile *x, enum reg base);
-/* Checks, and where the access is to be made; view_note comes right before it. */
-struct place view_place(struct compile *x, enum reg base, bool loaded, s32 disp, struct stub *stub);
+/* Checks if need be, and where access `at` is to be made; view_note comes right before it. */
+struct place view_place(struct compile *x, u32 at, enum reg base, bool loaded, s32 disp,
+                        struct stub *stub);
 /* The instruction that follows goes on in the stub if it faults. */
 void view_note(struct compile *x, const struct stub *stub);
 /* Looks at a guard's pages after the check. */
@@ -362,6 +379,19 @@ static inline struct rm window_rm(u32 place)
 {
     return rm_mem(RSP, (s32)place * 8);
 }
+
+/* stretch.c: finds them, when windows are known; at the first operation of one, and after the last
+ * one; all copies. */
+void stretches_find(struct compile *x);
+void stretch_begin(struct compile *x, struct stretch *s);
+void stretch_end(struct compile *x, struct stretch *s);
+void stretches_copy(struct compile *x);
+/* The access of a copy. */
+void stretch_access(struct compile *x, struct stub *stub);
+
+/* compile.c: forgets what is known of values; an operation. */
+void values_begin(struct compile *x, u32 first, u32 end);
+void compile_op(struct compile *x, u32 at);
 
 /* control.c */
 void compile_put(struct compile *x, u32 at);

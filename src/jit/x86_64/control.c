@@ -431,7 +431,8 @@ void compile_stub(struct compile *x, u32 index)
 {
     struct stub s = x->stub[index]; /* compile_exit adds more */
 
-    patch_rel(s.from, x->c.at);
+    if (s.from)
+        patch_rel(s.from, x->c.at);
     switch (s.kind) {
     case STUB_LOAD:
     case STUB_STORE:

@@ -34,10 +34,17 @@ void view_check(struct compile *x, enum reg base)
     emit_jcc(&x->c, CC_AE, NULL);
 }
 
-struct place view_place(struct compile *x, enum reg base, bool loaded, s32 disp, struct stub *stub)
+struct place view_place(struct compile *x, u32 at, enum reg base, bool loaded, s32 disp,
+                        struct stub *stub)
 {
-    view_check(x, base);
-    stub->from = x->c.at;
+    if (x->copies) {
+        ASSERT(stub->address == base && stub->disp == disp);
+    } else if (x->relies[at]) {
+        stub->from = NULL;
+    } else {
+        view_check(x, base);
+        stub->from = x->c.at;
+    }
     stub->address = (u8)base;
     stub->disp = disp;
     return (struct place){

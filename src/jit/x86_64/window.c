@@ -468,7 +468,7 @@ struct place window_place(struct compile *x, u32 at, struct window *w, struct st
         enum reg reg = base.memory ? reg_take(x, SCRATCH) : (enum reg)base.reg;
         if (base.memory)
             emit_mov(&x->c, reg, base);
-        return view_place(x, reg, base.memory, place.disp, stub);
+        return view_place(x, at, reg, base.memory, place.disp, stub);
     }
     if (w->opened)
         use_window(x, w, &place, stub);
