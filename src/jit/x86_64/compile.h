@@ -412,6 +412,8 @@ void switch_begin(struct compile *x);
 void switch_end(struct compile *x);
 /* Bytes that it takes in the next region, at most. */
 u32 switch_bound(const struct jit_compiler *compiler);
+/* The label to which what is called at `at` shall return; LABELS_MAX: it is no call. */
+u32 switch_return(const struct compile *x, u32 at);
 /* The first label that JUMPR `at` may lead to; LABELS_MAX: none is known. */
 u32 switch_lowest(const struct compile *x, u32 at);
 /* JUMPR `at` to places in the region where it has led before or may return to, from what RAX holds.

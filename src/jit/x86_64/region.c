@@ -10,8 +10,9 @@
 
 #include <string.h>
 
-#define DEPTH_MAX 4
-#define LOOP_BITS 3 /* a loop runs eight times, says nobody in particular */
+#define DEPTH_MAX   4
+#define CALL_ROUNDS 3 /* calls in calls */
+#define LOOP_BITS   3 /* a loop runs eight times, says nobody in particular */
 
 static const u8 region_regs[REGION_REGS] = {RBX, R12, R13, R14, R15, RSI, RDI, R8, R9, COUNT};
 
@@ -62,11 +63,13 @@ static void find_labels(struct compile *x)
     }
 }
 
-/* Labels stand in the order of addresses: a jump back spans the blocks of its loop. */
-static void find_loops(struct compile *x, struct weights *w)
+/* Labels stand in the order of addresses: a jump back spans the blocks of its loop. With calls: one
+ * to what lies before, too. */
+static void find_loops(struct compile *x, struct weights *w, bool with_calls)
 {
     u32 here = 0;
 
+    memset(w->nesting, 0, sizeof(w->nesting));
     for (u32 i = 0; i < x->block->count; i++) {
         const struct ir_op *op = &x->block->op[i];
         u32 to;
@@ -74,12 +77,49 @@ static void find_loops(struct compile *x, struct weights *w)
             here = region_label(x, op->imm);
         if (op->opcode != IR_BRANCH && op->opcode != IR_JUMP && op->opcode != IR_JUMPR)
             continue;
+        if (op->opcode != IR_BRANCH && !with_calls && switch_return(x, i) != LABELS_MAX)
+            continue;
         to = op->opcode == IR_JUMPR ? switch_lowest(x, i) : region_label(x, op->imm);
         if (to == LABELS_MAX || to > here)
             continue;
         w->nesting[to]++;
         w->nesting[here + 1]--;
     }
+}
+
+/* The function that each label is in, by its first label: functions begin where calls lead. */
+static void find_functions(const struct compile *x, u16 *function)
+{
+    const struct region_code *r = x->in;
+    bool called[LABELS_MAX] = {false};
+
+    for (u32 i = 0; i < r->call_count; i++)
+        called[region_label(x, r->call[i].callee)] = true;
+    for (u32 i = 0; i < r->label_count; i++)
+        function[i] = !i || called[i] ? (u16)i : function[i - 1];
+}
+
+/* What is called in a loop is as deep. */
+static void add_calls(const struct compile *x, struct weights *w)
+{
+    const struct region_code *r = x->in;
+    s16 depth[LABELS_MAX], deeper[LABELS_MAX] = {0};
+    u16 function[LABELS_MAX];
+
+    find_functions(x, function);
+    for (u32 i = 0; i < r->label_count; i++)
+        depth[i] = (s16)(w->nesting[i] + (i ? depth[i - 1] : 0));
+    for (u32 i = 0; i < CALL_ROUNDS * r->call_count; i++) {
+        const u32 k = i % r->call_count, to = region_label(x, r->call[k].callee);
+        const u32 from = function[r->call[k].back];
+        const s16 there = (s16)(depth[r->call[k].back] + deeper[from]);
+        if (from != to && there > deeper[to])
+            deeper[to] = there < DEPTH_MAX ? there : DEPTH_MAX;
+    }
+    for (u32 i = 0; i < r->label_count; i++)
+        depth[i] = (s16)(depth[i] + deeper[function[i]]);
+    for (u32 i = 0; i < r->label_count; i++)
+        w->nesting[i] = (s16)(depth[i] - (i ? depth[i - 1] : 0));
 }
 
 static u64 exit_weight(const struct compile *x, u32 at)
@@ -215,8 +255,10 @@ void region_begin(struct compile *x)
     memset(r->written, 0, sizeof(r->written));
     find_labels(x);
     switch_find(x);
-    find_loops(x, &w);
+    find_loops(x, &w, true);
     note_depths(r, &w);
+    find_loops(x, &w, false);
+    add_calls(x, &w);
     weigh(x, &w);
     choose(x, &w);
 }

@@ -55,8 +55,7 @@ static u32 find_targets(const struct compile *x, u32 at, u32 *labels)
     return n;
 }
 
-/* The label to which what is called at `at` shall return; LABELS_MAX: it is no call. */
-static u32 return_label(const struct compile *x, u32 at)
+u32 switch_return(const struct compile *x, u32 at)
 {
     const struct ir_op *op = x->block->op;
     u16 guest = op[at].guest;
@@ -88,7 +87,7 @@ static void note_call(struct compile *x, u32 at, const u32 *targets, u32 n)
 
     if (op->opcode == IR_JUMP ? region_label(x, op->imm) == LABELS_MAX : !n)
         return;
-    back = return_label(x, at);
+    back = switch_return(x, at);
     if (back == LABELS_MAX)
         return;
     if (op->opcode == IR_JUMP)
@@ -255,7 +254,7 @@ static void jump_back(struct compile *x, u32 at)
 {
     u32 labels[RETURNS_MAX + 1], n = find_returns(x, op_offset(x, &x->block->op[at]), labels);
 
-    if (x->in->returns + n > RETURNS_ALL || return_label(x, at) != LABELS_MAX)
+    if (x->in->returns + n > RETURNS_ALL || switch_return(x, at) != LABELS_MAX)
         return;
     x->in->returns += n;
     compile_near_places(x, at, labels, n);
