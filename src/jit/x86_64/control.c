@@ -201,13 +201,9 @@ void compile_near_places(struct compile *x, u32 at, const u32 *labels, u32 count
     emit_mov(&x->c, RCX, rm_reg(RAX));
     emit_alu(&x->c, ALU_SUB, RCX, state_rm(x->b->layout.page));
     for (u32 i = 0; i < count; i++) {
-        u8 *skip;
         op.imm = x->in->label[labels[i]].offset;
         emit_alu_imm(&x->c, true, ALU_CMP, rm_reg(RCX), (s32)op.imm);
-        emit_jcc(&x->c, CC_NE, NULL);
-        skip = x->c.at;
-        compile_near_jump(x, &op, labels[i]);
-        patch_rel(skip, x->c.at);
+        compile_near_branch(x, &op, labels[i], CC_E);
     }
 }
 
