@@ -157,7 +157,9 @@ static enum hart_exit run_unguarded(struct jit_hart *h, u32 insns)
         return HART_EXIT_STEP;
     hart->stats.unguarded++;
     if (find_code(h, &page, &key) == FOUND && run_cold(h, page, key, insns)) {
-        jit_missed(h, page, key, hart->pc - pc < 4 * (u64)insns ? (u32)(hart->pc - pc) : 4 * insns);
+        if (!jit_view_lacks(h))
+            jit_missed(h, page, key,
+                       hart->pc - pc < 4 * (u64)insns ? (u32)(hart->pc - pc) : 4 * insns);
         return HART_EXIT_STEP;
     }
     return interpret_one(hart);

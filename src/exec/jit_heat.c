@@ -7,7 +7,8 @@
  * much is better short. Sites (jit/x86_64/window.c) are for loops that the hart is in most of the
  * time: there are few, regions share them, and where they do not hold they cost more than a look at
  * the TLB. So a region has some only if a good part of the latest samples met one and the same
- * place; a region that was made before this was known is made again.
+ * place; a region that was made before this was known is made again. So is one that was made
+ * before its address space had a view (jit_view.c), if it is as hot still.
  */
 #include "exec/jit_impl.h"
 
@@ -47,20 +48,23 @@ static u32 note(struct jit *jit, const struct heat *heat)
     return same;
 }
 
-void jit_heat_sited(struct jit *jit, const struct jit_page *page, u32 key)
+void jit_heat_settled(struct jit *jit, const struct jit_page *page, u32 key, const struct job *job)
 {
     struct heat *heat = heat_of(jit, page, key);
 
+    if (!job->sites && !job->view)
+        return;
     if (heat->page != page->name || heat->offset != key)
         *heat = (struct heat){.page = page->name, .offset = (u16)key};
-    heat->sited = true;
+    heat->sited |= job->sites;
+    heat->viewed |= job->view;
 }
 
 void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code)
 {
     struct jit *jit = h->jit;
     struct heat *heat;
-    bool cold, wanted, sited;
+    bool cold, sited, viewed, wanted = false;
     u32 same;
 
     h->sampled = false;
@@ -73,10 +77,13 @@ void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code
     heat = meet(jit, page, key);
     same = note(jit, heat);
     sited = (same >= SITED || jit->heat_wanted == 1) && !heat->sited;
-    wanted = cold ? heat->hits >= jit->heat_wanted && !heat->asked : sited;
-    if (wanted && jit->job_count < JOBS_MAX) {
+    viewed = jit_view_wanted(h, sited) && !heat->viewed;
+    if (heat->hits >= jit->heat_wanted)
+        wanted = cold ? !heat->asked : viewed;
+    if ((wanted || (sited && !cold)) && jit->job_count < JOBS_MAX) {
         heat->asked = true;
         heat->sited |= sited;
+        heat->viewed |= viewed;
         jit_add_job(h, page, key, sited);
     }
     if (cold ? heat->hits > 1 && !heat->asked : same > 1 && !heat->sited)

@@ -44,7 +44,7 @@ static bool covers(const struct jit_held *by, const struct jit_held *held)
 
     for (u32 i = 0; i < PAGE_SIZE / 2 / 64; i++)
         more |= held->starts[i] & ~by->starts[i];
-    return !more && by->sites >= held->sites;
+    return !more && by->sites >= held->sites && by->view >= held->view;
 }
 
 static void add_seed(struct jit_held *held, u16 seed)
@@ -60,8 +60,10 @@ static void add_seed(struct jit_held *held, u16 seed)
 /* Sites are worth having in each copy of a loop that has them. */
 void jit_held_merge(const struct jit_page *page, struct jit_held *held)
 {
-    for (const struct jit_held *other = page->held; other; other = other->next)
+    for (const struct jit_held *other = page->held; other; other = other->next) {
         held->sites |= other->sites && has(held, other->seed[0]);
+        held->view |= other->view && has(held, other->seed[0]);
+    }
     for (const struct jit_held *other = page->held; other; other = other->next) {
         for (u32 i = 0; i < other->seed_count && covers(held, other); i++)
             add_seed(held, other->seed[i]);

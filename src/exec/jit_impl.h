@@ -57,7 +57,7 @@ struct jit_held {
     const struct jit_span *span;    /* NULL: it keeps to its page */
     u32 code, size;                 /* in the buffer */
     u64 starts[PAGE_SIZE / 2 / 64]; /* of its instructions, as in region_page */
-    bool sites;
+    bool sites, view;
     bool replaced; /* by the one at hand */
     u32 seed_count;
     u16 seed[REGION_SEEDS_MAX];
@@ -106,10 +106,11 @@ struct tier {
 struct heat {
     u32 page; /* its name */
     u16 offset;
-    u8 hits;    /* in blocks, in about the last so many samples */
-    bool asked; /* a region was asked for, */
-    bool sited; /* one with sites */
-    u32 age;    /* of hits */
+    u8 hits;     /* in about the last so many samples */
+    bool asked;  /* a region was asked for, */
+    bool sited;  /* one with sites, */
+    bool viewed; /* by the view */
+    u32 age;     /* of hits */
 };
 
 /* Another page that a region may go on in. */
@@ -151,7 +152,7 @@ struct jit {
     struct jit_backend *backend;
     u32 page_max;
     bool patient, keep_guards;
-    u32 view_after;
+    u32 view_after, view_faults;
     _Atomic bool no_views;         /* they do not hold what is used */
     _Atomic u64 apart[APART / 64]; /* by a hash of instructions, see jit_apart.c */
     _Atomic u32 met[MET];          /* what was met once, by a hash: jit_is_new */
@@ -332,7 +333,7 @@ bool jit_span_ready(struct jit_hart *h, struct jit_page *page, u32 code);
 struct jit_held *jit_held_at(const struct jit_page *page, u32 offset);
 /* Another one, a copy of this. Without memory it is not known of, no more. */
 void jit_held_add(struct jit_page *page, const struct jit_held *held);
-/* What this one shall be, for others that it has the code of: adds to its seeds, and sites. */
+/* What this one shall be, for others that it has the code of: adds to its seeds, sites and view. */
 void jit_held_merge(const struct jit_page *page, struct jit_held *held);
 /* Marks those of which all is in this one as replaced by it. Is this code of one of them? */
 void jit_held_replace(struct jit_page *page, const struct jit_held *by);
@@ -415,8 +416,8 @@ enum cold jit_run_cold(struct jit_hart *h, struct jit_page *page, u32 key, u32 i
 
 /* A sample: the hart is about to run this code. */
 void jit_heat(struct jit_hart *h, const struct jit_page *page, u32 key, u32 code);
-/* A region with sites has this place; under the lock. */
-void jit_heat_sited(struct jit *jit, const struct jit_page *page, u32 key);
+/* A region that was made so has this place; under the lock. */
+void jit_heat_settled(struct jit *jit, const struct jit_page *page, u32 key, const struct job *job);
 
 /* ---- jit_apart.c ---- */
 
@@ -432,14 +433,16 @@ bool jit_is_apart(const struct jit *jit, gpa_t insn);
 /* There may be none, if the host does not give them. */
 void jit_views_create(struct jit_hart *h);
 void jit_views_destroy(struct jit_hart *h);
-/* Is what the hart runs worth a try by views? */
-bool jit_view_serves(const struct jit_hart *h);
+/* Shall a region of what the hart runs be by the view? sites: is it a place that wants some? */
+bool jit_view_wanted(const struct jit_hart *h, bool sites);
 /* The thread is about to run the hart's code. */
 void jit_view_enter(struct jit_hart *h);
 /* Does what had to wait until no code of the hart's runs. */
 void jit_view_attend(struct jit_hart *h);
-/* An access of mode U by the view went the slow way. */
+/* An access by the view went the slow way. */
 void jit_view_missed(struct jit_hart *h, gva_t va, bool write);
+/* Is there none, where there may be one later? */
+bool jit_view_lacks(const struct jit_hart *h);
 /* The page joins the view if it may be. True: it is there, to be written if so. */
 bool jit_view_map(struct jit_hart *h, gva_t va, bool write);
 

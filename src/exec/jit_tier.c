@@ -136,6 +136,7 @@ static struct jit_held held(const struct region_work *w)
                             .code = w->start,
                             .size = w->size,
                             .sites = w->job.sites,
+                            .view = w->job.view,
                             .seed_count = w->map.seed_count};
     u32 n = 0;
 
@@ -158,6 +159,7 @@ static void discover(struct region_work *w, const struct region_away *away)
     for (u32 i = w->job.seed_count; i < new.seed_count; i++)
         region_extend(&w->map, w->isa, new.seed[i], away);
     w->job.sites = new.sites;
+    w->job.view = new.view;
 }
 
 /* Takes the pages' bytes as blocks see them, and what of them shall be compiled. False: they are
@@ -236,12 +238,12 @@ static bool compile(struct jit *jit)
     return true;
 }
 
-/* Does another region have the place already? One with sites is better than most. */
+/* Does another region have the place already? One with sites or by the view is better than most. */
 static bool is_taken(const struct jit *jit, u32 old, s32 offset)
 {
     const struct region_work *w = jit->work;
 
-    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && !w->job.sites &&
+    return old && jit_tier_of(jit, old) == JIT_TIER_REGION && !w->job.sites && !w->job.view &&
            offset != (s32)w->job.offset && !jit_held_is_replaced(w->page[0], old);
 }
 
@@ -263,8 +265,7 @@ static bool install_entry(struct jit *jit, const struct jit_entry *entry)
         jit_backend_redirect(jit->backend, before, entry->code);
     if (old)
         jit_backend_redirect(jit->backend, old, entry->code);
-    if (w->job.sites)
-        jit_heat_sited(jit, page, key);
+    jit_heat_settled(jit, page, key, &w->job);
     return true;
 }
 
@@ -375,11 +376,12 @@ static bool inherit(const struct jit *jit, struct job *job, const struct jit_hel
     while (n < from->seed_count && from->seed[n] != job->offset)
         n++;
     if (n == REGION_SEEDS_MAX)
-        return jit->at_once || (job->sites && !from->sites);
+        return jit->at_once || (job->sites && !from->sites) || (job->view && !from->view);
     memcpy(job->seed, from->seed, sizeof(job->seed));
     job->seed[n] = (u16)job->offset;
     job->seed_count = n == from->seed_count ? n + 1 : from->seed_count;
     job->sites |= from->sites;
+    job->view |= from->view;
     return true;
 }
 
@@ -392,7 +394,7 @@ static bool plan(struct jit_hart *h, const struct jit_page *page, u32 offset, bo
     *job = (struct job){page->gpa,       h->hart->pc,
                         h->hart->priv,   h->hart->data_mode,
                         page->name,      offset,
-                        .sites = sites,  .view = jit_view_serves(h),
+                        .sites = sites,  .view = jit_view_wanted(h, sites),
                         .seed_count = 1, .seed = {(u16)offset}};
     if (other && !inherit(h->jit, job, other))
         return false;

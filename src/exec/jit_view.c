@@ -3,16 +3,16 @@
  * Harts' views: which pages of mode U translated code reaches without a look, and who sees to it.
  *
  * Theory of operation. What mode U's tables allow may be mapped into a view (exec/view.h), at GS's
- * base. So an access is right, or the host faults; then the handler, on the hart's own thread, lets
- * it go the slow way, which may raise, or change the page tables, and enters the page into the TLB.
- * If the TLB has it already the handler maps it, and the access is tried again: what is touched
- * once is not worth a mapping.
+ * base. So an access is right, or the host faults; then the handler, on the hart's own thread, maps
+ * the page, and the access is tried again. What the page tables do not allow as they are goes the
+ * slow way, which may raise, or change them, and enters the page into the TLB.
  *
  * Each hart has a few views, one an address space (satp). What fences and others take from the TLB
  * is taken from all of them at once, by whoever tells the TLB: always the hart's own thread. A mere
- * change of address space leaves them alone. Mapping and faulting take microseconds, so an address
- * space gets a view when it has asked for it a few times; while it has none the code's own checks
- * send all accesses the slow way.
+ * change of address space leaves them alone. Mapping and faulting take microseconds, more than most
+ * processes would ever save, so an address space gets a view only when it has made many accesses
+ * without one: the code's own checks send them to a look at the TLB then. And it loses the view,
+ * for twice as long, if there are so many faults that it was better off before.
  *
  * What faults all the time though there is a view, as stores to a page with code do, gets code
  * without views (jit_apart.c).
@@ -29,9 +29,14 @@
 #include <unistd.h>
 
 #define VIEWS         4
+#define NO_SPACE      UINT64_MAX
+#define SPACES        256
 #define SV39          8
 #define FAULT_WRITE   2 /* in the error code of a page fault */
 #define AROUND        64 /* pages at most, each way, that are mapped with the one that was asked for */
+#define GUARD_PRICE   1000 /* accesses that a guard which fails is worth */
+#define PRICE_MAX     (1 << 28)
+#define FAULT_WORTH   20000 /* instructions apart a view is dear */
 #define REFUSALS      256   /* so many of them, */
 #define RARE          10000 /* instructions apart, are no matter */
 #define FREED_ENOUGH  1000  /* mappings of the host, to go on with */
@@ -49,12 +54,24 @@ struct contested {
     u32 count;
 };
 
+/* An address space, and how it does with and without a view. */
+struct space {
+    u64 satp;
+    s32 credit; /* accesses without a view before it gets one: hart->jit.view_credit is the hart's
+                 */
+    s32 price;  /* of the next view */
+    u32 faults; /* more than there should be, and */
+    u64 since;  /* at this count of instructions */
+};
+
 struct views {
     struct jit_hart *h;
-    struct view *open; /* of the hart's address space; NULL: it has none */
+    struct view *open;   /* of the hart's address space; NULL: it has none */
+    struct space *space; /* the hart's */
+    struct space spaces[SPACES];
     struct view *view[VIEWS];
     u32 turn;      /* the next to be given to another address space */
-    u32 credits;   /* slow accesses before this one gets it */
+    bool dear;     /* the open view costs more than it saves */
     bool homeless; /* the host gives no room */
     u32 refusals;
     u64 refused_since; /* hart->insns when refusals was 0 */
@@ -181,19 +198,29 @@ static u64 asid_of(u64 satp)
     return satp >> 44 & 0xffff;
 }
 
+/* The view goes to nobody. */
+static void take_back(struct views *vs, struct view *v)
+{
+    view_empty(v);
+    v->space = NO_SPACE;
+    if (v != vs->open)
+        return;
+    vs->open = NULL;
+    vs->h->hart->jit.view_credit = vs->space->price;
+    follow(vs);
+}
+
 static void tlb_flushed(void *ctx, s64 asid)
 {
     struct views *vs = ctx;
 
     for (u32 i = 0; i < VIEWS; i++) {
         struct view *v = vs->view[i];
-        if (v && (asid < 0 || asid_of(v->space) == (u64)asid))
-            view_empty(v);
+        if (v && v->maps && (asid < 0 || asid_of(v->space) == (u64)asid))
+            take_back(vs, v);
     }
-    if (vs->open && vs->open->space != vs->h->hart->csr.satp) { /* after a reset */
-        vs->open = NULL;
-        follow(vs);
-    }
+    if (vs->open && vs->open->space != vs->h->hart->csr.satp) /* after a reset */
+        take_back(vs, vs->open);
 }
 
 static void tlb_dropped(void *ctx, gva_t page)
@@ -219,15 +246,27 @@ static void tlb_dropped_writes(void *ctx, const u8 *host)
     }
 }
 
+static struct space *find_space(struct views *vs, u64 satp)
+{
+    const s32 price = (s32)vs->h->jit->view_after;
+    struct space *s = &vs->spaces[satp * UINT64_C(0x9e3779b97f4a7c15) >> 56];
+
+    if (s->satp != satp || !s->price)
+        *s = (struct space){.satp = satp, .credit = price, .price = price};
+    return s;
+}
+
 static void space_changed(void *ctx)
 {
     struct views *vs = ctx;
-    const u64 satp = vs->h->hart->csr.satp;
+    struct hart *hart = vs->h->hart;
 
-    vs->credits = vs->h->jit->view_after;
+    vs->space->credit = vs->open ? vs->space->price : hart->jit.view_credit;
+    vs->space = find_space(vs, hart->csr.satp);
+    hart->jit.view_credit = vs->space->credit;
     vs->open = NULL;
     for (u32 i = 0; i < VIEWS; i++) {
-        if (vs->view[i] && vs->view[i]->space == satp)
+        if (vs->view[i] && vs->view[i]->space == hart->csr.satp)
             vs->open = vs->view[i];
     }
     follow(vs);
@@ -235,23 +274,40 @@ static void space_changed(void *ctx)
 
 /* ---- faults ---- */
 
+/* Faults that are rare enough are free. */
+static void count_fault(struct views *vs)
+{
+    const u64 insns = vs->h->hart->jit.turn; /* hart->insns is of when code was entered */
+    struct space *s = vs->space;
+    const u64 free = (insns - s->since) / FAULT_WORTH;
+
+    if (free) {
+        s->faults -= s->faults < free ? s->faults : (u32)free;
+        s->since = insns;
+    }
+    if (++s->faults < vs->h->jit->view_faults)
+        return;
+    vs->dear = true;
+    hart_attention(vs->h->hart, ATTN_ENGINE);
+}
+
 /* The host faulted at this address: is it mapped now? */
 static bool mend(struct jit_hart *h, const u8 *address, bool write)
 {
-    const struct tlb_entry *e;
     const struct view *v = h->views->open;
     u64 va;
 
     h->hart->stats.view_faults++;
     if (!v || !h->hart->jit.view)
         return false;
+    count_fault(h->views);
     va = (u64)(address - v->read);
     if (va >= VIEW_END)
         va = (u64)(address - v->marks);
     if (va >= VIEW_END)
         return false;
-    e = write ? h->hart->data_tlb->write : h->hart->data_tlb->read;
-    return e[tlb_index(va)].tag == (va & PAGE_MASK) && map_page(h->views, va & PAGE_MASK);
+    return map_page(h->views, va & PAGE_MASK) &&
+           (!write || view_find(h->views->open, va)->writable);
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
@@ -286,8 +342,9 @@ void jit_views_create(struct jit_hart *h)
     if (!vs)
         return;
     vs->h = h;
-    vs->credits = h->jit->view_after;
     h->views = vs;
+    vs->space = find_space(vs, h->hart->csr.satp);
+    h->hart->jit.view_credit = vs->space->credit;
     h->hart->tlb.view =
         (struct tlb_view){0, vs, tlb_flushed, tlb_dropped, tlb_dropped_writes, space_changed};
     pthread_once(&segv_once, install);
@@ -307,12 +364,22 @@ void jit_views_destroy(struct jit_hart *h)
     h->views = NULL;
 }
 
-bool jit_view_serves(const struct jit_hart *h)
+static bool serves(const struct jit_hart *h)
 {
     const struct hart *hart = h->hart;
 
     return h->views && !atomic_load_explicit(&h->jit->no_views, memory_order_relaxed) &&
            hart->priv == PRIV_U && hart->data_mode == TLB_U && hart->csr.satp >> 60 == SV39;
+}
+
+bool jit_view_wanted(const struct jit_hart *h, bool sites)
+{
+    return serves(h) && (sites || h->views->open);
+}
+
+bool jit_view_lacks(const struct jit_hart *h)
+{
+    return serves(h) && !h->views->open;
 }
 
 void jit_view_enter(struct jit_hart *h)
@@ -321,6 +388,17 @@ void jit_view_enter(struct jit_hart *h)
         return;
     viewer = h;
     follow(h->views);
+}
+
+/* The open view goes. */
+static void close_view(struct views *vs)
+{
+    struct space *s = vs->space;
+
+    if (s->price < PRICE_MAX)
+        s->price *= 2;
+    s->faults = 0;
+    take_back(vs, vs->open);
 }
 
 /* What is used is more than views can have, again and again, or there is no room: better none. */
@@ -361,6 +439,9 @@ void jit_view_attend(struct jit_hart *h)
 
     if (!vs)
         return;
+    if (vs->open && vs->dear)
+        close_view(vs);
+    vs->dear = false;
     if (vs->open && vs->open->full)
         make_room(vs);
     if (vs->homeless)
@@ -376,7 +457,6 @@ static void open_view(struct views *vs)
 {
     struct view **v = &vs->view[vs->turn++ % VIEWS];
 
-    vs->credits = vs->h->jit->view_after;
     if (!*v)
         *v = view_create();
     if (!*v) {
@@ -391,12 +471,40 @@ static void open_view(struct views *vs)
     follow(vs);
 }
 
+/* May it have a view, and has one? */
+static bool has_view(struct views *vs, gva_t va)
+{
+    const struct hart *hart = vs->h->hart;
+
+    if (hart->data_mode != TLB_U || va >= VIEW_END || hart->csr.satp >> 60 != SV39)
+        return false;
+    if (!vs->open && hart->jit.view_credit < 0)
+        open_view(vs);
+    return vs->open;
+}
+
+bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
+{
+    struct views *vs = h->views;
+    const struct view_page *p;
+
+    if (!vs)
+        return false;
+    h->hart->jit.view_credit -= vs->open ? 0 : GUARD_PRICE;
+    if (!has_view(vs, va))
+        return false;
+    (void)map_page(vs, va & PAGE_MASK);
+    p = view_find(vs->open, va);
+    return p && (p->writable || !write);
+}
+
 /* A place that goes the slow way all the time shall have code that does so at once. */
-static void refuse(struct views *vs)
+static void refuse(struct views *vs, u32 times)
 {
     struct hart *hart = vs->h->hart;
 
-    if (++vs->refusals < REFUSALS || vs->h->jit->keep_guards)
+    vs->refusals += times;
+    if (vs->refusals < REFUSALS || vs->h->jit->keep_guards)
         return;
     if (hart->insns - vs->refused_since < (u64)REFUSALS * RARE) {
         vs->refused = hart->pc;
@@ -406,36 +514,19 @@ static void refuse(struct views *vs)
     vs->refused_since = hart->insns;
 }
 
-/* May it have a view, and has one? A slow access counts. */
-static bool has_view(struct jit_hart *h, gva_t va)
-{
-    struct views *vs = h->views;
-
-    if (!vs || h->hart->data_mode != TLB_U || va >= VIEW_END || h->hart->csr.satp >> 60 != SV39)
-        return false;
-    if (!vs->open && !--vs->credits)
-        open_view(vs);
-    return vs->open;
-}
-
-bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
-{
-    const struct view_page *p;
-
-    if (!has_view(h, va))
-        return false;
-    (void)map_page(h->views, va & PAGE_MASK);
-    p = view_find(h->views->open, va);
-    return p && (p->writable || !write);
-}
-
 void jit_view_missed(struct jit_hart *h, gva_t va, bool write)
 {
+    struct views *vs = h->views;
     struct view_run run;
+    bool spent = h->hart->jit.view_credit < 0; /* so many other accesses went this way, too */
 
-    if (!has_view(h, va))
+    if (!vs)
         return;
-    run = known(h->views, va & PAGE_MASK);
-    if (!run.count || (write && !run.writable))
-        refuse(h->views);
+    if (has_view(vs, va)) {
+        run = known(vs, va & PAGE_MASK);
+        if (!run.count || (write && !run.writable))
+            refuse(vs, spent ? REFUSALS : 1);
+    }
+    if (spent)
+        h->hart->jit.view_credit = vs->open ? REFUSALS : vs->space->price;
 }

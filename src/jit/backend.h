@@ -63,7 +63,7 @@ struct jit_engine {
 
 /* How a load or store is made: its size, and: */
 #define JIT_HOW_SIGNED (1u << 8)
-#define JIT_HOW_VIEW   (1u << 9) /* by the view, if it were there */
+#define JIT_HOW_VIEW   (1u << 9) /* by the view, if it were there; a region's */
 
 /* A site: its number, the mode of its pool; and whether for stores. */
 #define JIT_SITE_MODE  16
@@ -122,9 +122,11 @@ struct jit_layout {
      * jit_backend_recovery says. So nothing but the guest's may lie there, nor 2 GiB before or
      * behind. s64 view_writable: so far beyond that, what may be written can be read, and nothing
      * else. Between a GUARD and its last access nothing of either changes but by an access alone
-     * that meets the engine, which adds to it at most.
+     * that meets the engine, which adds to it at most. What cannot be had by the view is looked for
+     * in the tables of the TLB; each time takes 1 from s32 view_credit, and below 0 the engine is
+     * asked instead.
      */
-    s32 view, view_writable;
+    s32 view, view_writable, view_credit;
     s32 mode;                        /* u32: of the tables that tlb points to */
     u32 modes_kept;                  /* bit n: a CALL hardly ever changes mode n */
     s32 site;                        /* u64: see struct jit_engine */

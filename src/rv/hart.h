@@ -163,6 +163,7 @@ struct hart {
         u64 priv;          /* the same as below */
         u64 site;          /* to be widened: see struct jit_engine */
         s64 view_writable; /* see jit_view.c */
+        s32 view_credit;   /* the same */
         u32 patch, source, fp_round;
         _Alignas(8) u32 fp_level; /* fp_live lies beside it, for both to be one slot */
         u32 fp_live;

@@ -191,9 +191,10 @@ void stub_access(struct compile *x, const struct stub *s)
         emit_lea(c, RAX, address, NO_REG, s->disp);
     else
         emit_mov(c, RAX, rm_reg(address));
-    emit_mov_imm(c, RCX, s->how);
+    if (!(s->how & JIT_HOW_VIEW))
+        emit_mov_imm(c, RCX, s->how);
     emit_mov_imm(c, R11, s->where);
-    compile_engine_access(x, store);
+    compile_engine_access(x, store, s->how);
     if (!store)
         emit_mov(c, s->data, rm_reg(RAX));
     if (s->back)

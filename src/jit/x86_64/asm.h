@@ -50,6 +50,7 @@ enum cond {
     CC_BE = 6,
     CC_A = 7,
     CC_S = 8,
+    CC_NS = 9,
     CC_P = 10,
     CC_NP = 11,
     CC_L = 12,

@@ -399,8 +399,8 @@ void compile_control(struct compile *x, u32 at);
 void compile_stub(struct compile *x, u32 index);
 /* The engine's call, which may change any slot; where: see struct stub. */
 void compile_engine_call(struct compile *x, s64 imm, u32 where);
-/* Calls the engine's load or store; what a register holds survives. */
-void compile_engine_access(struct compile *x, bool store);
+/* Calls the engine's load or store, how as it wants it; what a register holds survives. */
+void compile_engine_access(struct compile *x, bool store, u32 how);
 
 /* Compares what RAX holds with labels, for JUMPR `at`, and jumps. RAX survives. */
 void compile_near_places(struct compile *x, u32 at, const u32 *labels, u32 count);

@@ -303,6 +303,62 @@ static void emit_kept(struct jit_backend *b, struct code *c)
     emit_kept_after(b, c, RAX, true);
 }
 
+/*
+ * rax: what a view does not serve. If the TLB does and there is credit left, it is made the host's
+ * address, else the engine is called, RCX being how. Changes RCX.
+ */
+static void emit_look(const struct jit_backend *b, struct code *c, u32 how, const u8 *engine)
+{
+    const struct jit_layout *l = &b->layout;
+    const s32 size = how & 0xff;
+    const bool store = engine == b->store_kept;
+    const struct rm tag = rm_mem(RCX, store ? l->tlb_write : l->tlb_read);
+    u8 *hit, *lent;
+
+    emit_rorx(c, RCX, RAX, JIT_PAGE_BITS - 4);
+    emit_alu_imm(c, false, ALU_AND, rm_reg(RCX), (s32)(((1u << l->tlb_bits) - 1) << 4));
+    emit_alu(c, ALU_ADD, RCX, state_rm(l->tlb));
+    emit_alu(c, ALU_XOR, RAX, tag); /* the offset in the page, if it is this one */
+    emit_alu_imm(c, true, ALU_CMP, rm_reg(RAX), (1 << JIT_PAGE_BITS) - size);
+    hit = emit_jcc_short(c, CC_BE);
+    emit_alu(c, ALU_XOR, RAX, tag);
+    emit_mov_imm(c, RCX, how);
+    emit_jmp(c, engine);
+    (void)short_end(c, hit);
+    emit_alu(c, ALU_XOR, RAX, tag);
+    emit_alu_imm(c, false, ALU_SUB, state_rm(l->view_credit), 1);
+    lent = emit_jcc_short(c, CC_NS);
+    emit_mov_imm(c, RCX, how);
+    emit_jmp(c, engine);
+    (void)short_end(c, lent);
+    emit_alu(c, ALU_ADD, RAX, rm_mem(RCX, tag.disp + 8));
+    emit_store_imm(c, state_rm(l->away), 0); /* as the engine does */
+}
+
+/* It has not failed: ZF is clear. */
+static void emit_look_end(struct code *c)
+{
+    emit_test(c, RSP, RSP);
+    emit_ret(c);
+}
+
+static void emit_looks(struct jit_backend *b, struct code *c)
+{
+    for (u32 n = 0; n < 8; n++) {
+        const u32 size = 1u << n / 2, extends = n % 2;
+        b->load_look[n / 2][extends] = c->at;
+        emit_look(b, c, size | (extends ? JIT_HOW_SIGNED : 0) | JIT_HOW_VIEW, b->load_kept);
+        emit_load_indexed(c, RAX, RAX, NO_REG, 0, size, extends);
+        emit_look_end(c);
+    }
+    for (u32 n = 0; n < 4; n++) {
+        b->store_look[n] = c->at;
+        emit_look(b, c, 1u << n | JIT_HOW_VIEW, b->store_kept);
+        emit_store_indexed(c, RDX, RAX, NO_REG, 0, 1u << n);
+        emit_look_end(c);
+    }
+}
+
 static const u8 scratch[] = {RAX, RCX, RDX, R11};
 
 /* What concerns sites happens in the middle of an access: nothing at all changes. */
@@ -434,6 +490,7 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_engine_call(b, c);
     emit_engine_call_apart(b, c);
     emit_kept(b, c);
+    emit_looks(b, c);
     emit_sites(b, c);
     emit_call_bare(b, c);
     guard_thunks_emit(b, c);
