@@ -94,7 +94,8 @@ struct jit_backend {
     const u8 *go_bare;    /* the same, slots are in the state before */
     /* For regions: registers survive that slots are in, whichever; ZF: it failed. */
     const u8 *load_kept, *store_kept, *call_kept;
-    /* The same after a look at the TLB, without ecx: by log2 of the size, and whether it extends. */
+    /* The same after a look at the TLB, without ecx: by log2 of the size, and whether it extends.
+     */
     const u8 *load_look[4][2], *store_look[4];
     const u8 *adopt;         /* eax: mode; all registers survive */
     const u8 *widen;         /* the same */
