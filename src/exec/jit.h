@@ -16,8 +16,7 @@ struct jit_config {
     bool regions;     /* what is executed much is compiled again, better */
     u32 heat;         /* how often a place is met by samples before that */
     bool keep_guards; /* of accesses that share a look, however often they fail, and their like */
-    u32 view_after;   /* accesses after which an address space gets a view, see jit_view.c, */
-    u32 view_faults;  /* and faults without much between them after which it loses it */
+    u32 view_after;   /* accesses after which an address space gets a view, see jit_view.c */
     bool patient; /* what is met for the first time is interpreted, translated only if met again */
     bool at_once; /* regions are made with the first block of theirs, on the hart's thread */
 };

@@ -152,7 +152,7 @@ struct jit {
     struct jit_backend *backend;
     u32 page_max;
     bool patient, keep_guards;
-    u32 view_after, view_faults;
+    u32 view_after;
     _Atomic bool no_views;         /* they do not hold what is used */
     _Atomic u64 apart[APART / 64]; /* by a hash of instructions, see jit_apart.c */
     _Atomic u32 met[MET];          /* what was met once, by a hash: jit_is_new */

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define CODE_SIZE   (256u << 20) /* bytes; pages of it are taken as they are filled */
-#define SEGMENTS    16
-#define PAGES_MAX   65536
-#define HEAT        8
-#define VIEW_AFTER  500000
-#define VIEW_FAULTS 1000
+#define CODE_SIZE  (256u << 20) /* bytes; pages of it are taken as they are filled */
+#define SEGMENTS   16
+#define PAGES_MAX  65536
+#define HEAT       8
+#define VIEW_AFTER 500000
 
 /* x registers in host registers: stack, arguments, and the first saved ones. */
 static const u8 pinned[] = {10, 15, 14, 11, 2, 13, 12, 8, 9};
@@ -115,7 +114,6 @@ struct jit *jit_create(const struct jit_config *config)
     jit->keep_guards = config->keep_guards;
     jit->heat_wanted = config->heat ? config->heat : HEAT;
     jit->view_after = config->view_after ? config->view_after : VIEW_AFTER;
-    jit->view_faults = config->view_faults ? config->view_faults : VIEW_FAULTS;
     jit->lift = malloc(sizeof(*jit->lift));
     l.redirects = config->regions;
     if (config->limited)

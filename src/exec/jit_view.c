@@ -11,8 +11,7 @@
  * is taken from all of them at once, by whoever tells the TLB: always the hart's own thread. A mere
  * change of address space leaves them alone. Mapping and faulting take microseconds, more than most
  * processes would ever save, so an address space gets a view only when it has made many accesses
- * without one: the code's own checks send them to a look at the TLB then. And it loses the view,
- * for twice as long, if there are so many faults that it was better off before.
+ * without one: the code's own checks send them to a look at the TLB then.
  *
  * What faults all the time though there is a view, as stores to a page with code do, gets code
  * without views (jit_apart.c).
@@ -33,10 +32,8 @@
 #define SPACES        256
 #define SV39          8
 #define FAULT_WRITE   2 /* in the error code of a page fault */
-#define AROUND        64 /* pages at most, each way, that are mapped with the one that was asked for */
-#define GUARD_PRICE   1000 /* accesses that a guard which fails is worth */
-#define PRICE_MAX     (1 << 28)
-#define FAULT_WORTH   20000 /* instructions apart a view is dear */
+#define AROUND        128 /* pages at most, each way, that are mapped with the one that was asked for */
+#define GUARDS        512   /* that fail are worth a view */
 #define REFUSALS      256   /* so many of them, */
 #define RARE          10000 /* instructions apart, are no matter */
 #define FREED_ENOUGH  1000  /* mappings of the host, to go on with */
@@ -54,14 +51,9 @@ struct contested {
     u32 count;
 };
 
-/* An address space, and how it does with and without a view. */
 struct space {
     u64 satp;
-    s32 credit; /* accesses without a view before it gets one: hart->jit.view_credit is the hart's
-                 */
-    s32 price;  /* of the next view */
-    u32 faults; /* more than there should be, and */
-    u64 since;  /* at this count of instructions */
+    s32 credit; /* accesses without a view before it gets one; of the hart's: jit.view_credit */
 };
 
 struct views {
@@ -71,7 +63,6 @@ struct views {
     struct space spaces[SPACES];
     struct view *view[VIEWS];
     u32 turn;      /* the next to be given to another address space */
-    bool dear;     /* the open view costs more than it saves */
     bool homeless; /* the host gives no room */
     u32 refusals;
     u64 refused_since; /* hart->insns when refusals was 0 */
@@ -146,7 +137,7 @@ static bool goes_on(struct views *vs, const struct view_run *run, s64 pages)
 static bool map_run(struct views *vs, struct view_run run)
 {
     struct view *v = vs->open;
-    const u32 around = v->maps / 8 < AROUND ? v->maps / 8 : AROUND;
+    const u32 around = v->maps / 2 < AROUND ? v->maps / 2 : AROUND;
 
     while (run.count < 1 + around && goes_on(vs, &run, run.count))
         run.count++;
@@ -206,7 +197,7 @@ static void take_back(struct views *vs, struct view *v)
     if (v != vs->open)
         return;
     vs->open = NULL;
-    vs->h->hart->jit.view_credit = vs->space->price;
+    vs->h->hart->jit.view_credit = (s32)vs->h->jit->view_after;
     follow(vs);
 }
 
@@ -248,11 +239,10 @@ static void tlb_dropped_writes(void *ctx, const u8 *host)
 
 static struct space *find_space(struct views *vs, u64 satp)
 {
-    const s32 price = (s32)vs->h->jit->view_after;
     struct space *s = &vs->spaces[satp * UINT64_C(0x9e3779b97f4a7c15) >> 56];
 
-    if (s->satp != satp || !s->price)
-        *s = (struct space){.satp = satp, .credit = price, .price = price};
+    if (s->satp != satp)
+        *s = (struct space){satp, (s32)vs->h->jit->view_after};
     return s;
 }
 
@@ -261,7 +251,7 @@ static void space_changed(void *ctx)
     struct views *vs = ctx;
     struct hart *hart = vs->h->hart;
 
-    vs->space->credit = vs->open ? vs->space->price : hart->jit.view_credit;
+    vs->space->credit = vs->open ? (s32)vs->h->jit->view_after : hart->jit.view_credit;
     vs->space = find_space(vs, hart->csr.satp);
     hart->jit.view_credit = vs->space->credit;
     vs->open = NULL;
@@ -274,23 +264,6 @@ static void space_changed(void *ctx)
 
 /* ---- faults ---- */
 
-/* Faults that are rare enough are free. */
-static void count_fault(struct views *vs)
-{
-    const u64 insns = vs->h->hart->jit.turn; /* hart->insns is of when code was entered */
-    struct space *s = vs->space;
-    const u64 free = (insns - s->since) / FAULT_WORTH;
-
-    if (free) {
-        s->faults -= s->faults < free ? s->faults : (u32)free;
-        s->since = insns;
-    }
-    if (++s->faults < vs->h->jit->view_faults)
-        return;
-    vs->dear = true;
-    hart_attention(vs->h->hart, ATTN_ENGINE);
-}
-
 /* The host faulted at this address: is it mapped now? */
 static bool mend(struct jit_hart *h, const u8 *address, bool write)
 {
@@ -300,7 +273,6 @@ static bool mend(struct jit_hart *h, const u8 *address, bool write)
     h->hart->stats.view_faults++;
     if (!v || !h->hart->jit.view)
         return false;
-    count_fault(h->views);
     va = (u64)(address - v->read);
     if (va >= VIEW_END)
         va = (u64)(address - v->marks);
@@ -390,17 +362,6 @@ void jit_view_enter(struct jit_hart *h)
     follow(h->views);
 }
 
-/* The open view goes. */
-static void close_view(struct views *vs)
-{
-    struct space *s = vs->space;
-
-    if (s->price < PRICE_MAX)
-        s->price *= 2;
-    s->faults = 0;
-    take_back(vs, vs->open);
-}
-
 /* What is used is more than views can have, again and again, or there is no room: better none. */
 static void give_up(struct jit_hart *h)
 {
@@ -439,9 +400,6 @@ void jit_view_attend(struct jit_hart *h)
 
     if (!vs)
         return;
-    if (vs->open && vs->dear)
-        close_view(vs);
-    vs->dear = false;
     if (vs->open && vs->open->full)
         make_room(vs);
     if (vs->homeless)
@@ -490,7 +448,7 @@ bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
 
     if (!vs)
         return false;
-    h->hart->jit.view_credit -= vs->open ? 0 : GUARD_PRICE;
+    h->hart->jit.view_credit -= vs->open ? 0 : 1 + (s32)h->jit->view_after / GUARDS;
     if (!has_view(vs, va))
         return false;
     (void)map_page(vs, va & PAGE_MASK);
@@ -528,5 +486,5 @@ void jit_view_missed(struct jit_hart *h, gva_t va, bool write)
             refuse(vs, spent ? REFUSALS : 1);
     }
     if (spent)
-        h->hart->jit.view_credit = vs->open ? REFUSALS : vs->space->price;
+        h->hart->jit.view_credit = vs->open ? REFUSALS : (s32)h->jit->view_after;
 }

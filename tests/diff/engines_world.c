@@ -60,7 +60,6 @@ static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
                                       .regions = true,
                                       .heat = 1,
                                       .view_after = 1,
-                                      .view_faults = 300,
                                       .at_once = true};
 
     return jit_attach_alone(hart, &config);

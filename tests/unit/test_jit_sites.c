@@ -176,7 +176,6 @@ static struct machine *create(bool translated, const u32 *text)
                                              .keep_guards = true,
                                              .at_once = true,
                                              .view_after = 1,
-                                             .view_faults = UINT32_MAX,
                                              .code_size = 4 * MIB};
     struct machine *m = aligned_alloc(64, align_up(sizeof(*m), 64));
     struct hart *hart = &m->hart;
