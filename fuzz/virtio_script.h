@@ -49,6 +49,16 @@ static inline void script_queue_up(struct script *s, u32 queue)
     script_put(s, 0x44, 1);
 }
 
+/* Feature bits of the device's own: all that there are, or one of the disk's. */
+static inline u32 script_own_features(struct script *s)
+{
+    u64 offered = 0;
+
+    script_put(s, 0x14, 0);
+    (void)!device_read(&s->mmio.device, 0x10, 4, &offered);
+    return s->features & 16 ? (u32)offered & 0xffffff : s->features & 8 ? 1u << 9 : 0;
+}
+
 /* Reset, then all the way to DRIVER_OK. */
 static inline void script_start(struct script *s)
 {
@@ -57,12 +67,14 @@ static inline void script_start(struct script *s)
     script_put(s, 0x24, 0);
     script_put(s, 0x20,
                (s->features & 2 ? 1u << 28 : 0) | (s->features & 4 ? 1u << 29 : 0) |
-                   (s->features & 8 ? 1u << 9 : 0));
+                   script_own_features(s));
     script_put(s, 0x24, 1);
     script_put(s, 0x20, 1 | (s->features & 1 ? 1u << 2 : 0));
     script_put(s, 0x70, 11);
     script_queue_up(s, 0);
     script_queue_up(s, 1);
+    if (s->features & 32)
+        script_queue_up(s, 2);
     script_put(s, 0x70, 15);
 }
 
@@ -84,7 +96,7 @@ static inline void script_step(struct script *s)
     switch (op & 7) {
     case 0:
     case 1:
-        script_put(s, 0x50, op & 1);
+        script_put(s, 0x50, (op & 0x41) == 0x40 ? 2 : op & 1);
         break;
     case 2:
         value = script_take(s, 1) * 4 % VIRTIO_MMIO_SIZE;

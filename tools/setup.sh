@@ -4,12 +4,12 @@
 # Usage: tools/setup.sh build|run|test|bench|lint ...
 set -eu
 
-build="meson ninja-build gcc libc6-dev libfdt-dev zlib1g-dev libzstd-dev pkgconf python3"
+build="meson ninja-build gcc libc6-dev libfdt-dev libslirp-dev zlib1g-dev libzstd-dev pkgconf python3"
 run="$build ca-certificates debian-archive-keyring"
 cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 lint="clang-format clang-tidy shellcheck"
 test="$run $cross $lint clang libclang-rt-14-dev llvm binutils device-tree-compiler e2fsprogs
-    gdb-multiarch qemu-user qemu-system-misc qemu-utils expect"
+    gdb-multiarch iproute2 qemu-user qemu-system-misc qemu-utils expect"
 bench="$run $cross qemu-user qemu-system-misc e2fsprogs"
 
 wanted=

@@ -3,6 +3,8 @@
 #include "apps/cosm/disasm.h"
 #include "apps/cosm/help.h"
 #include "host/file.h"
+#include "net/serve.h"
+#include "net/wire.h"
 #include "vmm/vm.h"
 
 #include <errno.h>
@@ -67,6 +69,9 @@ int main(int argc, char **argv)
     static struct options options; /* large for a stack: paths lie within */
     struct err err = {""};
 
+    /* What a VM starts beside itself; nothing for people. */
+    if (argc == 2 && !strcmp(argv[1], WIRE_COMMAND))
+        return net_serve();
     if (options_parse(&options, argc, argv, &err) < 0)
         return fail(&err, EXIT_USAGE);
     if (options.help || (options.command == COMMAND_HELP && !options.version)) {

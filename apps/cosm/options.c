@@ -75,7 +75,7 @@ const char *completion_words(enum completion completion)
     case COMPLETE_MACHINE:
         return "virt";
     case COMPLETE_NET:
-        return "null loopback";
+        return "user null loopback";
     case COMPLETE_CONSOLE:
         return "uart virtio";
     case COMPLETE_SWITCH:

@@ -7,8 +7,7 @@
 
 struct loopback {
     struct net net; /* hand &net to the device */
-    net_receive_fn receive;
-    void *device;
+    struct net_device device;
     u64 dropped; /* frames that the device had no room for */
 };
 

@@ -320,43 +320,116 @@ static int config_mac(const char *value, u8 mac[6], struct err *err)
     return 0;
 }
 
+static int net_kind(const char *word, enum vm_net_kind *kind)
+{
+    static const char *const names[] = {
+        [VM_NET_USER] = "user", [VM_NET_NULL] = "null", [VM_NET_LOOPBACK] = "loopback"};
+
+    for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(word, names[i])) {
+            *kind = (enum vm_net_kind)i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+/* What only a network of the kind user has. */
+static int net_user_item(struct net_settings *user, const char *key, const char *value,
+                         struct err *err)
+{
+    if (!strcmp(key, "deny") || !strcmp(key, "allow"))
+        return net_settings_rule(user, *key == 'a', value, err);
+    if (!strcmp(key, "forward"))
+        return net_settings_forward(user, value, err);
+    if (!strcmp(key, "mtu"))
+        return net_settings_mtu(user, value, err);
+    return err_set(
+        err, EINVAL,
+        "'%s=' is not known of a network; give mac=, slot=, and with user deny=, allow=, "
+        "forward=, mtu=",
+        key);
+}
+
 static int net_item(struct vm_net *net, const char *key, const char *value, struct err *err)
 {
-    if (!value && !strcmp(key, "null")) {
-        net->kind = VM_NET_NULL;
-        return 0;
+    if (!value) {
+        if (!net_kind(key, &net->kind))
+            return 0;
+        return err_set(err, EINVAL, "'%s' is not a kind of network; give user, null or loopback",
+                       key);
     }
-    if (!value && !strcmp(key, "loopback")) {
-        net->kind = VM_NET_LOOPBACK;
-        return 0;
-    }
-    if (value && !strcmp(key, "slot"))
+    if (!strcmp(key, "slot"))
         return config_slot(value, &net->slot, err);
-    if (value && !strcmp(key, "mac")) {
+    if (!strcmp(key, "mac")) {
         net->has_mac = true;
         return config_mac(value, net->mac, err);
     }
-    return err_set(err, EINVAL,
-                   "'%s' is not known of a network; give null or loopback, mac=, slot=", key);
+    return net_user_item(&net->user, key, value, err);
+}
+
+/* Rules and the like with a kind that has none would go unheeded. */
+static bool net_is_user(const struct vm_net *net)
+{
+    return net->kind == VM_NET_USER ||
+           (!net->user.rule_count && !net->user.forward_count && !net->user.mtu);
+}
+
+/* The interface that -p made up becomes the first of its kind that is asked for. */
+static int net_add(struct vm_config *config, const struct vm_net *net, const char *value,
+                   struct err *err)
+{
+    for (u32 i = 0; i < config->net_count && net->kind == VM_NET_USER; i++) {
+        struct vm_net *old = &config->net[i];
+        struct vm_net merged = *net;
+
+        if (!old->implied)
+            continue;
+        if (merged.user.forward_count + old->user.forward_count > NET_FORWARDS_MAX)
+            return err_set(err, EINVAL, "'%s': more than %d ports", value, NET_FORWARDS_MAX);
+        memcpy(merged.user.forward + merged.user.forward_count, old->user.forward,
+               old->user.forward_count * sizeof(old->user.forward[0]));
+        merged.user.forward_count += old->user.forward_count;
+        *old = merged;
+        return 0;
+    }
+    if (config->net_count == VM_NETS_MAX)
+        return err_set(err, EINVAL, "'%s' is one network too many; there may be %d", value,
+                       VM_NETS_MAX);
+    config->net[config->net_count++] = *net;
+    return 0;
 }
 
 int vm_config_parse_net(struct vm_config *config, const char *value, struct err *err)
 {
     struct config_list list = {.rest = value};
-    struct vm_net net = {.kind = VM_NET_NULL, .slot = VM_SLOT_ANY};
+    struct vm_net net = {.kind = VM_NET_USER, .slot = VM_SLOT_ANY};
     int rc;
 
-    if (config->net_count == VM_NETS_MAX)
-        return err_set(err, EINVAL, "'%s' is one network too many; there may be %d", value,
-                       VM_NETS_MAX);
     while ((rc = config_list_next(&list, err)) > 0) {
         rc = net_item(&net, list.item, list.value, err);
         if (rc)
             return rc;
     }
-    if (!rc)
-        config->net[config->net_count++] = net;
-    return rc;
+    if (!rc && !net_is_user(&net))
+        rc = err_set(err, EINVAL, "'%s': only a network of the kind user has rules and ports",
+                     value);
+    return rc ? rc : net_add(config, &net, value, err);
+}
+
+int vm_config_parse_publish(struct vm_config *config, const char *value, struct err *err)
+{
+    static const struct vm_net implied = {
+        .kind = VM_NET_USER, .slot = VM_SLOT_ANY, .implied = true};
+    struct net_settings trial = {0};
+    u32 i = 0;
+    int rc = net_settings_forward(&trial, value, err);
+
+    while (!rc && i < config->net_count && config->net[i].kind != VM_NET_USER)
+        i++;
+    if (!rc && i == config->net_count)
+        rc = net_add(config, &implied, value, err);
+    return rc ? rc : net_settings_forward(&config->net[i].user, value, err);
 }
 
 int vm_config_parse_pflash(struct vm_config *config, const char *value, struct err *err)

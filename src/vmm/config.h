@@ -4,6 +4,7 @@
 #define COSM_VMM_CONFIG_H
 
 #include "base/err.h"
+#include "net/settings.h"
 
 #define VM_DRIVES_MAX  8
 #define VM_NETS_MAX    8
@@ -23,7 +24,7 @@
 enum vm_engine { VM_ENGINE_BEST, VM_ENGINE_INTERP, VM_ENGINE_JIT1, VM_ENGINE_JIT };
 enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
-enum vm_net_kind { VM_NET_NULL, VM_NET_LOOPBACK };
+enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK };
 
 struct vm_drive {
     char path[VM_PATH_MAX]; /* raw image */
@@ -37,6 +38,8 @@ struct vm_net {
     bool has_mac;
     u8 mac[6]; /* if has_mac */
     int slot;
+    bool implied;             /* by -p alone */
+    struct net_settings user; /* if kind is VM_NET_USER */
 };
 
 struct vm_pflash {
@@ -104,7 +107,9 @@ MUST_CHECK int vm_config_parse_gdb(struct vm_config *config, const char *value,
 MUST_CHECK int vm_config_parse_drive(struct vm_config *config, const char *value,
                                      struct err *err); /* PATH[,readonly=on][,serial=S][,slot=N] */
 MUST_CHECK int vm_config_parse_net(struct vm_config *config, const char *value,
-                                   struct err *err); /* null|loopback[,mac=..][,slot=N] */
+                                   struct err *err); /* [user|null|loopback][,KEY=VALUE]... */
+MUST_CHECK int vm_config_parse_publish(struct vm_config *config, const char *value,
+                                       struct err *err); /* [ADDRESS:]PORT:GUEST-PORT[/udp] */
 MUST_CHECK int vm_config_parse_rng(struct vm_config *config, const char *value,
                                    struct err *err); /* on|off */
 MUST_CHECK int vm_config_parse_console(struct vm_config *config, const char *value,

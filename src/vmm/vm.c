@@ -163,6 +163,25 @@ static void random_mac(struct vm *vm, u8 mac[6])
     mac[0] = (u8)((mac[0] & 0xfc) | 0x02); /* locally administered, unicast */
 }
 
+/* The link of an interface; where nothing will run, a dead one. */
+static int create_net(struct vm *vm, u32 i, const struct net **net, struct err *err)
+{
+    const struct vm_net *n = &vm->config->net[i];
+    int r;
+
+    *net = &null_net;
+    if (n->kind == VM_NET_LOOPBACK) {
+        loopback_init(&vm->loopback[i]);
+        *net = &vm->loopback[i].net;
+    }
+    if (n->kind != VM_NET_USER || vm->config->dump_dtb)
+        return 0;
+    r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, err);
+    if (!r)
+        *net = net_process_net(vm->net_process[i]);
+    return r;
+}
+
 static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
 {
     const struct vm_config *c = vm->config;
@@ -170,11 +189,10 @@ static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
     for (u32 i = 0; i < c->net_count; i++) {
         const struct vm_net *n = &c->net[i];
         int slot = take_slot(vm, mc, n->slot, "--net", err);
-        if (slot < 0)
-            return slot;
+        int r = slot < 0 ? slot : create_net(vm, i, &mc->virtio[slot].net, err);
+        if (r < 0)
+            return r;
         mc->virtio[slot].kind = MACHINE_VIRTIO_NET;
-        loopback_init(&vm->loopback[i]);
-        mc->virtio[slot].net = n->kind == VM_NET_LOOPBACK ? &vm->loopback[i].net : &null_net;
         if (n->has_mac)
             memcpy(mc->virtio[slot].mac, n->mac, 6);
         else
@@ -505,6 +523,8 @@ void vm_destroy(struct vm *vm)
 {
     if (!vm)
         return;
+    for (u32 i = 0; i < VM_NETS_MAX; i++)
+        net_process_close(vm->net_process[i]);
     /* Disk answers on their way reach the devices, their wires and the code caches: in this order.
      */
     if (vm->machine)
@@ -522,6 +542,8 @@ void vm_destroy(struct vm *vm)
     signals_destroy(vm->signals);
     if (vm->loop)
         loop_destroy(vm->loop);
+    for (u32 i = 0; i < VM_NETS_MAX; i++)
+        net_process_destroy(vm->net_process[i]);
     if (vm->log_sink)
         log_sink_destroy(vm->log_sink);
     host_memory_destroy(&vm->ram);

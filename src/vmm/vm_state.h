@@ -13,6 +13,7 @@
 #include "machine/boot_plan.h"
 #include "machine/machine.h"
 #include "net/loopback.h"
+#include "net/process.h"
 #include "port/lock.h"
 #include "rv/debug.h"
 #include "sbi/sbi.h"
@@ -67,6 +68,7 @@ struct vm {
 
     struct blk *blk[VM_DRIVES_MAX];
     struct loopback loopback[VM_NETS_MAX];
+    struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
     u32 virtio_console_slot;
     struct machine *machine;
     struct boot_plan plan;

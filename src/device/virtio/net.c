@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtio network device (VIRTIO 1.2, 5.1): queue 0 receives, queue 1 transmits. Without offloads
- * each frame takes one chain and its header says nothing.
+ * Virtio network device (VIRTIO 1.2, 5.1): queue 0 receives, queue 1 transmits, queue 2 controls.
+ *
+ * Frames are bytes here: what is in them is the back end's affair. Only the offload header before a
+ * frame is looked at; one that breaks the rules drops the frame, which is counted.
  */
 #include "device/virtio/net.h"
 
 #include "base/mem.h"
 
-enum { RX = 0, TX = 1 };
-
-#define F_MAC    BIT(5)
-#define F_STATUS BIT(16)
+enum { RX = 0, TX = 1, CTRL = 2 };
 
 /* Offsets in the configuration space (5.1.4). */
-enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_PAIRS = 8 };
+enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_PAIRS = 8, CONFIG_MTU = 10 };
 enum { STATUS_LINK_UP = 1 };
 
-enum { HEADER_NUM_BUFFERS = 10 };
+/* Offsets in the header before each frame (5.1.6). */
+enum {
+    HEADER_FLAGS = 0,
+    HEADER_GSO = 1,
+    HEADER_LEN = 2,
+    HEADER_GSO_SIZE = 4,
+    HEADER_CSUM_START = 6,
+    HEADER_CSUM_OFFSET = 8,
+    HEADER_NUM_BUFFERS = 10,
+};
+
+/* Control commands (5.1.6.5): a class, a command, its data; an answer of one byte. */
+enum { CTRL_RX = 0, CTRL_MAC = 1 };
+enum { CTRL_RX_ALLMULTI = 1, CTRL_MAC_TABLE_SET = 0, CTRL_MAC_ADDR_SET = 1 };
+enum { CTRL_OK = 0, CTRL_ERR = 1 };
 
 static struct virtio_net *net_of(struct virtio_dev *dev)
 {
@@ -28,21 +41,96 @@ static bool link_is_up_locked(const struct virtio_net *net)
     return net->net && (net->config[CONFIG_STATUS] & STATUS_LINK_UP);
 }
 
-/* Sends net->tx. The lock is released meanwhile: a loopback delivers from within send. */
-static void chain_send_locked(struct virtio_net *net)
+/* Segmentation as negotiated, with what goes with it. */
+static bool gso_is_valid_locked(const struct virtio_net *net, const struct net_offload *o)
+{
+    u64 feature = o->gso == NET_GSO_TCP4   ? VIRTIO_NET_F_HOST_TSO4
+                  : o->gso == NET_GSO_TCP6 ? VIRTIO_NET_F_HOST_TSO6
+                                           : 0;
+
+    return feature && virtio_has_locked(&net->dev, feature) && o->gso_size &&
+           (o->flags & NET_NEEDS_CSUM);
+}
+
+/* What the driver says of a frame of len bytes. False: it breaks the rules. */
+static bool offload_take_locked(const struct virtio_net *net, const u8 *header, u32 len,
+                                struct net_offload *o)
+{
+    *o = (struct net_offload){
+        .flags = header[HEADER_FLAGS] & NET_NEEDS_CSUM, /* other flags are to be ignored */
+        .gso = header[HEADER_GSO],
+    };
+    if (o->gso != NET_GSO_NONE) {
+        u16 hint = le16_load(header + HEADER_LEN);
+
+        o->gso_size = le16_load(header + HEADER_GSO_SIZE);
+        o->header_len = hint < len ? hint : (u16)len;
+        if (!gso_is_valid_locked(net, o))
+            return false;
+    }
+    if (!o->flags)
+        return true;
+    o->csum_start = le16_load(header + HEADER_CSUM_START);
+    o->csum_offset = le16_load(header + HEADER_CSUM_OFFSET);
+    return virtio_has_locked(&net->dev, VIRTIO_NET_F_CSUM) &&
+           (u32)o->csum_start + o->csum_offset + 2 <= len;
+}
+
+/* Reads the frame of net->tx and what is said of it. False: there is nothing to send. */
+static bool frame_take_locked(struct virtio_net *net, struct net_frame *frame)
+{
+    const struct virtq *q = &net->dev.queue[TX];
+    u32 len = net->tx.readable_len;
+    u8 header[VIRTIO_NET_HEADER];
+
+    if (!link_is_up_locked(net) || !net->net->send)
+        return false;
+    if (len <= VIRTIO_NET_HEADER || len - VIRTIO_NET_HEADER > NET_FRAME_MAX) {
+        net->malformed++;
+        return false;
+    }
+    len -= VIRTIO_NET_HEADER;
+    if (virtq_chain_read(q, &net->tx, 0, header, sizeof(header)) != sizeof(header) ||
+        virtq_chain_read(q, &net->tx, VIRTIO_NET_HEADER, net->frame, len) != len ||
+        !offload_take_locked(net, header, len, &frame->offload)) {
+        net->malformed++;
+        return false;
+    }
+    frame->bytes = net->frame;
+    frame->len = len;
+    return true;
+}
+
+/*
+ * Sends net->tx. The lock is released meanwhile: a loopback delivers from within send. False: the
+ * back end has no room.
+ */
+static bool chain_send_locked(struct virtio_net *net)
+{
+    struct net_frame frame;
+    bool sent;
+
+    if (!frame_take_locked(net, &frame))
+        return true;
+    lock_release(&net->dev.lock);
+    sent = net->net->send(net->net->ctx, &frame);
+    lock_acquire(&net->dev.lock);
+    return sent;
+}
+
+/* Until the queue is empty, the budget spent or the back end full. */
+static void queue_send_locked(struct virtio_net *net, u32 *budget)
 {
     struct virtio_dev *dev = &net->dev;
-    u32 len = net->tx.readable_len;
 
-    if (len <= VIRTIO_NET_HEADER || len - VIRTIO_NET_HEADER > NET_FRAME_MAX ||
-        !link_is_up_locked(net) || !net->net->send)
-        return;
-    len -= VIRTIO_NET_HEADER;
-    if (virtq_chain_read(&dev->queue[TX], &net->tx, VIRTIO_NET_HEADER, net->frame, len) != len)
-        return;
-    lock_release(&dev->lock);
-    net->net->send(net->net->ctx, net->frame, len);
-    lock_acquire(&dev->lock);
+    for (; *budget && virtio_pop_locked(dev, TX, &net->tx); --*budget) {
+        if (!chain_send_locked(net)) {
+            virtq_unpop(&dev->queue[TX], net->tx.token);
+            break;
+        }
+        virtio_push_locked(dev, TX, net->tx.token, 0);
+    }
+    virtio_signal_locked(dev, TX);
 }
 
 static bool send(struct virtio_net *net)
@@ -59,14 +147,54 @@ static bool send(struct virtio_net *net)
     net->sending = true;
     while (net->send_again && budget) {
         net->send_again = false;
-        while (budget && virtio_pop_locked(dev, TX, &net->tx)) {
-            chain_send_locked(net);
-            virtio_push_locked(dev, TX, net->tx.token, 0);
-            budget--;
-        }
-        virtio_signal_locked(dev, TX);
+        queue_send_locked(net, &budget);
     }
     net->sending = false;
+    lock_release(&dev->lock);
+    return !budget;
+}
+
+/* The back end has room again. What VIRTIO_BUDGET leaves over waits for the driver's next kick. */
+static void ready(void *ctx)
+{
+    (void)send(ctx);
+}
+
+/* Which frames the driver wants is advice (5.1.6.5.1): all are delivered. */
+static u8 command_locked(struct virtio_net *net, const u8 *command, size_t len)
+{
+    if (command[0] == CTRL_RX)
+        return command[1] <= CTRL_RX_ALLMULTI && len == 3 ? CTRL_OK : CTRL_ERR;
+    if (command[0] != CTRL_MAC)
+        return CTRL_ERR;
+    if (command[1] == CTRL_MAC_TABLE_SET)
+        return CTRL_OK;
+    if (command[1] != CTRL_MAC_ADDR_SET || len != 8 ||
+        !virtio_has_locked(&net->dev, VIRTIO_NET_F_CTRL_MAC_ADDR))
+        return CTRL_ERR;
+    memcpy(net->config + CONFIG_MAC, command + 2, 6);
+    return CTRL_OK;
+}
+
+static bool control(struct virtio_net *net)
+{
+    struct virtio_dev *dev = &net->dev;
+    struct virtq *q = &dev->queue[CTRL];
+    u32 budget = VIRTIO_BUDGET;
+    u8 command[9], answer;
+
+    lock_acquire(&dev->lock);
+    while (budget && virtio_pop_locked(dev, CTRL, &net->ctrl)) {
+        size_t len = virtq_chain_read(q, &net->ctrl, 0, command, sizeof(command));
+
+        answer = len < 2 || !virtio_has_locked(dev, VIRTIO_NET_F_CTRL_VQ)
+                     ? CTRL_ERR
+                     : command_locked(net, command, len);
+        len = virtq_chain_write(q, &net->ctrl, 0, &answer, 1);
+        virtio_push_locked(dev, CTRL, net->ctrl.token, (u32)len);
+        budget--;
+    }
+    virtio_signal_locked(dev, CTRL);
     lock_release(&dev->lock);
     return !budget;
 }
@@ -78,6 +206,8 @@ static bool notify(struct virtio_dev *dev, u32 queue)
 
     if (queue == TX)
         return send(net);
+    if (queue == CTRL)
+        return control(net);
     lock_acquire(&dev->lock);
     refused = net->refused;
     net->refused = false;
@@ -87,42 +217,96 @@ static bool notify(struct virtio_dev *dev, u32 queue)
     return false;
 }
 
-/* True: the frame is dealt with, if only by dropping what can never fit. */
-static bool frame_put_locked(struct virtio_net *net, const u8 *frame, size_t len)
+/* Can the driver take the frame as it is? */
+static bool offload_fits_locked(const struct virtio_net *net, const struct net_offload *o)
+{
+    if ((o->flags & NET_NEEDS_CSUM) && !virtio_has_locked(&net->dev, VIRTIO_NET_F_GUEST_CSUM))
+        return false;
+    switch (o->gso) {
+    case NET_GSO_NONE:
+        return true;
+    case NET_GSO_TCP4:
+        return virtio_has_locked(&net->dev, VIRTIO_NET_F_GUEST_TSO4);
+    case NET_GSO_TCP6:
+        return virtio_has_locked(&net->dev, VIRTIO_NET_F_GUEST_TSO6);
+    default:
+        return false;
+    }
+}
+
+static void header_make_locked(const struct virtio_net *net, const struct net_offload *o,
+                               u8 header[VIRTIO_NET_HEADER])
+{
+    memset(header, 0, VIRTIO_NET_HEADER);
+    if (virtio_has_locked(&net->dev, VIRTIO_NET_F_GUEST_CSUM))
+        header[HEADER_FLAGS] = o->flags;
+    header[HEADER_GSO] = o->gso;
+    le16_store(header + HEADER_LEN, o->header_len);
+    le16_store(header + HEADER_GSO_SIZE, o->gso_size);
+    le16_store(header + HEADER_CSUM_START, o->csum_start);
+    le16_store(header + HEADER_CSUM_OFFSET, o->csum_offset);
+}
+
+/* The buffers net->merged[0 .. count) go back to the driver's side of the queue. */
+static void merged_unpop_locked(struct virtio_net *net, u32 count)
+{
+    while (count)
+        virtq_unpop(&net->dev.queue[RX], net->merged[--count].token);
+}
+
+enum put { PUT_DONE, PUT_NO_ROOM, PUT_NEVER };
+
+/* Fills as many buffers as the frame needs; the header, in the first, is written last. */
+static enum put frame_put_locked(struct virtio_net *net, const struct net_frame *frame)
 {
     struct virtio_dev *dev = &net->dev;
     struct virtq *q = &dev->queue[RX];
-    u8 header[VIRTIO_NET_HEADER] = {0};
+    u32 most = virtio_has_locked(dev, VIRTIO_NET_F_MRG_RXBUF) ? VIRTIO_NET_MERGE_MAX : 1;
+    u8 header[VIRTIO_NET_HEADER];
+    size_t done = 0;
+    u32 count = 0;
 
-    if (!virtio_pop_locked(dev, RX, &net->rx))
-        return false;
-    if (len > net->rx.writable_len || net->rx.writable_len - len < VIRTIO_NET_HEADER) {
-        virtq_unpop(q, net->rx.token); /* the next frame may fit */
-        net->dropped++;
-        return true;
+    while (done < frame->len || !count) {
+        struct virtq_chain *chain = count ? &net->rx : &net->first;
+        u32 at = count ? 0 : VIRTIO_NET_HEADER;
+        size_t n;
+
+        if (count == most || !virtio_pop_locked(dev, RX, chain)) {
+            merged_unpop_locked(net, count);
+            return count == most ? PUT_NEVER : PUT_NO_ROOM;
+        }
+        net->merged[count++].token = chain->token;
+        if (chain->writable_len <= at) {
+            merged_unpop_locked(net, count);
+            return PUT_NEVER;
+        }
+        n = virtq_chain_write(q, chain, at, frame->bytes + done, frame->len - done);
+        net->merged[count - 1].written = (u32)n + at;
+        done += n;
     }
-    le16_store(header + HEADER_NUM_BUFFERS, 1);
-    if (virtq_chain_write(q, &net->rx, 0, header, sizeof(header)) == sizeof(header))
-        len = virtq_chain_write(q, &net->rx, VIRTIO_NET_HEADER, frame, len);
-    virtio_push_locked(dev, RX, net->rx.token, (u32)len + VIRTIO_NET_HEADER);
+    header_make_locked(net, &frame->offload, header);
+    le16_store(header + HEADER_NUM_BUFFERS, (u16)count);
+    (void)virtq_chain_write(q, &net->first, 0, header, sizeof(header));
+    virtio_push_all_locked(dev, RX, net->merged, count);
     virtio_signal_locked(dev, RX);
-    return true;
+    return PUT_DONE;
 }
 
-static bool receive(void *device, const u8 *frame, size_t len)
+/* True: the frame is dealt with, if only by dropping what can never fit. */
+static bool receive(void *ctx, const struct net_frame *frame)
 {
-    struct virtio_net *net = device;
-    bool taken = true;
+    struct virtio_net *net = ctx;
+    enum put put = PUT_DONE;
 
     lock_acquire(&net->dev.lock);
-    if (link_is_up_locked(net) && len && len <= NET_FRAME_MAX)
-        taken = frame_put_locked(net, frame, len);
-    if (!taken) {
+    if (link_is_up_locked(net) && frame->len && frame->len <= NET_FRAME_MAX)
+        put = offload_fits_locked(net, &frame->offload) ? frame_put_locked(net, frame) : PUT_NEVER;
+    if (put == PUT_NO_ROOM)
         net->refused = true;
+    if (put == PUT_NEVER)
         net->dropped++;
-    }
     lock_release(&net->dev.lock);
-    return taken;
+    return put != PUT_NO_ROOM;
 }
 
 void virtio_net_set_link(struct virtio_net *net, bool up)
@@ -133,26 +317,51 @@ void virtio_net_set_link(struct virtio_net *net, bool up)
     lock_release(&net->dev.lock);
 }
 
+static void link_changed(void *ctx, bool up)
+{
+    virtio_net_set_link(ctx, up);
+}
+
 static const struct virtio_class virtio_net_class = {
     .name = "virtio-net",
     .id = VIRTIO_ID_NET,
-    .queue_count = 2,
-    .queue_size = {256, 256},
+    .queue_count = 3,
+    .queue_size = {256, 256, 64},
     .notify = notify,
 };
 
-void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *config)
+static u64 net_features(const struct virtio_net_config *config)
 {
     static const u8 no_mac[6];
-    bool mac = memcmp(config->mac, no_mac, sizeof(no_mac)) != 0;
+    u64 f =
+        VIRTIO_NET_F_STATUS | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX;
+    u32 can = config->net ? config->net->can : 0;
+
+    if (memcmp(config->mac, no_mac, sizeof(no_mac)))
+        f |= VIRTIO_NET_F_MAC | VIRTIO_NET_F_CTRL_MAC_ADDR;
+    if (can & NET_CAN_CSUM)
+        f |= VIRTIO_NET_F_CSUM | VIRTIO_NET_F_GUEST_CSUM;
+    if (can & NET_CAN_TSO)
+        f |= VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6 | VIRTIO_NET_F_GUEST_TSO4 |
+             VIRTIO_NET_F_GUEST_TSO6;
+    if (config->net && config->net->mtu)
+        f |= VIRTIO_NET_F_MTU;
+    return f;
+}
+
+void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *config)
+{
+    struct net_device device = {receive, ready, link_changed, net};
 
     memset(net, 0, offsetof(struct virtio_net, frame));
     net->net = config->net;
     memcpy(net->config + CONFIG_MAC, config->mac, sizeof(config->mac));
     net->config[CONFIG_STATUS] = config->net ? STATUS_LINK_UP : 0;
     le16_store(net->config + CONFIG_PAIRS, 1);
-    virtio_init(&net->dev, &virtio_net_class, F_STATUS | (mac ? F_MAC : 0), net->config,
+    if (config->net)
+        le16_store(net->config + CONFIG_MTU, config->net->mtu);
+    virtio_init(&net->dev, &virtio_net_class, net_features(config), net->config,
                 sizeof(net->config));
     if (net->net && net->net->attach)
-        net->net->attach(net->net->ctx, receive, net);
+        net->net->attach(net->net->ctx, &device);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtio network device (VIRTIO 1.2, 5.1): one queue pair, no offloads. */
+/*
+ * Virtio network device (VIRTIO 1.2, 5.1): one queue pair and the control queue, with checksum and
+ * segmentation offload as far as the back end has it, and mergeable receive buffers.
+ */
 #ifndef COSM_DEVICE_VIRTIO_NET_H
 #define COSM_DEVICE_VIRTIO_NET_H
 
@@ -8,6 +11,22 @@
 
 #define VIRTIO_NET_CONFIG_SIZE 12
 #define VIRTIO_NET_HEADER      12 /* bytes before each frame */
+#define VIRTIO_NET_MERGE_MAX   64 /* receive buffers for one frame */
+
+/* Device feature bits (5.1.3). */
+#define VIRTIO_NET_F_CSUM          BIT(0)
+#define VIRTIO_NET_F_GUEST_CSUM    BIT(1)
+#define VIRTIO_NET_F_MTU           BIT(3)
+#define VIRTIO_NET_F_MAC           BIT(5)
+#define VIRTIO_NET_F_GUEST_TSO4    BIT(7)
+#define VIRTIO_NET_F_GUEST_TSO6    BIT(8)
+#define VIRTIO_NET_F_HOST_TSO4     BIT(11)
+#define VIRTIO_NET_F_HOST_TSO6     BIT(12)
+#define VIRTIO_NET_F_MRG_RXBUF     BIT(15)
+#define VIRTIO_NET_F_STATUS        BIT(16)
+#define VIRTIO_NET_F_CTRL_VQ       BIT(17)
+#define VIRTIO_NET_F_CTRL_RX       BIT(18)
+#define VIRTIO_NET_F_CTRL_MAC_ADDR BIT(23)
 
 struct virtio_net {
     struct virtio_dev dev;
@@ -15,8 +34,10 @@ struct virtio_net {
     u8 config[VIRTIO_NET_CONFIG_SIZE];
     bool refused;             /* receive has said no since the driver last gave buffers */
     bool sending, send_again; /* one thread at a time empties the transmit queue, in order */
-    u64 dropped;              /* frames for which the guest had no buffer */
-    struct virtq_chain rx, tx;
+    u64 dropped;              /* frames that the guest's buffers or features cannot take */
+    u64 malformed;            /* frames of the guest whose header breaks the rules */
+    struct virtq_chain rx, first, tx, ctrl;
+    struct virtq_used merged[VIRTIO_NET_MERGE_MAX];
     u8 frame[NET_FRAME_MAX]; /* being sent */
 };
 

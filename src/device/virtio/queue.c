@@ -234,15 +234,18 @@ static enum virtq_pop split_pop(struct virtq *q, struct virtq_chain *chain)
     return broken(q, "a descriptor chain loops");
 }
 
-static bool split_push(struct virtq *q, struct virtq_token token, u32 written)
+static bool split_push(struct virtq *q, const struct virtq_used *used, u32 count)
 {
-    u8 raw[8];
+    for (u32 i = 0; i < count; i++) {
+        u8 raw[8];
 
-    le32_store(raw, token.id);
-    le32_store(raw + 4, written);
-    if (!gmem_write(q->gmem, q->device + 4 + 8 * (u64)(q->used % q->size), raw, sizeof(raw)))
-        return false;
-    q->used++;
+        le32_store(raw, used[i].token.id);
+        le32_store(raw + 4, used[i].written);
+        if (!gmem_write(q->gmem, q->device + 4 + 8 * (u64)((u16)(q->used + i) % q->size), raw,
+                        sizeof(raw)))
+            return false;
+    }
+    q->used = (u16)(q->used + count);
     return gmem_store16_release(q->gmem, q->device + 2, q->used);
 }
 
@@ -312,18 +315,35 @@ static enum virtq_pop packed_pop(struct virtq *q, struct virtq_chain *chain)
     return broken(q, "a descriptor chain loops");
 }
 
-static bool packed_push(struct virtq *q, struct virtq_token token, u32 written)
+/* The last first: with the flags of the first one the driver sees them all. */
+static bool packed_push(struct virtq *q, const struct virtq_used *used, u32 count)
 {
-    gpa_t at = q->desc + (u64)q->used * DESC_SIZE;
-    u16 flags = (u16)((q->used_wrap ? DESC_AVAIL | DESC_USED : 0) | (written ? DESC_WRITE : 0));
-    u8 raw[6];
+    u16 position = q->used;
+    bool wrap = q->used_wrap;
 
-    le32_store(raw, written);
-    le16_store(raw + 4, token.id);
-    if (!gmem_write(q->gmem, at + 8, raw, sizeof(raw)))
-        return false;
-    q->used = packed_advance(q, q->used, token.slots, &q->used_wrap);
-    return gmem_store16_release(q->gmem, at + 14, flags);
+    for (u32 i = 0; i < count; i++)
+        position = packed_advance(q, position, used[i].token.slots, &wrap);
+    q->used = position;
+    q->used_wrap = wrap;
+    for (u32 i = count; i-- > 0;) {
+        u16 slots = used[i].token.slots, flags;
+        u8 raw[6];
+        gpa_t at;
+
+        if (slots > position) {
+            position = (u16)(position + q->size);
+            wrap = !wrap;
+        }
+        position = (u16)(position - slots);
+        flags = (u16)((wrap ? DESC_AVAIL | DESC_USED : 0) | (used[i].written ? DESC_WRITE : 0));
+        at = q->desc + (u64)position * DESC_SIZE;
+        le32_store(raw, used[i].written);
+        le16_store(raw + 4, used[i].token.id);
+        if (!gmem_write(q->gmem, at + 8, raw, sizeof(raw)) ||
+            !gmem_store16_release(q->gmem, at + 14, flags))
+            return false;
+    }
+    return true;
 }
 
 static bool packed_should_notify(const struct virtq *q, u16 since)
@@ -372,15 +392,25 @@ bool virtq_is_current(const struct virtq *q, struct virtq_token token)
     return q->ready && !q->broken && token.generation == q->generation;
 }
 
+void virtq_push_all(struct virtq *q, const struct virtq_used *used, u32 count)
+{
+    u32 since = q->used_since;
+
+    for (u32 i = 0; i < count; i++) {
+        if (!virtq_is_current(q, used[i].token))
+            return;
+        since += used[i].token.slots;
+    }
+    if (!(q->packed ? packed_push(q, used, count) : split_push(q, used, count)))
+        q->broken = "the used ring is not in memory";
+    q->used_since = since < UINT16_MAX ? (u16)since : UINT16_MAX;
+}
+
 void virtq_push(struct virtq *q, struct virtq_token token, u32 written)
 {
-    u16 since = (u16)(q->used_since + token.slots);
+    struct virtq_used used = {token, written};
 
-    if (!virtq_is_current(q, token))
-        return;
-    if (!(q->packed ? packed_push(q, token, written) : split_push(q, token, written)))
-        q->broken = "the used ring is not in memory";
-    q->used_since = since > q->used_since ? since : UINT16_MAX;
+    virtq_push_all(q, &used, 1);
 }
 
 bool virtq_should_notify(struct virtq *q)

@@ -44,6 +44,12 @@ struct virtq_chain {
     struct virtq_seg seg[VIRTQ_SEG_MAX];
 };
 
+/* A chain that goes back, and how many bytes of its writable part, from the start, are written. */
+struct virtq_used {
+    struct virtq_token token;
+    u32 written;
+};
+
 struct virtq {
     const struct gmem *gmem;
     u16 size_max; /* entries, at most VIRTQ_SIZE_MAX; 0: the device has no such queue */
@@ -77,7 +83,10 @@ MUST_CHECK bool virtq_start(struct virtq *q, const struct gmem *gmem, u64 featur
  */
 MUST_CHECK enum virtq_pop virtq_pop(struct virtq *q, struct virtq_chain *chain);
 
-/* Puts back the chain that the last pop returned; nothing was popped or pushed since. */
+/*
+ * Puts back the chain that the last pop returned; nothing was popped or pushed since. Several may
+ * be put back, the last first.
+ */
 void virtq_unpop(struct virtq *q, struct virtq_token token);
 
 /* False: the queue was reset since, or is broken; the chain's memory must not be touched. */
@@ -85,6 +94,9 @@ MUST_CHECK bool virtq_is_current(const struct virtq *q, struct virtq_token token
 
 /* Gives a chain back if it is current; written: bytes of its writable part, from its start. */
 void virtq_push(struct virtq *q, struct virtq_token token, u32 written);
+
+/* Gives several back so that the driver sees all or none of them. */
+void virtq_push_all(struct virtq *q, const struct virtq_used *used, u32 count);
 
 /* Does the driver want an interrupt for what was pushed since the last call? */
 MUST_CHECK bool virtq_should_notify(struct virtq *q);

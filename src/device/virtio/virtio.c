@@ -79,15 +79,23 @@ bool virtio_pop_locked(struct virtio_dev *dev, u32 queue, struct virtq_chain *ch
     }
 }
 
-void virtio_push_locked(struct virtio_dev *dev, u32 queue, struct virtq_token token, u32 written)
+void virtio_push_all_locked(struct virtio_dev *dev, u32 queue, const struct virtq_used *used,
+                            u32 count)
 {
     struct virtq *q = &dev->queue[queue];
 
     if (!virtio_is_running_locked(dev))
         return;
-    virtq_push(q, token, written);
+    virtq_push_all(q, used, count);
     if (q->broken)
         virtio_fail_locked(dev, q->broken);
+}
+
+void virtio_push_locked(struct virtio_dev *dev, u32 queue, struct virtq_token token, u32 written)
+{
+    struct virtq_used used = {token, written};
+
+    virtio_push_all_locked(dev, queue, &used, 1);
 }
 
 void virtio_signal_locked(struct virtio_dev *dev, u32 queue)

@@ -103,6 +103,10 @@ MUST_CHECK bool virtio_pop_locked(struct virtio_dev *dev, u32 queue, struct virt
 /* Gives a chain back; the interrupt follows with virtio_signal_locked. */
 void virtio_push_locked(struct virtio_dev *dev, u32 queue, struct virtq_token token, u32 written);
 
+/* Gives several back at once: the driver sees all or none. */
+void virtio_push_all_locked(struct virtio_dev *dev, u32 queue, const struct virtq_used *used,
+                            u32 count);
+
 /* Interrupts the driver if it wants to know of what was pushed. */
 void virtio_signal_locked(struct virtio_dev *dev, u32 queue);
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The VM's end of a network process: a back end for a network device. */
+#ifndef COSM_NET_PROCESS_H
+#define COSM_NET_PROCESS_H
+
+#include "base/log.h"
+#include "host/loop.h"
+#include "net/settings.h"
+#include "port/net.h"
+
+struct net_process;
+
+/* Starts the process: this program again, as WIRE_COMMAND. Returns when it serves. */
+MUST_CHECK int net_process_create(struct net_process **process, struct loop *loop,
+                                  const struct log *log, const struct net_settings *settings,
+                                  struct err *err);
+
+/* Ends the process; nothing is handed to the device any more. The loop does not run. NULL is
+ * allowed. */
+void net_process_close(struct net_process *process);
+/* Frees it once the loop is destroyed, as calls may be posted there. NULL is allowed. */
+void net_process_destroy(struct net_process *process);
+
+/* For the device; valid until destroy. */
+const struct net *net_process_net(struct net_process *process);
+
+/* Ports added and removed while the VM runs; from the loop's thread. */
+MUST_CHECK int net_process_forward(struct net_process *process, const struct net_forward *forward,
+                                   struct err *err);
+MUST_CHECK int net_process_unforward(struct net_process *process, const struct net_forward *forward,
+                                     struct err *err);
+
+#endif

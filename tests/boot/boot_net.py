@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""User networking from outside: a guest with an address by DHCP talks to servers of this test, and they to it.
+
+All of it runs in a user, mount and network namespace of its own, where the "internet" is 192.0.2.0/24 on the
+loopback interface and the name server is this test's.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+import world  # noqa: E402
+
+INSIDE = "COSM_TEST_NET"
+PAGE = bytes(range(256)) * 4096  # 1 MiB
+# What udhcpc calls with what it was given.
+LEASE = ("echo '[ \"$1\" = bound ] && ifconfig $interface $ip netmask $subnet && route add default gw $router && "
+         "echo nameserver $dns >/etc/resolv.conf' >/tmp/lease; chmod +x /tmp/lease; "
+         "sed -i '1i#!/bin/sh' /tmp/lease; ifconfig lo up; ifconfig eth0 up; "
+         "udhcpc -i eth0 -n -q -t 5 -s /tmp/lease 2>&1")
+
+
+def enter():
+    """Goes on in namespaces of its own, or returns why it cannot."""
+    if os.environ.get(INSIDE):
+        return None
+    if not shutil.which("unshare") or not shutil.which("ip"):
+        return "needs unshare and ip"
+    if subprocess.run(["unshare", "-rmn", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        return "no namespaces here"
+    try:
+        world.obtain("linux", "trixie")
+    except tap.Skip as reason:
+        return str(reason)
+    os.execvpe("unshare", ["unshare", "-rmn", sys.executable, *sys.argv], os.environ | {INSIDE: "1"})
+    return None
+
+
+def furnish():
+    for command in (["link", "set", "lo", "up"], ["addr", "add", "192.0.2.1/24", "dev", "lo"],
+                    ["-6", "addr", "add", "2001:db8::1/128", "dev", "lo"],
+                    ["route", "add", "blackhole", "198.51.100.0/24"]):
+        subprocess.run(["ip", *command], check=True)
+    pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0", encoding="ascii")
+    with tempfile.NamedTemporaryFile("w", delete=False) as file:
+        file.write("nameserver 127.0.0.1\n")
+    subprocess.run(["mount", "--bind", file.name, os.path.realpath("/etc/resolv.conf")], check=True)
+    os.unlink(file.name)
+
+
+def serve(function, *arguments):
+    threading.Thread(target=function, args=arguments, daemon=True).start()
+
+
+def serve_http(address, family=socket.AF_INET):
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, 80))
+    listener.listen()
+
+    def accept():
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PAGE) + PAGE)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+    serve(accept)
+
+
+def serve_udp(address, port, answer):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((address, port))
+
+    def loop():
+        while True:
+            data, sender = server.recvfrom(65536)
+            server.sendto(answer(data), sender)
+    serve(loop)
+
+
+def name_answer(query):
+    """Every name is 192.0.2.1; there are no IPv6 addresses."""
+    question = query[12:]
+    end = question.index(0) + 5
+    wants_v4 = question[end - 4:end - 2] == b"\0\1"
+    record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton("192.0.2.1") if wants_v4 else b""
+    return query[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, int(wants_v4), 0, 0) + question[:end] + record
+
+
+@contextlib.contextmanager
+def guest(*options):
+    """A guest that has its address, at its prompt."""
+    with world.boot(append="quiet", extra=options) as console:
+        console.send(LEASE + "\r")
+        console.expect("lease of 10.0.2.15 obtained from 10.0.2.2", 60)
+        console.expect("~ # ", 30)
+        yield console
+
+
+def status(console, command, timeout=60):
+    """The exit status of a command in the guest."""
+    return int(console.run(f"{command} >/tmp/out 2>&1; echo $?", timeout=timeout).split()[-1])
+
+
+def udp_strays(console):
+    return int(console.run("grep Udp: /proc/net/snmp").splitlines()[1].split()[2])
+
+
+def wait_for_ipv6(console):
+    for _ in range(20):
+        if "fec0::" in console.run("route -A inet6"):
+            return
+        time.sleep(0.5)
+    raise AssertionError("no route to fec0::/64")
+
+
+def process_of(console):
+    """The network process of a VM."""
+    children = pathlib.Path(f"/proc/{console.pid}/task/{console.pid}/children").read_text(encoding="ascii").split()
+    found = [int(c) for c in children if pathlib.Path(f"/proc/{c}/comm").read_text(encoding="ascii") == "cosm-net\n"]
+    tap.check_equal(len(found), 1, "the number of network processes")
+    return found[0]
+
+
+def check_page(console, url):
+    tap.check_equal(status(console, f"wget -T 10 -O /tmp/page {url}"), 0, f"wget's status for {url}")
+    tap.check_equal(console.run("md5sum </tmp/page").split()[0], page_sum(), "the page's sum")
+
+
+def page_sum():
+    return subprocess.run(["md5sum"], input=PAGE, stdout=subprocess.PIPE, check=True).stdout.split()[0].decode()
+
+
+@tap.test("a guest gets an address, pings, fetches and resolves")
+def _():
+    with guest("--net", "user") as console:
+        for address, answers in ("10.0.2.2", True), ("10.0.2.3", True), ("192.0.2.1", True), ("198.51.100.9", False):
+            code = status(console, f"ping -c 1 -W 3 {address}")
+            tap.check_equal(code == 0, answers, f"that {address} answers pings")
+        check_page(console, "http://10.0.2.2/")
+        check_page(console, "http://192.0.2.1/")
+        check_page(console, "http://web.example/")
+        tap.check("192.0.2.1" in console.run("nslookup any.example 2>&1"), "the name has no address")
+        tap.check("192.0.2.1" in console.run("nslookup any.example 192.0.2.1 2>&1 | tail -n +3"), "no answer over UDP")
+        world.power_off(console)
+
+
+@tap.test("IPv6: an address by router advertisement, the gateway answers, a page comes")
+def _():
+    with guest("--net", "user") as console:
+        wait_for_ipv6(console)
+        tap.check_equal(status(console, "ping -c 1 -W 5 fec0::2"), 0, "ping's status")
+        check_page(console, "http://[fec0::2]/")
+        check_page(console, "http://[2001:db8::1]/")
+        world.power_off(console)
+
+
+@tap.test("ports are forwarded: TCP, UDP, from IPv4")
+def _():
+    with guest("-p", "8080:80", "-p", "127.0.0.1:5300:53/udp") as console:
+        console.run("(while true; do echo from-guest | nc -l -p 80; done) &")
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", 8080), 10) as connection:
+                text = connection.makefile().read()
+            if text:
+                break
+            time.sleep(0.5)
+        tap.check_equal(text, "from-guest\n", "what the guest's server says")
+        before = udp_strays(console)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"datagram", ("127.0.0.1", 5300))
+        time.sleep(0.5)
+        tap.check_equal(udp_strays(console) - before, 1, "datagrams that came to the guest's port, where nobody is")
+        with contextlib.suppress(OSError), socket.create_connection(("192.0.2.1", 8080), 2):
+            raise AssertionError("the forwarded port is open to others")
+        world.power_off(console)
+
+
+@tap.test("what the rules deny is refused at once, what they allow passes")
+def _():
+    with guest("--net", "user,deny=192.0.2.0/24:80,deny=2001:db8::/32,deny=127.0.0.1:81,allow=all") as console:
+        wait_for_ipv6(console)
+        for url in "http://192.0.2.1/", "http://10.0.2.2:81/", "http://[2001:db8::1]/":
+            start = time.monotonic()
+            tap.check_equal(status(console, f"wget -T 20 -O /dev/null {url}"), 1, f"wget's status for {url}")
+            tap.check(time.monotonic() - start < 5, "refused late")
+            tap.check("refused" in console.run("cat /tmp/out"), "another reason")
+        check_page(console, "http://10.0.2.2/")
+        tap.check("192.0.2.1" in console.run("nslookup any.example 192.0.2.1 2>&1 | tail -n +3"), "no answer over UDP")
+        world.power_off(console)
+    with guest("--net", "user,allow=10.0.2.3:53,allow=192.0.2.1:80,deny=all") as console:
+        check_page(console, "http://web.example/")
+        tap.check_equal(status(console, "wget -T 5 -O /dev/null http://10.0.2.2/"), 1, "wget's status")
+        tap.check_equal(status(console, "ping -c 1 -W 3 10.0.2.2"), 1, "ping's status")
+        world.power_off(console)
+
+
+@tap.test("the guest outlives its network process, which ends with the VM")
+def _():
+    with guest("--net", "user") as console:
+        os.kill(process_of(console), signal.SIGKILL)
+        console.expect("the network process has ended", 10)
+        console.send("echo carrier $(cat /sys/class/net/eth0/carrier)\r")
+        tap.check_equal(console.expect(r"carrier (\d)", 10)[1], "0", "the carrier")
+        console.run("")
+        world.power_off(console)
+    with guest("--net", "user") as console:
+        process = process_of(console)
+        limits = pathlib.Path(f"/proc/{process}/status").read_text(encoding="ascii")
+        tap.check("Seccomp:\t2" in limits and "NoNewPrivs:\t1" in limits, "the network process is not confined")
+        os.kill(console.pid, signal.SIGKILL)
+        for _ in range(100):
+            if not pathlib.Path(f"/proc/{process}/fd").exists() or not os.path.exists(f"/proc/{process}"):
+                break
+            time.sleep(0.1)
+        state = pathlib.Path(f"/proc/{process}/stat")
+        tap.check(not state.exists() or state.read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z",
+                  "the network process lives on")
+
+
+def main():
+    reason = enter()
+    if reason:
+        print(f"1..0 # SKIP {reason}")
+        return
+    furnish()
+    for address in "127.0.0.1", "192.0.2.1":
+        serve_http(address)
+    for address in "::1", "2001:db8::1":
+        serve_http(address, socket.AF_INET6)
+    serve_udp("127.0.0.1", 53, name_answer)
+    serve_udp("192.0.2.1", 53, name_answer)
+    tap.main(sys.argv[1:])
+
+
+main()
