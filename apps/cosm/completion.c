@@ -54,7 +54,10 @@ void completion_print(void)
                 printf("%s ", command_table[j].name);
         }
         completion_names(1u << i);
-        printf("' ;;\n");
+        printf("'");
+        if (CMD_VM & 1u << i) /* their names, if it tells any */
+            printf("\n            options+=\" $(\"${COMP_WORDS[0]}\" ps -aq 2>/dev/null)\"");
+        printf(" ;;\n");
     }
     printf("        *) options='");
     for (u32 i = 0; i < COMMAND_NONE; i++)

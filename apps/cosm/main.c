@@ -2,10 +2,10 @@
 /* cosm: the hosted hypervisor's command. */
 #include "apps/cosm/disasm.h"
 #include "apps/cosm/help.h"
-#include "host/file.h"
+#include "apps/cosm/manage.h"
+#include "apps/cosm/run.h"
 #include "net/serve.h"
 #include "net/wire.h"
-#include "vmm/vm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,27 +17,6 @@ static int fail(const struct err *err, int status)
 {
     fprintf(stderr, "cosm: %s\n", err->msg);
     return status;
-}
-
-static int dump_dtb(struct vm *vm, const char *path, struct err *err)
-{
-    size_t size;
-    const void *dtb = vm_dtb(vm, &size);
-
-    return file_write("--dump-dtb", path, dtb, size, err);
-}
-
-static int run(const struct vm_config *config)
-{
-    struct err err = {""};
-    struct vm *vm = NULL;
-    int status = vm_create(&vm, config, &err);
-
-    if (status < 0)
-        return fail(&err, EXIT_FAILED);
-    status = config->dump_dtb ? dump_dtb(vm, config->dump_dtb, &err) : vm_run(vm, &err);
-    vm_destroy(vm); /* the terminal is the user's again before a message */
-    return status < 0 ? fail(&err, EXIT_FAILED) : status;
 }
 
 static void help(const struct options *options)
@@ -68,6 +47,7 @@ int main(int argc, char **argv)
 {
     static struct options options; /* large for a stack: paths lie within */
     struct err err = {""};
+    int status;
 
     /* What a VM starts beside itself; nothing for people. */
     if (argc == 2 && !strcmp(argv[1], WIRE_COMMAND))
@@ -87,5 +67,10 @@ int main(int argc, char **argv)
             return fail(&err, EXIT_FAILED);
         return flush();
     }
-    return run(&options.config);
+    if (options.command == COMMAND_RUN) {
+        status = run_vm(&options, argv, &err);
+        return status < 0 ? fail(&err, EXIT_FAILED) : status;
+    }
+    status = manage(&options);
+    return status ? status : flush();
 }

@@ -2,6 +2,8 @@
 /* The command line: the tables made from options.def, and the parser over them. */
 #include "apps/cosm/options.h"
 
+#include "api/record.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +260,20 @@ static int base_parse(struct options *options, const char *value, struct err *er
     return 0;
 }
 
+static int number_parse(const char *value, const char *what, u32 max, u32 *number, struct err *err)
+{
+    unsigned long long n;
+    char *end;
+
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    if (errno || *end || value[0] < '0' || value[0] > '9' || n > max)
+        return err_set(err, EINVAL, "'%.64s' is not a number of %s; give 0 to %u", value, what,
+                       max);
+    *number = (u32)n;
+    return 0;
+}
+
 static int option_act(struct parser *p, const struct action *action, const char *value,
                       struct err *err)
 {
@@ -287,6 +303,25 @@ static int option_act(struct parser *p, const struct action *action, const char 
     case ACT_JSON:
         p->options->json = true;
         return 0;
+    case ACT_NAME:
+        p->options->name = value;
+        return record_check_name(value, err);
+    case ACT_ALL:
+        p->options->all = true;
+        return 0;
+    case ACT_QUIET:
+        p->options->quiet = true;
+        return 0;
+    case ACT_FORCE:
+        p->options->force = true;
+        return 0;
+    case ACT_FOLLOW:
+        p->options->follow = true;
+        return 0;
+    case ACT_TIME:
+        return number_parse(value, "seconds", 86400, &p->options->time_s, err);
+    case ACT_TAIL:
+        return number_parse(value, "lines", UINT32_MAX - 1, &p->options->tail, err);
     case ACT_HELP:
         p->options->help = true;
         return 0;
@@ -350,6 +385,16 @@ static int option_parse(struct parser *p, const char *arg, struct err *err)
     return option_take(p, o, arg[2 + len] ? arg + len + 3 : NULL, err);
 }
 
+/* How many names of VMs a command takes. */
+static u32 vm_operands_max(enum command_id command)
+{
+    if (!(CMD_VM & 1u << command))
+        return 0;
+    if (command == COMMAND_LOGS || command == COMMAND_CONSOLE)
+        return 1;
+    return command == COMMAND_RENAME ? 2 : UINT32_MAX;
+}
+
 static int operand_parse(struct parser *p, const char *arg, struct err *err)
 {
     struct options *options = p->options;
@@ -358,7 +403,8 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         options->topic = command_find(arg);
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
-    if (options->command == COMMAND_DISASM && (options->hex || !options->operands)) {
+    if ((options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
+        options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;
         return 0;
     }
@@ -399,6 +445,8 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
     memset(options, 0, sizeof(*options));
     vm_config_init(&options->config);
     options->command = options->topic = COMMAND_NONE;
+    options->time_s = 20;
+    options->tail = UINT32_MAX;
     options->operand = argv; /* never ahead of what is read */
     if (*p.arg && **p.arg != '-') {
         options->command = command_find(*p.arg);
@@ -416,5 +464,9 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
         return err_set(err, EINVAL,
                        options->hex ? "--hex needs words, as in: cosm disasm --hex 00a50533"
                                     : "nothing to disassemble; give a file");
+    if (CMD_VM & p.command && options->operands < 1u + (options->command == COMMAND_RENAME))
+        return err_set(err, EINVAL, "which VM? Say 'cosm %s %s'",
+                       command_table[options->command].name,
+                       options->command == COMMAND_RENAME ? "NAME NEW" : "NAME");
     return options->command == COMMAND_RUN ? vm_config_check(&options->config, err) : 0;
 }

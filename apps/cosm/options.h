@@ -34,8 +34,15 @@ enum {
     CMD_HELP = 1 << COMMAND_HELP,
     CMD_VERSION = 1 << COMMAND_VERSION,
     CMD_DISASM = 1 << COMMAND_DISASM,
+    CMD_PS = 1 << COMMAND_PS,
+    CMD_STOP = 1 << COMMAND_STOP,
+    CMD_RM = 1 << COMMAND_RM,
+    CMD_LOGS = 1 << COMMAND_LOGS,
+    CMD_VM = CMD_STOP | CMD_RM | CMD_LOGS | 1 << COMMAND_KILL | 1 << COMMAND_CONSOLE |
+             1 << COMMAND_WAIT | 1 << COMMAND_PAUSE | 1 << COMMAND_RESUME |
+             1 << COMMAND_RENAME, /* their operands are VMs */
     CMD_NONE = 1 << COMMAND_NONE,
-    CMD_ALL = CMD_RUN | CMD_DISASM | CMD_HELP | CMD_VERSION | CMD_NONE,
+    CMD_ALL = (CMD_NONE << 1) - 1,
 };
 
 enum completion {
@@ -63,6 +70,13 @@ enum action_kind {
     ACT_BASE,
     ACT_HEX,
     ACT_JSON,
+    ACT_NAME,
+    ACT_ALL,
+    ACT_QUIET,
+    ACT_TIME,
+    ACT_FORCE,
+    ACT_FOLLOW,
+    ACT_TAIL,
     ACT_HELP,
     ACT_VERSION,
 };
@@ -119,8 +133,13 @@ struct options {
     /* Of disasm. */
     u64 base;
     bool hex, json;
-    char **operand; /* files or words, in argv's array */
+    char **operand; /* files, words or names of VMs, in argv's array */
     u32 operands;
+    /* Of the commands about VMs, and of run. */
+    const char *name; /* NULL: none given */
+    bool all, quiet, force, follow;
+    u32 time_s;
+    u32 tail; /* lines; UINT32_MAX: all */
 };
 
 /* 0, or -EINVAL and the sentence: a usage error. Values stay in argv, whose array is written to. */

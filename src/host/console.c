@@ -37,6 +37,8 @@ struct console {
     struct loop *loop;
     struct console_config config;
     bool in_tty, out_tty, err_tty;
+    void (*seen)(void *ctx, const u8 *bytes, size_t len);
+    void *seen_ctx;
 
     pthread_mutex_t out_mutex; /* guards all out_ */
     pthread_cond_t out_more;   /* bytes in the ring, or closing */
@@ -115,6 +117,8 @@ static void console_write(void *ctx, const u8 *bytes, size_t len)
 
     if (!len)
         return;
+    if (c->seen)
+        c->seen(c->seen_ctx, bytes, len);
     pthread_mutex_lock(&c->out_mutex);
     out_put_locked(c, bytes, len, true);
     c->out_mid_line = bytes[len - 1] != '\n';
@@ -420,6 +424,29 @@ size_t console_take(struct console *c, u8 *bytes, size_t len)
     if (kick)
         console_kick(c);
     return n;
+}
+
+size_t console_feed(struct console *c, const u8 *bytes, size_t len)
+{
+    size_t room;
+
+    pthread_mutex_lock(&c->in_mutex);
+    room = IN_RING - (c->in_head - c->in_tail);
+    if (len > room)
+        len = room;
+    for (size_t i = 0; i < len; i++)
+        c->in_ring[c->in_head++ % IN_RING] = bytes[i];
+    pthread_mutex_unlock(&c->in_mutex);
+    if (len)
+        console_kick(c);
+    return len;
+}
+
+void console_observe(struct console *c, void (*seen)(void *ctx, const u8 *bytes, size_t len),
+                     void *ctx)
+{
+    c->seen_ctx = ctx;
+    c->seen = seen;
 }
 
 struct chardev console_chardev(struct console *c)

@@ -46,6 +46,17 @@ void console_hurry(struct console *console);
 /* What a device writes to and calls room on. Valid until destroy. */
 struct chardev console_chardev(struct console *console);
 
+/* As if typed on standard input, without an escape key; returns how many bytes there is room for.
+ * Any thread. */
+size_t console_feed(struct console *console, const u8 *bytes, size_t len);
+
+/*
+ * seen(ctx, bytes, len) gets the guest's output, too, from whichever thread writes it, which it
+ * must not hold for long. Set while nobody writes; NULL: nobody wants it.
+ */
+void console_observe(struct console *console, void (*seen)(void *ctx, const u8 *bytes, size_t len),
+                     void *ctx);
+
 /* Who receives input; NULL: input waits in the ring, for console_take. */
 void console_attach(struct console *console, console_receive_fn receive, void *ctx);
 

@@ -85,6 +85,7 @@ struct vm_config {
     u32 icount_shift; /* one takes 2^icount_shift ns */
     u64 icount_seed;  /* of random numbers, which then are the same in each run */
     bool no_reboot;   /* a guest's reboot ends the run */
+    bool detached;    /* the console is not on standard input and output */
 };
 
 /* The defaults. */

@@ -21,6 +21,7 @@ static void on_signal(void *ctx, int number)
     struct vm *vm = ctx;
 
     vm->status = 128 + number;
+    vm->end_reason = "host-signal";
     loop_stop(vm->loop);
 }
 
@@ -30,8 +31,8 @@ static void on_console_event(void *ctx, enum console_event event)
 
     if (event == CONSOLE_QUIT)
         loop_stop(vm->loop);
-    else if (vm->config->console == VM_CONSOLE_UART)
-        machine_console_break(vm->machine);
+    else
+        vm_send_break(vm);
 }
 
 static int create_host_side(struct vm *vm, struct err *err)
@@ -358,8 +359,8 @@ static int create_harts(struct vm *vm, struct err *err)
 
 static int create_console(struct vm *vm, struct err *err)
 {
-    struct console_config cc = {.in = STDIN_FILENO,
-                                .out = STDOUT_FILENO,
+    struct console_config cc = {.in = vm->config->detached ? -1 : STDIN_FILENO,
+                                .out = vm->config->detached ? -1 : STDOUT_FILENO,
                                 .patient = vm->config->icount,
                                 .event = on_console_event,
                                 .ctx = vm};
@@ -455,6 +456,13 @@ static int fail_status(u32 code)
     return code & 0xff ? (int)(code & 0xff) : 1;
 }
 
+static const char *end_reason(enum machine_exit how)
+{
+    return how == MACHINE_REBOOT ? "guest-reset"
+           : how == MACHINE_FAIL ? "guest-panic"
+                                 : "guest-shutdown";
+}
+
 void vm_end_posted(void *ctx)
 {
     struct vm *vm = ctx;
@@ -472,9 +480,13 @@ void vm_end_posted(void *ctx)
         if (vm_reset(vm, &err)) {
             log_print(vm->log, LOG_ERROR, "vm", "reboot: %s", err.msg);
             vm->status = 1;
+            vm->end_reason = "host-error";
             loop_stop(vm->loop);
+        } else {
+            vm_tell(vm, VM_EVENT_RESET);
         }
     } else {
+        vm->end_reason = end_reason(end.how);
         vm->status = end.how == MACHINE_FAIL ? fail_status(end.code) : 0;
         loop_stop(vm->loop);
     }
@@ -491,9 +503,9 @@ static void attach_console(struct vm *vm)
 
 int vm_run(struct vm *vm, struct err *err)
 {
-    u64 start = host_monotonic_ns();
     int r = signals_create(&vm->signals, vm->loop, on_signal, vm, err);
 
+    vm->start_ns = host_monotonic_ns();
     if (!r)
         r = vm_debug_create(vm, err);
     if (!r)
@@ -501,8 +513,7 @@ int vm_run(struct vm *vm, struct err *err)
     if (r)
         return r;
     attach_console(vm);
-    if (!vm->standing)
-        exec_resume(vm->exec);
+    exec_resume(vm->exec);
     loop_run(vm->loop);
     vm->over = true;
     console_hurry(vm->console); /* harts may wait for its reader */
@@ -510,7 +521,7 @@ int vm_run(struct vm *vm, struct err *err)
     if (vm->gdb)
         gdb_exited(vm->gdb, (u8)vm->status);
     if (vm->config->stats != VM_STATS_OFF)
-        vm_stats_print(vm, host_monotonic_ns() - start);
+        vm_stats_print(vm, host_monotonic_ns() - vm->start_ns);
     return vm->status;
 }
 

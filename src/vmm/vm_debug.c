@@ -23,18 +23,14 @@ static void stand(struct vm *vm)
 {
     if (vm->standing)
         return;
-    exec_pause(vm->exec);
-    host_clock_pause(&vm->clock);
-    loop_clock_changed(vm->loop);
+    vm_hold(vm);
     vm->standing = true;
 }
 
 static void go_on(struct vm *vm)
 {
     vm->standing = false;
-    host_clock_resume(&vm->clock);
-    loop_clock_changed(vm->loop);
-    exec_resume(vm->exec);
+    vm_unhold(vm);
 }
 
 static void debug_stop(void *ctx)
@@ -341,7 +337,7 @@ int vm_debug_create(struct vm *vm, struct err *err)
     };
     vm->standing = vm->config->paused;
     if (vm->standing)
-        host_clock_pause(&vm->clock);
+        vm_hold(vm);
     return gdb_create(&vm->gdb, vm->loop, t, g->host, g->port, vm->log, err);
 }
 

@@ -19,6 +19,7 @@
 #include "sbi/sbi.h"
 #include "vmm/gdb.h"
 #include "vmm/vm.h"
+#include "vmm/vm_control.h"
 #include "vmm/vm_listen.h"
 #include "vmm/vm_trace.h"
 
@@ -80,7 +81,7 @@ struct vm {
     struct gdb_target gdb_target;
     struct gdb_csr *gdb_csrs;
     struct debug_points points;
-    bool standing;    /* paused for the debugger */
+    bool standing;    /* held for the debugger */
     bool stop_posted; /* under end_lock */
     u32 stop_hart;
     enum hart_exit stop_why;
@@ -89,6 +90,15 @@ struct vm {
     struct vm_end end;
     bool over; /* the loop has ended: what a hart still posts comes too late */
     int status;
+    const char *end_reason; /* vm_control.h; NULL: the console's keys */
+
+    u32 holds;    /* the clock stands while there are any */
+    bool stopped; /* held by vm_stop */
+    void (*watcher)(void *ctx, enum vm_event event);
+    void *watcher_ctx;
+    u64 start_ns; /* of vm_run, host_monotonic_ns */
+    struct timer_port powerdown;
+    u32 powerdown_step;
 };
 
 /* vm_boot.c: reads the images into RAM (vm->plan); before the machine is made. */
@@ -118,6 +128,11 @@ struct clock vm_clock(struct vm *vm);
 struct timer_port vm_timer(void *vm, void (*fire)(void *fire_ctx, u32 arg), void *fire_ctx,
                            u32 arg);
 struct entropy vm_entropy(struct vm *vm);
+
+/* vm_control.c: harts and clock stand until as many unholds; on the loop. */
+void vm_hold(struct vm *vm);
+void vm_unhold(struct vm *vm);
+void vm_tell(struct vm *vm, enum vm_event event);
 
 /* vm_debug.c */
 MUST_CHECK int vm_debug_create(struct vm *vm, struct err *err);

@@ -4,7 +4,9 @@
 
 #include "exec/jit.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
 struct stat_line {
@@ -43,6 +45,7 @@ static u64 sum(struct vm *vm, size_t offset)
     return total;
 }
 
+#define LINES            35
 #define TRANSLATOR_LINES 16 /* the last ones */
 
 #define SUM(field) sum(vm, offsetof(struct hart, field))
@@ -61,7 +64,8 @@ static void print_json(const struct stat_line *line, size_t count)
     fputs("}\n", stderr);
 }
 
-void vm_stats_print(struct vm *vm, u64 elapsed_ns)
+/* Fills line, LINES of them at most; returns how many. The harts are paused. */
+static size_t collect(struct vm *vm, u64 elapsed_ns, struct stat_line *lines)
 {
     u64 insns = SUM(insns), cpu = cpu_ns();
     struct jit_stats jit = {0};
@@ -106,12 +110,31 @@ void vm_stats_print(struct vm *vm, u64 elapsed_ns)
         {"page_drops", "translated pages dropped", jit.drops},
         {"evictions", "pieces of the code buffer reused", jit.evictions},
     };
-    size_t count = ARRAY_SIZE(line);
 
-    if (!translates)
-        count -= TRANSLATOR_LINES;
+    static_assert(ARRAY_SIZE(line) == LINES, "room for all");
+    memcpy(lines, line, sizeof(line));
+    return translates ? LINES : LINES - TRANSLATOR_LINES;
+}
+
+void vm_stats_print(struct vm *vm, u64 elapsed_ns)
+{
+    struct stat_line line[LINES];
+    size_t count = collect(vm, elapsed_ns, line);
+
     if (vm->config->stats == VM_STATS_JSON)
         print_json(line, count);
     else
         print_text(line, count);
+}
+
+void vm_stats_each(struct vm *vm, void (*fn)(void *ctx, const char *name, u64 value), void *ctx)
+{
+    struct stat_line line[LINES];
+    size_t count;
+
+    exec_pause(vm->exec);
+    count = collect(vm, host_monotonic_ns() - vm->start_ns, line);
+    exec_resume(vm->exec);
+    for (size_t i = 0; i < count; i++)
+        fn(ctx, line[i].name, line[i].value);
 }

@@ -22,6 +22,12 @@ def table(hidden=False):
             if commands in ("CMD_RUN", "CMD_ALL") and (section == "SECTION_HIDDEN") == hidden]
 
 
+def commands():
+    """Names of all commands."""
+    text = (ROOT / "apps" / "cosm" / "options.def").read_text()
+    return re.findall(r'^COMMAND\(\w+, "(\w+)"', text, re.M)
+
+
 def output(*arguments):
     code, out, error = cosm(*arguments)
     check_equal((code, error), (0, ""), f"the outcome of 'cosm {' '.join(arguments)}'")
@@ -42,7 +48,7 @@ def every_option():
 
 @test("help fits a terminal and shows examples")
 def readable():
-    for arguments in (["--help"], ["help"], ["help", "run"], ["help", "help"], ["help", "version"]):
+    for arguments in (["--help"], ["help"], *(["help", command] for command in commands())):
         text = output(*arguments)
         check(max(map(len, text.splitlines())) <= 80, f"{arguments} has lines of over 80 columns")
         check("Usage: cosm" in text, f"{arguments} shows no usage")
@@ -69,7 +75,7 @@ def full():
 def manual():
     if not shutil.which("man"):
         raise Skip("no man here")
-    for topic in ([], ["run"], ["disasm"], ["help"], ["version"]):
+    for topic in ([], *([command] for command in commands())):
         with tempfile.NamedTemporaryFile(suffix=".1") as page:
             page.write(output("help", "--format=man", *topic).encode())
             page.flush()
@@ -100,7 +106,7 @@ def complete(*words):
 
 @test("bash completes commands, options, values and files")
 def completion():
-    check_equal(complete("cosm", "r"), ["run"], "r")
+    check_equal(complete("cosm", "ru"), ["run"], "ru")
     check("run" in complete("cosm", "") and "--help" in complete("cosm", ""), "nothing is not completed")
     check_equal(complete("cosm", "run", "--ker"), ["--kernel"], "--ker")
     check_equal(complete("cosm", "run", "--console", "v"), ["virtio"], "--console v")

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The other end of a VM's control socket: one request at a time, with a time for the answer. */
+#include "api/client.h"
+
+#include "api/listener.h"
+#include "base/fmt.h"
+#include "host/scope.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#define ANSWER_S 5
+
+/* The next line of text; it stays valid until the next call. */
+static int read_line(struct client *c, size_t *used, char **line, size_t *len)
+{
+    if (*used) {
+        c->len -= *used;
+        memmove(c->text, c->text + *used, c->len);
+    }
+    for (;;) {
+        char *end = memchr(c->text, '\n', c->len);
+        ssize_t n;
+
+        if (end) {
+            *line = c->text;
+            *len = (size_t)(end - c->text);
+            *used = *len + 1;
+            return 0;
+        }
+        if (c->len == sizeof(c->text))
+            return -EMSGSIZE;
+        n = recv(c->fd, c->text + c->len, sizeof(c->text) - c->len, 0);
+        if (n == 0)
+            return -ECONNRESET;
+        if (n < 0 && errno != EINTR)
+            return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        c->len += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static int failed(const char *name, int code, struct err *err)
+{
+    if (code == ETIMEDOUT)
+        return err_set(err, code, "'%s' does not answer within %d s; 'cosm kill %s' ends it", name,
+                       ANSWER_S, name);
+    if (code == ECONNRESET || code == EPIPE)
+        return err_set(err, code, "'%s' ended meanwhile", name);
+    return err_set(err, code, "cannot talk to '%s': %s", name, strerror(code));
+}
+
+/* The next object that has member key. */
+static int read_object(struct client *c, const char *name, const char *key, const char *other,
+                       size_t *used, struct err *err)
+{
+    for (;;) {
+        char *line = NULL;
+        size_t len = 0;
+        int r = read_line(c, used, &line, &len);
+
+        if (r)
+            return failed(name, -r, err);
+        c->json = (struct json){.node = c->node, .node_max = CLIENT_VALUES_MAX};
+        if (json_parse(&c->json, line, len, err))
+            return -EINVAL;
+        if (json_get(&c->json, c->node, key) || json_get(&c->json, c->node, other))
+            return 0;
+    }
+}
+
+const struct json_node *client_call(struct client *c, const char *name, const char *command,
+                                    struct err *err)
+{
+    char text[128];
+    size_t len = fmt_print(text, sizeof(text), "{\"execute\": \"%s\"}\n", command), used = 0;
+    const struct json_node *error;
+    const char *desc;
+
+    c->len = 0; /* only events may lie there */
+    if (send(c->fd, text, len, MSG_NOSIGNAL) != (ssize_t)len) {
+        failed(name, errno, err);
+        return NULL;
+    }
+    if (read_object(c, name, "return", "error", &used, err))
+        return NULL;
+    error = json_get(&c->json, c->node, "error");
+    if (!error)
+        return json_get(&c->json, c->node, "return");
+    desc = json_string(json_get(&c->json, error, "desc"));
+    err_set(err, EINVAL, "'%s' refuses %s: %s", name, command, desc ? desc : "it gives no reason");
+    return NULL;
+}
+
+static int client_connect(const struct record *r)
+{
+    struct record_info info;
+    struct err err;
+    AUTO_FD int dir = -1;
+    char name[RECORD_NAME_MAX + 16];
+
+    record_read(r, &info);
+    dir = dirs_open_checked(info.runtime, &err);
+    fmt_print(name, sizeof(name), "%s.sock", r->name);
+    return dir < 0 ? dir : listener_connect(dir, name);
+}
+
+int client_open(struct client *c, const struct record *r, struct err *err)
+{
+    struct timeval wait = {.tv_sec = ANSWER_S};
+    size_t used = 0;
+    int code;
+
+    c->len = 0;
+    c->fd = client_connect(r);
+    if (c->fd < 0) {
+        if (!record_is_alive(r))
+            return err_set(err, ENOTCONN, "'%s' does not run", r->name);
+        return err_set(err, ENOTCONN, "cannot connect to '%s': %s", r->name, strerror(-c->fd));
+    }
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+    code = read_object(c, r->name, "QMP", "QMP", &used, err);
+    if (!code && !client_call(c, r->name, "qmp_capabilities", err))
+        code = -EPROTO;
+    if (code)
+        client_close(c);
+    return code;
+}
+
+void client_close(struct client *c)
+{
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A running VM from outside: stopped and continued, reset, ended, watched. All on its loop. */
+#ifndef COSM_VMM_VM_CONTROL_H
+#define COSM_VMM_VM_CONTROL_H
+
+#include "host/console.h"
+#include "host/loop.h"
+#include "vmm/vm.h"
+
+/* Both live as long as the VM. The console is NULL where nothing is to run (dump_dtb). */
+struct loop *vm_loop(struct vm *vm);
+struct console *vm_console(struct vm *vm);
+
+enum vm_event {
+    VM_EVENT_STOP,   /* it stands still, its clock included */
+    VM_EVENT_RESUME, /* it goes on */
+    VM_EVENT_RESET,  /* it starts anew */
+};
+
+/* Called on the loop; one watcher. */
+void vm_watch(struct vm *vm, void (*fn)(void *ctx, enum vm_event event), void *ctx);
+
+/* Stands still until vm_cont; a second one changes nothing. A debugger's stop is apart from it. */
+void vm_stop(struct vm *vm);
+void vm_cont(struct vm *vm);
+bool vm_is_stopped(const struct vm *vm);
+
+/* As the reset button; with no_reboot that ends the run. */
+void vm_push_reset(struct vm *vm);
+/* Ends vm_run with this status. */
+void vm_quit(struct vm *vm, int status);
+
+/*
+ * Asks the guest's kernel to write out its disks and power off: a break and keys on its console, as
+ * Linux' SysRq has them; the board has no power button. A guest that does not know of SysRq gets
+ * the letters s, u and o as input. -EBUSY: it stands still and could not hear.
+ */
+MUST_CHECK int vm_ask_powerdown(struct vm *vm, struct err *err);
+
+/* A break on the serial console; nothing on a virtio console. */
+void vm_send_break(struct vm *vm);
+
+/* What ended the run, after vm_run: "guest-shutdown", "guest-reset", "guest-panic", "host-signal",
+ * "host-ui" (keys), "host-quit" (vm_quit), "host-error". */
+const char *vm_end_reason(const struct vm *vm);
+
+/* Counts since the start; harts are held for a moment. */
+void vm_stats_each(struct vm *vm, void (*fn)(void *ctx, const char *name, u64 value), void *ctx);
+
+#endif
