@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* cosm: the hosted hypervisor's command. */
 #include "apps/cosm/disasm.h"
+#include "apps/cosm/disk.h"
 #include "apps/cosm/help.h"
 #include "apps/cosm/manage.h"
 #include "apps/cosm/run.h"
@@ -43,6 +44,17 @@ static int flush(void)
     return EXIT_FAILED;
 }
 
+static int disk(const struct options *options)
+{
+    struct err err = {""};
+    int status = disk_main(options, &err), flushed;
+
+    if (status < 0)
+        return fail(&err, status == -2 ? EXIT_USAGE : EXIT_FAILED);
+    flushed = flush();
+    return flushed ? flushed : status;
+}
+
 int main(int argc, char **argv)
 {
     static struct options options; /* large for a stack: paths lie within */
@@ -67,6 +79,8 @@ int main(int argc, char **argv)
             return fail(&err, EXIT_FAILED);
         return flush();
     }
+    if (options.command == COMMAND_DISK)
+        return disk(&options);
     if (options.command == COMMAND_RUN) {
         status = run_vm(&options, argv, &err);
         return status < 0 ? fail(&err, EXIT_FAILED) : status;

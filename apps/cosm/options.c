@@ -35,6 +35,14 @@ const char *const section_table[SECTION_HIDDEN] = {
     {                                                           \
         ACT_FLAG, offsetof(struct vm_config, field), NULL, NULL \
     }
+#define TEXT(field)                                           \
+    {                                                         \
+        ACT_TEXT, offsetof(struct options, field), NULL, NULL \
+    }
+#define ON(field)                                           \
+    {                                                       \
+        ACT_ON, offsetof(struct options, field), NULL, NULL \
+    }
 #define PARSE(fn)              \
     {                          \
         ACT_PARSE, 0, fn, NULL \
@@ -86,6 +94,10 @@ const char *completion_words(enum completion completion)
         return "error warn info debug";
     case COMPLETE_STATS:
         return "text json";
+    case COMPLETE_FORMAT:
+        return "raw qcow2";
+    case COMPLETE_REPAIR:
+        return "leaks all";
     case COMPLETE_NONE:
     case COMPLETE_FILE:
         break;
@@ -286,6 +298,12 @@ static int option_act(struct parser *p, const struct action *action, const char 
     case ACT_STRING:
         *(const char **)(void *)field = value;
         return 0;
+    case ACT_TEXT:
+        *(const char **)(void *)((char *)p->options + action->offset) = value;
+        return 0;
+    case ACT_ON:
+        *(bool *)((char *)p->options + action->offset) = true;
+        return 0;
     case ACT_FLAG:
         *(bool *)(void *)field = true;
         return 0;
@@ -345,8 +363,9 @@ static int option_take(struct parser *p, const struct option_info *o, const char
         value = *p->arg && **p->arg != '-' ? *p->arg++ : "";
     else if (o->argument && !value)
         value = *p->arg ? *p->arg++ : NULL;
-    if (o->argument && (!value || (!*value && !option_is_optional_argument(o) &&
-                                   o->action.offset != offsetof(struct vm_config, append))))
+    if (o->argument &&
+        (!value || (!*value && !option_is_optional_argument(o) && o->action.kind != ACT_TEXT &&
+                    o->action.offset != offsetof(struct vm_config, append))))
         return err_set(err, EINVAL, "--%s needs a value: --%s %s", o->name, o->name, o->argument);
     rc = option_act(p, &o->action, value, &reason);
     if (rc)
@@ -403,7 +422,8 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         options->topic = command_find(arg);
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
-    if ((options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
+    if (options->command == COMMAND_DISK ||
+        (options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
         options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;
         return 0;
@@ -427,7 +447,7 @@ static int options_parse_rest(struct parser *p, struct err *err)
             only_operands = true;
             continue;
         }
-        if (only_operands || arg[0] != '-' || !arg[1])
+        if (only_operands || arg[0] != '-' || !arg[1] || (arg[1] >= '0' && arg[1] <= '9'))
             rc = operand_parse(p, arg, err);
         else
             rc = option_parse(p, arg, err);

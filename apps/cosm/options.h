@@ -34,6 +34,7 @@ enum {
     CMD_HELP = 1 << COMMAND_HELP,
     CMD_VERSION = 1 << COMMAND_VERSION,
     CMD_DISASM = 1 << COMMAND_DISASM,
+    CMD_DISK = 1 << COMMAND_DISK,
     CMD_PS = 1 << COMMAND_PS,
     CMD_STOP = 1 << COMMAND_STOP,
     CMD_RM = 1 << COMMAND_RM,
@@ -58,6 +59,8 @@ enum completion {
     COMPLETE_SWITCH,
     COMPLETE_LOG,
     COMPLETE_STATS,
+    COMPLETE_FORMAT,
+    COMPLETE_REPAIR,
 };
 
 enum action_kind {
@@ -66,6 +69,8 @@ enum action_kind {
     ACT_FLAG,   /* true, at offset */
     ACT_PARSE,  /* parse(value) */
     ACT_PRESET, /* parse(preset) */
+    ACT_TEXT,   /* the value itself, at offset in struct options */
+    ACT_ON,     /* true, at offset in struct options */
     ACT_FORMAT,
     ACT_BASE,
     ACT_HEX,
@@ -120,6 +125,13 @@ extern const size_t option_count;
 extern const struct example_info example_table[];
 extern const size_t example_count;
 
+/* Of disk; NULL: not given. */
+struct disk_options {
+    const char *format, *output_format, *options, *repair;
+    const char *backing_file, *backing_format;
+    bool backing, compress, progress, quiet, shrink, unsafe;
+};
+
 enum help_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH };
 
 /* What a command line asks for. */
@@ -133,6 +145,7 @@ struct options {
     /* Of disasm. */
     u64 base;
     bool hex, json;
+    struct disk_options disk;
     char **operand; /* files, words or names of VMs, in argv's array */
     u32 operands;
     /* Of the commands about VMs, and of run. */

@@ -265,14 +265,21 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
         return config_copy(drive->serial, sizeof(drive->serial), value, "serial", err);
     if (!strcmp(key, "slot"))
         return config_slot(value, &drive->slot, err);
-    if (!strcmp(key, "format") && strcmp(value, "raw"))
-        return err_set(err, EINVAL, "'format=%s' is not known here; give a raw image", value);
+    if (!strcmp(key, "backing"))
+        return config_switch(value, &drive->backing, err);
+    if (!strcmp(key, "format"))
+        return drive_format_parse(value, &drive->format)
+                   ? 0
+                   : err_set(err, EINVAL, "'format=%s' is not known here; give raw or qcow2",
+                             value);
     if (!strcmp(key, "if") && strcmp(value, "virtio") && strcmp(value, "none"))
         return err_set(err, EINVAL, "'if=%s' is not known here; drives are virtio", value);
-    if (!strcmp(key, "format") || !strcmp(key, "if") || !strcmp(key, "id"))
+    if (!strcmp(key, "if") || !strcmp(key, "id"))
         return 0;
-    return err_set(err, EINVAL,
-                   "'%s=' is not known of a drive; give PATH, readonly=, serial= or slot=", key);
+    return err_set(
+        err, EINVAL,
+        "'%s=' is not known of a drive; give PATH, readonly=, format=, backing=, serial= or slot=",
+        key);
 }
 
 int vm_config_parse_drive(struct vm_config *config, const char *value, struct err *err)

@@ -4,6 +4,7 @@
 #define COSM_VMM_CONFIG_H
 
 #include "base/err.h"
+#include "block/drive.h"
 #include "net/settings.h"
 
 #define VM_DRIVES_MAX  8
@@ -27,8 +28,10 @@ enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
 enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK };
 
 struct vm_drive {
-    char path[VM_PATH_MAX]; /* raw image */
+    char path[VM_PATH_MAX];
+    enum drive_format format;
     bool readonly;
+    bool backing;    /* it may name images that it lies on */
     char serial[21]; /* "": none */
     int slot;        /* 0..VM_SLOTS-1 or VM_SLOT_ANY */
 };

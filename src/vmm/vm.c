@@ -2,7 +2,7 @@
 /* A virtual machine's life: built from its configuration, run on the event loop, taken down. */
 #include "vmm/vm.h"
 
-#include "block/raw.h"
+#include "block/serve.h"
 #include "exec/jit.h"
 #include "host/file.h"
 #include "net/null.h"
@@ -137,15 +137,33 @@ static int take_slot(const struct vm *vm, const struct machine_config *mc, int w
     return err_set(err, EINVAL, "no virtio slot is free for %s; give fewer devices", what);
 }
 
+static int open_drive(struct vm *vm, const struct vm_drive *drive, struct blk **blk,
+                      struct err *err)
+{
+    const struct drive_options options = {.format = drive->format,
+                                          .readonly = drive->readonly,
+                                          .backing = drive->backing,
+                                          .log = vm->log};
+    struct node *node;
+    int r = drive_open(&node, drive->path, &options, err);
+
+    if (r)
+        return r;
+    r = serve_open(blk, node, err);
+    if (r)
+        node_close(node);
+    return r;
+}
+
 static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err)
 {
     const struct vm_config *c = vm->config;
 
     for (u32 i = 0; i < c->drive_count; i++) {
         const struct vm_drive *d = &c->drive[i];
-        int r = raw_open(&vm->blk[i], d->path, d->readonly, err);
+        int r = open_drive(vm, d, &vm->blk[i], err);
         if (!r && c->icount) /* answers come at once, at a determined count */
-            raw_work_inline(vm->blk[i]);
+            serve_inline(vm->blk[i]);
         int slot = r ? r : take_slot(vm, mc, d->slot, d->path, err);
         if (slot < 0)
             return slot;
@@ -541,7 +559,7 @@ void vm_destroy(struct vm *vm)
     if (vm->machine)
         machine_destroy(vm->machine);
     for (u32 i = 0; i < VM_DRIVES_MAX; i++)
-        raw_close(vm->blk[i]);
+        serve_close(vm->blk[i]);
     exec_destroy(vm->exec);
     vm_listen_destroy(vm->listen);
     vm_trace_destroy(vm->trace);

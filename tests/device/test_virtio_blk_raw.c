@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Virtio block device over a raw image: answers come from another thread, resets race with them. */
-#include "block/raw.h"
+#include "block/file.h"
+#include "block/serve.h"
 #include "device/virtio/blk.h"
 #include "tests/virtio_driver.h"
 
@@ -20,6 +21,20 @@ struct request {
 
 static u8 expected[SECTORS]; /* the byte that fills each sector */
 static struct virtio_blk virtio_blk;
+
+static int raw_open(struct blk **blk, const char *name, bool readonly, struct err *err)
+{
+    const struct file_options options = {.readonly = readonly};
+    struct node *node;
+    int ret = file_open(&node, name, &options, err);
+
+    if (ret)
+        return ret;
+    ret = serve_open(blk, node, err);
+    if (ret)
+        node_close(node);
+    return ret;
+}
 
 static struct blk *image_open(void)
 {
@@ -121,7 +136,7 @@ TEST(batches_and_resets)
             batch_wait(d, r, count);
     }
     driver_destroy(d);
-    raw_close(blk);
+    serve_close(blk);
 }
 
 TEST_MAIN()

@@ -177,7 +177,7 @@ TEST(drives)
     CHECK(refused(vm_config_parse_drive, "readonly=on", "image"));
     CHECK(refused(vm_config_parse_drive, "file=", "empty"));
     CHECK(refused(vm_config_parse_drive, "x,slot=8", "0 to 7"));
-    CHECK(refused(vm_config_parse_drive, "x,format=qcow2", "raw"));
+    CHECK(refused(vm_config_parse_drive, "x,format=vmdk", "qcow2"));
     CHECK(refused(vm_config_parse_drive, "x,serial=123456789012345678901", "20"));
     CHECK(refused(vm_config_parse_drive, "x,colour=red", "colour"));
     memset(deep, 'd', sizeof(deep) - 1);

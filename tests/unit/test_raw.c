@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Raw images: transfers, order, discard, sizes, locks and the sentences for what is wrong. */
-#include "block/raw.h"
+#include "block/file.h"
+#include "block/serve.h"
 #include "tests/test.h"
 
 #include <errno.h>
@@ -13,6 +14,20 @@
 #include <unistd.h>
 
 #define SIZE (1 * MIB)
+
+static int raw_open(struct blk **blk, const char *name, bool readonly, struct err *err)
+{
+    const struct file_options options = {.readonly = readonly};
+    struct node *node;
+    int ret = file_open(&node, name, &options, err);
+
+    if (ret)
+        return ret;
+    ret = serve_open(blk, node, err);
+    if (ret)
+        node_close(node);
+    return ret;
+}
 
 struct waiter {
     sem_t done;
@@ -123,7 +138,7 @@ TEST(written_read_back_and_in_the_file)
     CHECK_EQ(run(blk, BLK_WRITE_ZEROES, 1024, 8192, NULL), 0);
     CHECK_EQ(run(blk, BLK_DISCARD, 65536, 65536, NULL), 0);
     CHECK_EQ(run(blk, BLK_DISCARD, 0, 0, NULL), 0);
-    raw_close(blk);
+    serve_close(blk);
     fd = open(path, O_RDONLY);
     CHECK_EQ(read(fd, back, SIZE), SIZE);
     close(fd);
@@ -153,7 +168,7 @@ TEST(short_transfers_and_no_fallocate)
     memset(data + 512, 0, 8192 + 512);
     CHECK(!memcmp(data, back, sizeof(data)));
     CHECK(calls > 100);
-    raw_close(blk);
+    serve_close(blk);
     unlink(path);
 }
 
@@ -171,7 +186,7 @@ TEST(read_only_is_kept)
     CHECK_EQ(run(blk, BLK_FLUSH, 0, 0, NULL), 0);
     CHECK_EQ(run(blk, BLK_READ, 0, 512, sector), 0);
     CHECK_EQ(sector[0], 0);
-    raw_close(blk);
+    serve_close(blk);
     unlink(path);
 }
 
@@ -184,7 +199,7 @@ TEST(a_file_cut_short_is_an_io_error)
     CHECK_EQ(raw_open(&blk, path, false, NULL), 0);
     CHECK(!truncate(path, 1024));
     CHECK_EQ(run(blk, BLK_READ, 0, 8192, data), -EIO);
-    raw_close(blk);
+    serve_close(blk);
     unlink(path);
 }
 
@@ -207,10 +222,10 @@ TEST(close_finishes_what_was_submitted)
         req[i].ctx = &w;
         blk->submit(blk->ctx, &req[i]);
     }
-    raw_close(blk);
+    serve_close(blk);
     sem_getvalue(&w.done, &done);
     CHECK_EQ(done, 64);
-    raw_close(NULL);
+    serve_close(NULL);
     unlink(path);
 }
 
@@ -224,14 +239,14 @@ TEST(an_image_in_use_is_refused)
     CHECK_EQ(raw_open(&second, path, false, &err), -EBUSY);
     CHECK(strstr(err.msg, path) && strstr(err.msg, "in use"));
     CHECK_EQ(raw_open(&second, path, true, &err), -EBUSY);
-    raw_close(blk);
+    serve_close(blk);
     CHECK_EQ(raw_open(&second, path, true, &err), 0);
     CHECK_EQ(raw_open(&third, path, true, &err), 0);
     CHECK_EQ(raw_open(&blk, path, false, &err), -EBUSY);
-    raw_close(second);
-    raw_close(third);
+    serve_close(second);
+    serve_close(third);
     CHECK_EQ(raw_open(&blk, path, false, &err), 0);
-    raw_close(blk);
+    serve_close(blk);
     unlink(path);
 }
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files and block devices of the host as nodes, locked against other users. */
+#ifndef COSM_BLOCK_FILE_H
+#define COSM_BLOCK_FILE_H
+
+#include "block/node.h"
+
+struct file_options {
+    bool readonly;
+    bool growable; /* a format stands above, which minds the size */
+    bool create;   /* a new file of no bytes; one that exists is cut, once it is locked */
+};
+
+/*
+ * Opens path and locks it: shared if readonly, else alone. The locks are those of open file
+ * descriptions, and placed so that QEMU's tools and cosm refuse each other.
+ */
+MUST_CHECK int file_open(struct node **node, const char *path, const struct file_options *options,
+                         struct err *err);
+
+/* Does path lead to the file of a node of file_open? */
+bool file_is_path(const struct node *node, const char *path);
+
+/* How many bytes it has now, and how many it occupies. */
+MUST_CHECK int file_length(const struct node *node, u64 *length, u64 *occupied);
+
+#endif
