@@ -15,7 +15,7 @@
 
 struct row {
     const char *name;
-    const char *state; /* running, paused, mute (it does not answer), ended, died */
+    const char *state; /* starting, running, paused, mute (it does not answer), ended, died */
     struct record_info info;
     char line[LINE];
 };
@@ -27,9 +27,10 @@ static const char *ask_state(const struct record *r)
     struct err err;
     const struct json_node *status;
     const char *state = "mute";
+    int code = client_open(&client, r, &err);
 
-    if (client_open(&client, r, &err))
-        return record_is_alive(r) ? "mute" : "ended";
+    if (code)
+        return !record_is_alive(r) ? "ended" : code == -ENOTCONN ? "starting" : "mute";
     status = client_call(&client, r->name, "query-status", &err);
     status = status ? json_get(&client.json, status, "status") : NULL;
     if (json_string(status))

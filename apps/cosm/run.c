@@ -2,8 +2,9 @@
 /*
  * 'cosm run': a VM in this process or, detached, in one of its own.
  *
- * A detached VM is a forked process: it builds the VM with standard error still the user's, says
- * over a pipe that it runs, and the first process goes. If it ends before, it has told why.
+ * A detached VM is a forked process: it builds the VM, says over a pipe that it runs, and the first
+ * process goes. If it ends before, it tells the user why. All else that it and what it starts have
+ * to say goes to cosm.log, so that nobody waits for an end of the user's standard error.
  */
 #include "apps/cosm/run.h"
 
@@ -22,7 +23,7 @@ struct run {
     const struct options *options;
     struct instance *instance; /* NULL: without a name */
     struct vm *vm;
-    int ready; /* the pipe of a detached VM until it runs; else -1 */
+    int ready, err; /* a detached VM's pipe and the user's standard error until it runs; else -1 */
 };
 
 static int dump_dtb(struct vm *vm, const char *path, struct err *err)
@@ -37,19 +38,12 @@ static int dump_dtb(struct vm *vm, const char *path, struct err *err)
 static void on_running(void *ctx)
 {
     struct run *run = ctx;
-    int log = openat(instance_dir(run->instance), "cosm.log",
-                     O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (write(run->ready, "R", 1) < 0)
         errno = 0; /* the first process was killed: the VM runs nevertheless */
     close(run->ready);
-    run->ready = -1;
-    if (log < 0)
-        log = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (log >= 0) {
-        dup2(log, STDERR_FILENO);
-        close(log);
-    }
+    close(run->err);
+    run->ready = run->err = -1;
 }
 
 static int serve(struct run *run, struct err *err)
@@ -109,15 +103,19 @@ static int await(struct run *run, int ready, pid_t child, struct err *err)
 
 static int detached(struct run *run, struct err *err)
 {
-    int status, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    AUTO_FD int log = openat(instance_dir(run->instance), "cosm.log",
+                             O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int status;
 
+    run->err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     setsid();
-    if (null >= 0) {
-        dup2(null, STDIN_FILENO);
-        dup2(null, STDOUT_FILENO);
-        close(null);
-    }
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    dup2(log >= 0 ? log : null, STDERR_FILENO);
     status = run_here(run, err);
+    if (run->err >= 0)
+        dup2(run->err, STDERR_FILENO); /* for the error's sentence */
     instance_destroy(run->instance);
     return status;
 }
@@ -148,7 +146,7 @@ static int detach(struct run *run, struct err *err)
 
 int run_vm(const struct options *options, char *const *argv, struct err *err)
 {
-    struct run run = {.options = options, .ready = -1};
+    struct run run = {.options = options, .ready = -1, .err = -1};
     const struct vm_config *config = &options->config;
     int status;
 

@@ -292,13 +292,16 @@ static void on_client(void *ctx, u32 ready)
             return;
         }
         c->ended = n == 0;
+        if (c->ended && ready & LOOP_HANGUP) {
+            client_close(c);
+            return;
+        }
         c->input_len = n > 0 ? (u32)n : 0;
         if (c->input_len)
             client_feed(c);
         if (c->ended)
             tick_arm(c->hub, GONE_MS);
-    }
-    if (ready & LOOP_HANGUP && !c->input_len) {
+    } else if (ready & LOOP_HANGUP) {
         client_close(c);
         return;
     }
@@ -318,15 +321,13 @@ static long client_tick(struct hub_client *c)
 {
     if (c->input_len) {
         client_feed(c);
-        if (c->input_len)
-            return FEED_MS;
-        if (!client_send(c)) /* watches for input again */
+        if (!c->input_len && !client_send(c)) /* watches for input again */
             return 0;
     }
-    if (!c->ended)
+    if (!c->ended && !c->input_len)
         return 0;
     if (!is_gone(c->fd))
-        return GONE_MS;
+        return c->input_len ? FEED_MS : GONE_MS;
     client_close(c);
     return 0;
 }

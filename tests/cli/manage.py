@@ -4,6 +4,7 @@
 
 import atexit
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -278,6 +279,36 @@ def foreground():
         check_equal(done("stop", "here", seconds=90), "here\n", "what stop prints")
         check_equal(console.wait(20), 0, "its exit status")
     done("rm", "here")
+
+
+@test("nothing of a detached VM holds on to the terminal; what it says is in its log")
+def apart():
+    with vm("web", "--net", "user", "--stats", ready=False):  # its network is a process of its own
+        done("stop", "-t", "0", "web")
+        code, _, error = cosm("logs", "web")
+        check(code == 0 and "instructions" in error, f"cosm's own words are {error!r}")
+
+
+@test("input that the guest takes slowly is kept, and a break reaches it")
+def typing():
+    with vm("web"), Console([COSM, "console", "web"]) as console:
+        console.expect("~ # ", 20)
+        console.send("stty -echo -icanon; dd bs=1 count=20000 2>/dev/null | md5sum\r")
+        time.sleep(1)
+        text = "0123456789" * 2000
+        for at in range(0, len(text), 1000):
+            console.send(text[at:at + 1000])
+            console.read(0)
+        console.expect(hashlib.md5(text.encode()).hexdigest(), 60)
+        console.send("stty sane\r")
+        console.expect("~ # ", 20)
+        console.send("\x01bh")  # SysRq h tells what there is
+        console.expect("sysrq: HELP", 20)
+        console.send("\x01h")
+        console.expect("this help", 20)
+        console.send("\x01x")
+        check_equal(console.wait(20), 0, "the exit status of console")
+        check_equal(listed()["web"]["state"], "running", "its state")
 
 
 @test("names are made up where none is given")
