@@ -208,7 +208,7 @@ static int pair_create(int *ours, int *theirs, struct err *err)
     return 0;
 }
 
-static int process_spawn(struct net_process *p, int data, int control, struct err *err)
+static int process_spawn(struct net_process *p, int data, int control, int capture, struct err *err)
 {
     static char program[] = "cosm", command[] = WIRE_COMMAND;
     char *const argv[] = {program, command, NULL};
@@ -227,6 +227,10 @@ static int process_spawn(struct net_process *p, int data, int control, struct er
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, data, WIRE_DATA_FD);
     posix_spawn_file_actions_adddup2(&actions, control, WIRE_CONTROL_FD);
+    if (capture >= 0)
+        posix_spawn_file_actions_adddup2(&actions, capture, WIRE_CAPTURE_FD);
+    else
+        posix_spawn_file_actions_addclose(&actions, WIRE_CAPTURE_FD);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
     /* A session of its own: the terminal's signals are for the VM, which ends it in order. */
@@ -260,16 +264,23 @@ static int request(struct net_process *p, const struct wire_request *request, st
     return 0;
 }
 
-static int begin(struct net_process *p, const struct net_settings *settings, struct err *err)
+static int begin(struct net_process *p, const struct net_settings *settings, int capture,
+                 struct err *err)
 {
-    struct wire_request start = {.kind = WIRE_START, .settings = *settings};
-    AUTO_FD int data = -1, control = -1;
+    struct wire_request start = {
+        .kind = WIRE_START, .settings = *settings, .capture = capture >= 0};
+    AUTO_FD int data = -1, control = -1, record = -1;
     int r = pair_create(&p->data, &data, err);
 
     if (!r)
         r = pair_create(&p->control, &control, err);
+    if (!r && capture >= 0) { /* out of the way of the numbers that the process begins with */
+        record = fcntl(capture, F_DUPFD_CLOEXEC, 64);
+        r = record < 0 ? err_set(err, errno, "no descriptor for the record: %s", strerror(errno))
+                       : 0;
+    }
     if (!r)
-        r = process_spawn(p, data, control, err);
+        r = process_spawn(p, data, control, record, err);
     if (r)
         return r;
     /* Else its end would not be seen. */
@@ -280,7 +291,7 @@ static int begin(struct net_process *p, const struct net_settings *settings, str
 }
 
 int net_process_create(struct net_process **out, struct loop *loop, const struct log *log,
-                       const struct net_settings *settings, struct err *err)
+                       const struct net_settings *settings, int capture, struct err *err)
 {
     struct net_process *p = calloc(1, sizeof(*p));
     int r;
@@ -296,7 +307,7 @@ int net_process_create(struct net_process **out, struct loop *loop, const struct
                           .ctx = p,
                           .can = NET_CAN_CSUM | NET_CAN_TSO,
                           .mtu = settings->mtu ? settings->mtu : NET_MTU_DEFAULT};
-    r = begin(p, settings, err);
+    r = begin(p, settings, capture, err);
     if (r) {
         net_process_close(p);
         net_process_destroy(p);

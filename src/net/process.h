@@ -10,10 +10,13 @@
 
 struct net_process;
 
-/* Starts the process: this program again, as WIRE_COMMAND. Returns when it serves. */
+/*
+ * Starts the process: this program again, as WIRE_COMMAND. Returns when it serves. capture: an open
+ * empty file for a record of the frames, which stays the caller's, or -1.
+ */
 MUST_CHECK int net_process_create(struct net_process **process, struct loop *loop,
                                   const struct log *log, const struct net_settings *settings,
-                                  struct err *err);
+                                  int capture, struct err *err);
 
 /* Ends the process; nothing is handed to the device any more. The loop does not run. NULL is
  * allowed. */

@@ -342,23 +342,34 @@ static int net_kind(const char *word, enum vm_net_kind *kind)
 }
 
 /* What only a network of the kind user has. */
-static int net_user_item(struct net_settings *user, const char *key, const char *value,
-                         struct err *err)
+static int net_user_item(struct vm_net *net, const char *key, const char *value, struct err *err)
 {
+    static const struct {
+        const char *key;
+        int (*parse)(struct net_settings *settings, const char *text, struct err *err);
+    } items[] = {
+        {"forward", net_settings_forward}, {"mtu", net_settings_mtu},
+        {"delay", net_settings_delay},     {"loss", net_settings_loss},
+        {"rate", net_settings_rate},
+    };
+
     if (!strcmp(key, "deny") || !strcmp(key, "allow"))
-        return net_settings_rule(user, *key == 'a', value, err);
-    if (!strcmp(key, "forward"))
-        return net_settings_forward(user, value, err);
-    if (!strcmp(key, "mtu"))
-        return net_settings_mtu(user, value, err);
+        return net_settings_rule(&net->user, *key == 'a', value, err);
+    if (!strcmp(key, "pcap"))
+        return config_copy(net->pcap, sizeof(net->pcap), value, "capture's path", err);
+    for (u32 i = 0; i < ARRAY_SIZE(items); i++) {
+        if (!strcmp(key, items[i].key))
+            return items[i].parse(&net->user, value, err);
+    }
     return err_set(
         err, EINVAL,
         "'%s=' is not known of a network; give mac=, slot=, and with user deny=, allow=, "
-        "forward=, mtu=",
+        "forward=, mtu=, pcap=, delay=, loss=, rate=",
         key);
 }
 
-static int net_item(struct vm_net *net, const char *key, const char *value, struct err *err)
+static int net_item(struct vm_net *net, const char *key, const char *value, bool *only_user,
+                    struct err *err)
 {
     if (!value) {
         if (!net_kind(key, &net->kind))
@@ -372,14 +383,8 @@ static int net_item(struct vm_net *net, const char *key, const char *value, stru
         net->has_mac = true;
         return config_mac(value, net->mac, err);
     }
-    return net_user_item(&net->user, key, value, err);
-}
-
-/* Rules and the like with a kind that has none would go unheeded. */
-static bool net_is_user(const struct vm_net *net)
-{
-    return net->kind == VM_NET_USER ||
-           (!net->user.rule_count && !net->user.forward_count && !net->user.mtu);
+    *only_user = true;
+    return net_user_item(net, key, value, err);
 }
 
 /* The interface that -p made up becomes the first of its kind that is asked for. */
@@ -411,15 +416,18 @@ int vm_config_parse_net(struct vm_config *config, const char *value, struct err 
 {
     struct config_list list = {.rest = value};
     struct vm_net net = {.kind = VM_NET_USER, .slot = VM_SLOT_ANY};
+    bool only_user = false;
     int rc;
 
     while ((rc = config_list_next(&list, err)) > 0) {
-        rc = net_item(&net, list.item, list.value, err);
+        rc = net_item(&net, list.item, list.value, &only_user, err);
         if (rc)
             return rc;
     }
-    if (!rc && !net_is_user(&net))
-        rc = err_set(err, EINVAL, "'%s': only a network of the kind user has rules and ports",
+    /* With another kind they would go unheeded. */
+    if (!rc && only_user && net.kind != VM_NET_USER)
+        rc = err_set(err, EINVAL,
+                     "'%s': null and loopback take mac= and slot= alone; user takes the rest",
                      value);
     return rc ? rc : net_add(config, &net, value, err);
 }

@@ -42,6 +42,7 @@ struct vm_net {
     u8 mac[6]; /* if has_mac */
     int slot;
     bool implied;             /* by -p alone */
+    char pcap[VM_PATH_MAX];   /* a record of the frames; "": none */
     struct net_settings user; /* if kind is VM_NET_USER */
 };
 

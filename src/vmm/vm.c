@@ -5,11 +5,13 @@
 #include "block/serve.h"
 #include "exec/jit.h"
 #include "host/file.h"
+#include "host/scope.h"
 #include "net/null.h"
 #include "rv/code_map.h"
 #include "vmm/vm_state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +188,7 @@ static void random_mac(struct vm *vm, u8 mac[6])
 static int create_net(struct vm *vm, u32 i, const struct net **net, struct err *err)
 {
     const struct vm_net *n = &vm->config->net[i];
+    AUTO_FD int capture = -1;
     int r;
 
     *net = &null_net;
@@ -195,7 +198,12 @@ static int create_net(struct vm *vm, u32 i, const struct net **net, struct err *
     }
     if (n->kind != VM_NET_USER || vm->config->dump_dtb)
         return 0;
-    r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, err);
+    if (*n->pcap) {
+        capture = open(n->pcap, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (capture < 0)
+            return err_set(err, errno, "--net: cannot write %s: %s", n->pcap, strerror(errno));
+    }
+    r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, capture, err);
     if (!r)
         *net = net_process_net(vm->net_process[i]);
     return r;

@@ -210,6 +210,31 @@ def _():
         world.power_off(console)
 
 
+@tap.test("the cable delays and slows, and its record is one of frames")
+def _():
+    with tempfile.NamedTemporaryFile() as record:
+        with guest("--net", f"user,mtu=1500,delay=30ms,rate=16M,pcap={record.name}") as console:
+            start = time.monotonic()
+            check_page(console, "http://10.0.2.2/")
+            tap.check(time.monotonic() - start > len(PAGE) / 2e6, "a page came faster than the cable carries")
+            times = console.run("ping -c 3 10.0.2.2 | grep time=")
+            fastest = min(float(part.split("=")[1]) for part in times.split() if part.startswith("time="))
+            tap.check(fastest >= 60, f"a ping took {fastest} ms")
+            world.power_off(console)
+        data = pathlib.Path(record.name).read_bytes()
+    magic, major, minor, *_, link = struct.unpack_from("<IHHIIII", data)
+    tap.check_equal((magic, major, minor, link), (0xa1b23c4d, 2, 4, 1), "the record's head")
+    at, kinds = 24, []
+    while at < len(data):
+        _, _, kept, length = struct.unpack_from("<IIII", data, at)
+        tap.check(kept == length and 14 <= length <= 1514, f"a frame of {length} bytes, {kept} kept")
+        kinds.append(data[at + 28:at + 30] + data[at + 39:at + 40])
+        at += 16 + length
+    tap.check_equal(at, len(data), "where the record ends")
+    tap.check(kinds.count(b"\x08\x00\x01") >= 6 and kinds.count(b"\x08\x00\x06") > len(PAGE) // 1500,
+              "frames are missing")
+
+
 @tap.test("the guest outlives its network process, which ends with the VM")
 def _():
     with guest("--net", "user") as console:

@@ -135,4 +135,224 @@ TEST(short_and_giant_frames_are_returned)
     driver_destroy(d);
 }
 
+/* A back end that takes what it is told to and remembers what came. */
+static struct {
+    struct net net;
+    struct net_device device;
+    struct net_frame frame;
+    u32 taken, room;
+} peer;
+
+static bool peer_send(void *ctx, const struct net_frame *frame)
+{
+    if (!peer.room)
+        return false;
+    peer.room--;
+    peer.taken++;
+    peer.frame = *frame;
+    return true;
+}
+
+static void peer_attach(void *ctx, const struct net_device *device)
+{
+    peer.device = *device;
+}
+
+static struct driver *setup_peer(u64 features)
+{
+    struct driver *d;
+
+    memset(&peer, 0, sizeof(peer));
+    peer.net = (struct net){
+        .send = peer_send, .attach = peer_attach, .can = NET_CAN_CSUM | NET_CAN_TSO, .mtu = 9000};
+    peer.room = UINT32_MAX;
+    d = setup(&peer.net);
+    driver_start(d, features, 16);
+    return d;
+}
+
+static void header_make(u8 *h, u8 flags, u8 gso, u16 gso_size, u16 csum_start, u16 csum_offset)
+{
+    h[0] = flags;
+    h[1] = gso;
+    le16_store(h + 2, 54);
+    le16_store(h + 4, gso_size);
+    le16_store(h + 6, csum_start);
+    le16_store(h + 8, csum_offset);
+}
+
+TEST(offload_headers_are_checked)
+{
+    static const struct {
+        u8 flags, gso;
+        u16 gso_size, start, offset;
+        bool with, without; /* taken if the driver has the features; if not */
+    } cases[] = {
+        {0, 0, 0, 0, 0, true, true},
+        {0, 0, 9, 65535, 65535, true, true}, /* not said to mean anything */
+        {0xfe, 0, 0, 0, 0, true, true},      /* flags to be ignored */
+        {1, 0, 0, 34, 16, true, false},
+        {1, 0, 0, 34, 64, true, false},
+        {1, 0, 0, 34, 65, false, false},
+        {1, 0, 0, 65535, 65535, false, false},
+        {1, 1, 1448, 34, 16, true, false},
+        {1, 4, 1448, 54, 16, true, false},
+        {0, 1, 1448, 34, 16, false, false}, /* segments need their sums */
+        {1, 1, 0, 34, 16, false, false},
+        {1, 3, 1448, 34, 6, false, false}, /* UDP */
+        {1, 0x81, 1448, 34, 16, false, false},
+        {1, 5, 1448, 34, 6, false, false},
+    };
+
+    for (u32 with = 0; with < 2; with++) {
+        u64 features = VIRTIO_NET_F_CSUM | VIRTIO_NET_F_HOST_TSO4 | VIRTIO_NET_F_HOST_TSO6;
+        struct driver *d = setup_peer(with ? features : 0);
+        struct driver_seg out = {driver_alloc(d, 2048), 12 + 100, false};
+        u64 malformed = 0;
+        u16 id;
+        u32 len;
+
+        for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+            bool want = with ? cases[i].with : cases[i].without;
+
+            peer.taken = 0;
+            header_make(driver_at(d, out.gpa), cases[i].flags, cases[i].gso, cases[i].gso_size,
+                        cases[i].start, cases[i].offset);
+            driver_offer(d, 1, &out, 1);
+            driver_kick(d, 1);
+            CHECK(driver_used(d, 1, &id, &len));
+            CHECK_EQ(peer.taken, want);
+            malformed += !want;
+        }
+        CHECK_EQ(net.malformed, malformed);
+        CHECK(!driver_needs_reset(d));
+        driver_destroy(d);
+    }
+}
+
+TEST(full_back_end_keeps_the_frames)
+{
+    struct driver *d = setup_peer(0);
+    struct driver_seg out = {driver_alloc(d, 2048), 12 + 100, false};
+    u16 id;
+    u32 len;
+
+    peer.room = 2;
+    for (u32 i = 0; i < 5; i++)
+        driver_offer(d, 1, &out, 1);
+    driver_kick(d, 1);
+    CHECK_EQ(peer.taken, 2);
+    CHECK(driver_used(d, 1, &id, &len));
+    CHECK(driver_used(d, 1, &id, &len));
+    CHECK(!driver_used(d, 1, &id, &len));
+    peer.room = 100;
+    peer.device.ready(peer.device.ctx);
+    CHECK_EQ(peer.taken, 5);
+    for (u32 i = 0; i < 3; i++)
+        CHECK(driver_used(d, 1, &id, &len));
+    driver_destroy(d);
+}
+
+TEST(large_frames_fill_several_buffers)
+{
+    static u8 bytes[9000];
+
+    for (u32 i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (u8)(i * 7 + i / 256);
+    for (u32 mode = 0; mode < DRIVER_MODES; mode++) {
+        struct driver *d =
+            setup_peer(driver_mode(mode) | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_GUEST_CSUM);
+        struct net_frame frame = {bytes, 0, {.flags = NET_DATA_VALID}};
+        struct driver_seg in[12];
+        u16 id;
+        u32 len;
+
+        for (u32 i = 0; i < ARRAY_SIZE(in); i++)
+            in[i] = (struct driver_seg){driver_alloc(d, 1024), 1024, true};
+        for (u32 round = 0; round < 40; round++) {
+            u32 want = round % 9 + 1, at = 0;
+
+            frame.len = want * 1024 - 12 - (round % 3) * 100;
+            for (u32 i = 0; i + 1 < want; i++)
+                driver_offer(d, 0, &in[i], 1);
+            CHECK(want == 1 || !peer.device.receive(peer.device.ctx, &frame)); /* one short */
+            driver_offer(d, 0, &in[want - 1], 1);
+            CHECK(peer.device.receive(peer.device.ctx, &frame));
+            CHECK_EQ(le16_load(driver_at(d, in[0].gpa + 10)), want);
+            CHECK_EQ(driver_at(d, in[0].gpa)[0], NET_DATA_VALID);
+            for (u32 i = 0; i < want; i++) {
+                u32 skip = i ? 0 : 12;
+
+                CHECK(driver_used(d, 0, &id, &len));
+                CHECK(!memcmp(driver_at(d, in[i].gpa + skip), bytes + at, len - skip));
+                at += len - skip;
+            }
+            CHECK_EQ(at, frame.len);
+        }
+        CHECK_EQ(net.dropped, 0);
+        driver_destroy(d);
+    }
+}
+
+TEST(drivers_get_no_offload_that_they_do_not_know)
+{
+    static u8 bytes[100];
+    struct driver *d = setup_peer(VIRTIO_NET_F_GUEST_TSO4);
+    struct net_frame frame = {bytes, 100, {.flags = NET_NEEDS_CSUM}};
+    struct driver_seg in = {driver_alloc(d, 1024), 1024, true};
+    u16 id;
+    u32 len;
+
+    driver_offer(d, 0, &in, 1);
+    CHECK(peer.device.receive(peer.device.ctx, &frame));
+    frame.offload = (struct net_offload){.gso = NET_GSO_TCP6, .gso_size = 100};
+    CHECK(peer.device.receive(peer.device.ctx, &frame));
+    CHECK_EQ(net.dropped, 2);
+    CHECK(!driver_used(d, 0, &id, &len));
+    frame.offload.gso = NET_GSO_TCP4;
+    CHECK(peer.device.receive(peer.device.ctx, &frame));
+    CHECK(driver_used(d, 0, &id, &len));
+    peer.device.link(peer.device.ctx, false);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 0);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 10, 2), 9000);
+    driver_destroy(d);
+}
+
+TEST(control_commands)
+{
+    static const struct {
+        u8 bytes[9];
+        u32 len;
+        u8 answer;
+    } cases[] = {
+        {{0, 0, 1}, 3, 0},
+        {{0, 1, 0}, 3, 0},
+        {{0, 2, 0}, 3, 1},
+        {{0, 0}, 2, 1},
+        {{0}, 1, 1},
+        {{1, 1, 0x52, 1, 2, 3, 4, 5}, 8, 0},
+        {{1, 1, 0x52, 1, 2, 3, 4, 5, 6}, 9, 1},
+        {{4, 0, 2, 0}, 4, 1},
+    };
+    struct driver *d = setup_peer(VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_MAC |
+                                  VIRTIO_NET_F_CTRL_MAC_ADDR);
+    gpa_t at = driver_alloc(d, 64);
+    u16 id;
+    u32 len;
+
+    for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct driver_seg seg[2] = {{at, cases[i].len, false}, {at + 32, 1, true}};
+
+        memcpy(driver_at(d, at), cases[i].bytes, cases[i].len);
+        *driver_at(d, at + 32) = 9;
+        driver_offer(d, 2, seg, 2);
+        driver_kick(d, 2);
+        CHECK(driver_used(d, 2, &id, &len));
+        CHECK_EQ(len, 1);
+        CHECK_EQ(*driver_at(d, at + 32), cases[i].answer);
+    }
+    CHECK_EQ(driver_get(d, R_CONFIG), 0x03020152);
+    driver_destroy(d);
+}
+
 TEST_MAIN()

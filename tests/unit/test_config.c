@@ -199,6 +199,10 @@ TEST(nets)
     CHECK_EQ(config.net[0].mac[5], 0xEF);
     CHECK_EQ(config.net[0].slot, 3);
     CHECK(refused(vm_config_parse_net, "tap", "tap"));
+    CHECK(refused(vm_config_parse_net, "null,pcap=x", "user takes the rest"));
+    CHECK(refused(vm_config_parse_net, "user,deny=10.0.0.0/33", "a rule can say"));
+    CHECK(refused(vm_config_parse_net, "user,colour=red", "not known of a network"));
+    CHECK(refused(vm_config_parse_publish, "80", "forwards no port"));
     CHECK(refused(vm_config_parse_net, "null,mac=52:54", "six bytes"));
     CHECK(refused(vm_config_parse_net, "null,mac=52:54:00:12:34:5g", "six bytes"));
     CHECK(refused(vm_config_parse_net, "null,mac=52:54:00:12:34:567", "six bytes"));
@@ -215,6 +219,26 @@ TEST(flash)
     CHECK(config.pflash[1].readonly);
     CHECK(refused(vm_config_parse_pflash, "c.fd", "too many"));
     CHECK(refused(vm_config_parse_pflash, "c.fd,unit=2", "unit=2"));
+}
+
+TEST(published_ports)
+{
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_publish(&config, "8080:80", &err), 0);
+    CHECK_EQ(vm_config_parse_publish(&config, "0.0.0.0:53:53/udp", &err), 0);
+    CHECK_EQ(config.net_count, 1);
+    CHECK_EQ(vm_config_parse_net(&config, "null", &err), 0);
+    CHECK_EQ(config.net_count, 2);
+    /* One interface for both, whichever comes first. */
+    CHECK_EQ(vm_config_parse_net(&config, "mac=52:54:00:12:34:56,mtu=1500,pcap=a,,b", &err), 0);
+    CHECK_EQ(config.net_count, 2);
+    CHECK_EQ(config.net[0].user.forward_count, 2);
+    CHECK_EQ(config.net[0].user.mtu, 1500);
+    CHECK_STR(config.net[0].pcap, "a,b");
+    CHECK_EQ(vm_config_parse_publish(&config, "22:22", &err), 0);
+    CHECK_EQ(config.net[0].user.forward_count, 3);
+    CHECK_EQ(vm_config_parse_net(&config, "user", &err), 0);
+    CHECK_EQ(config.net_count, 3);
 }
 
 TEST(whole)
