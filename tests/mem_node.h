@@ -44,7 +44,8 @@ static inline bool mem_reserve(struct mem_node *m, u64 len)
         m->bytes = bytes;
         m->room = room;
     }
-    m->len = len > m->len ? len : m->len;
+    if (len > m->len)
+        m->len = len;
     return true;
 }
 

@@ -44,6 +44,7 @@ const char *drive_format_name(enum drive_format format)
 
 struct node *drive_file(struct node *node)
 {
+    node = filter_below(node);
     return qcow2_is(node) ? qcow2_file(node) : node;
 }
 
@@ -175,8 +176,29 @@ static int open_layer(struct node **node, const char *path, const struct drive_o
     return ret;
 }
 
+/* Puts filters on an image that is open. Closes it if that fails. */
+static int add_filters(struct node **node, const struct drive_options *o, struct err *err)
+{
+    int ret = 0;
+
+    if (o->fault.ops)
+        ret = fault_open(node, *node, &o->fault, err);
+    if (!ret && (o->throttle.iops || o->throttle.bps))
+        ret = throttle_open(node, *node, &o->throttle, err);
+    if (ret)
+        node_close(*node);
+    return ret;
+}
+
 int drive_open(struct node **node, const char *path, const struct drive_options *options,
                struct err *err)
 {
-    return open_layer(node, path, options, NULL, err);
+    struct node *image;
+    int ret = open_layer(&image, path, options, NULL, err);
+
+    if (!ret)
+        ret = add_filters(&image, options, err);
+    if (!ret)
+        *node = image;
+    return ret;
 }

@@ -4,7 +4,7 @@
 #define COSM_BLOCK_DRIVE_H
 
 #include "base/log.h"
-#include "block/node.h"
+#include "block/filter.h"
 
 /* BY_NAME: qcow2 if the name ends so, else raw. What is in a file never decides. */
 enum drive_format { DRIVE_BY_NAME, DRIVE_RAW, DRIVE_QCOW2 };
@@ -16,6 +16,8 @@ struct drive_options {
     bool alone;      /* backing files are left alone: for who looks at the image itself */
     bool check_only; /* no damage keeps it from being opened, and nothing is repaired by itself */
     const struct log *log;
+    struct throttle throttle; /* filters on top */
+    struct fault fault;
 };
 
 /* Opens an image and, if allowed, what it lies on; all of it is locked. */

@@ -254,8 +254,29 @@ static int config_slot(const char *value, int *slot, struct err *err)
     return 0;
 }
 
+/* What filters do to a drive's requests. -ENOENT: key is about something else. */
+static int drive_filter(struct vm_drive *drive, const char *key, const char *value, struct err *err)
+{
+    u64 seconds;
+
+    if (!strcmp(key, "iops") || !strcmp(key, "throttling.iops-total"))
+        return vm_config_size(value, 1, &drive->throttle.iops, err);
+    if (!strcmp(key, "bps") || !strcmp(key, "throttling.bps-total"))
+        return vm_config_size(value, 1, &drive->throttle.bps, err);
+    if (!strcmp(key, "fault"))
+        return fault_parse(value, &drive->fault, err);
+    if (strcmp(key, "burst"))
+        return -ENOENT;
+    if (!config_number(value, strlen(value), &seconds) || !seconds || seconds > 3600)
+        return err_set(err, EINVAL, "'burst=%s' is no number of seconds; give 1 to 3600", value);
+    drive->throttle.burst_s = (u32)seconds;
+    return 0;
+}
+
 static int drive_item(struct vm_drive *drive, const char *key, const char *value, struct err *err)
 {
+    int rc;
+
     if (!value || !strcmp(key, "file") || !strcmp(key, "path"))
         return config_copy(drive->path, sizeof(drive->path), value ? value : key, "drive's path",
                            err);
@@ -276,6 +297,9 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
         return err_set(err, EINVAL, "'if=%s' is not known here; drives are virtio", value);
     if (!strcmp(key, "if") || !strcmp(key, "id"))
         return 0;
+    rc = drive_filter(drive, key, value, err);
+    if (rc != -ENOENT)
+        return rc;
     return err_set(
         err, EINVAL,
         "'%s=' is not known of a drive; give PATH, readonly=, format=, backing=, serial= or slot=",

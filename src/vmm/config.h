@@ -31,7 +31,9 @@ struct vm_drive {
     char path[VM_PATH_MAX];
     enum drive_format format;
     bool readonly;
-    bool backing;    /* it may name images that it lies on */
+    bool backing; /* it may name images that it lies on */
+    struct throttle throttle;
+    struct fault fault;
     char serial[21]; /* "": none */
     int slot;        /* 0..VM_SLOTS-1 or VM_SLOT_ANY */
 };

@@ -145,6 +145,8 @@ static int open_drive(struct vm *vm, const struct vm_drive *drive, struct blk **
     const struct drive_options options = {.format = drive->format,
                                           .readonly = drive->readonly,
                                           .backing = drive->backing,
+                                          .throttle = drive->throttle,
+                                          .fault = drive->fault,
                                           .log = vm->log};
     struct node *node;
     int r = drive_open(&node, drive->path, &options, err);

@@ -89,7 +89,27 @@ def raw_bytes():
         tap.check(data[4095 * 512] == 4095 & 255 and data[6144 * 512 + 1] == 6144 >> 8, "the guest wrote too far")
 
 
+def overlay():
+    """The same on a qcow2 image that lies on the raw one, which stays as it is."""
+    with tempfile.TemporaryDirectory() as name:
+        base = make_root(pathlib.Path(name))
+        before = base.read_bytes()
+        top, raw = base.with_name("top.qcow2"), base.with_name("top.raw")
+        host(world.COSM, "disk", "create", "-b", base.name, "-F", "raw", top)
+        drive = ["--drive", f"{top},backing=on"]
+        with world.Console(world.command("trixie", "quiet cosm.root=/dev/vda", 2, extra=drive)) as console:
+            console.expect("disk is written", 120)
+            tap.check_equal(console.wait(60), 0, "the exit status")
+        tap.check(base.read_bytes() == before, "the image below was written")
+        host(world.COSM, "disk", "check", top)
+        host(world.COSM, "disk", "convert", "--backing", top, raw)
+        host("e2fsck", "-f", "-n", raw)
+        numbers = host("debugfs", "-R", "cat /numbers", raw)
+        tap.check(numbers.endswith("".join(f"{n}\n" for n in range(1, 100001)).encode()), "/numbers reads otherwise")
+
+
 tap.add("sectors are where they belong", raw_bytes)
+tap.add("ext4 root on a qcow2 image over a raw one", overlay)
 tap.add("ext4 root written by trixie's kernel, 1 hart", written_by, "trixie", 1)
 tap.add("ext4 root written by sid's kernel, 2 harts", written_by, "sid", 2)
 tap.main(sys.argv[1:])

@@ -178,6 +178,9 @@ TEST(drives)
     CHECK(refused(vm_config_parse_drive, "file=", "empty"));
     CHECK(refused(vm_config_parse_drive, "x,slot=8", "0 to 7"));
     CHECK(refused(vm_config_parse_drive, "x,format=vmdk", "qcow2"));
+    CHECK(refused(vm_config_parse_drive, "x,fault=write:0:EIO", "no fault"));
+    CHECK(refused(vm_config_parse_drive, "x,burst=0", "3600"));
+    CHECK(refused(vm_config_parse_drive, "x,iops=many", "many"));
     CHECK(refused(vm_config_parse_drive, "x,serial=123456789012345678901", "20"));
     CHECK(refused(vm_config_parse_drive, "x,colour=red", "colour"));
     memset(deep, 'd', sizeof(deep) - 1);
@@ -185,7 +188,13 @@ TEST(drives)
     CHECK(refused(vm_config_parse_drive, deep, "too long"));
     deep[VM_PATH_MAX] = '\0';
     CHECK(refused(vm_config_parse_drive, deep, "longer than"));
-    for (int i = 2; i < VM_DRIVES_MAX; i++)
+    CHECK_EQ(vm_config_parse_drive(
+                 &config, "x.qcow2,backing=on,iops=100,bps=1M,burst=2,fault=write:7+:ENOSPC", &err),
+             0);
+    CHECK(config.drive[2].backing && config.drive[2].throttle.iops == 100);
+    CHECK(config.drive[2].throttle.bps == 1 << 20 && config.drive[2].throttle.burst_s == 2);
+    CHECK(config.drive[2].fault.every == 7 && config.drive[2].fault.on);
+    for (int i = 3; i < VM_DRIVES_MAX; i++)
         CHECK_EQ(vm_config_parse_drive(&config, "more", &err), 0);
     CHECK(refused(vm_config_parse_drive, "one", "too many"));
 }
