@@ -373,7 +373,28 @@ static int option_take(struct parser *p, const struct option_info *o, const char
     return 0;
 }
 
-/* "-m", "-m512M", and QEMU's "-kernel". */
+/* "-aq": several that take no value. */
+static bool is_bundle(const struct parser *p, const char *arg)
+{
+    for (const char *key = arg + 1; *key; key++) {
+        const struct option_info *o = option_find_key(p->command, *key);
+
+        if (!o || o->argument)
+            return false;
+    }
+    return true;
+}
+
+static int option_parse_bundle(struct parser *p, const char *arg, struct err *err)
+{
+    int rc = 0;
+
+    for (const char *key = arg + 1; *key && !rc; key++)
+        rc = option_take(p, option_find_key(p->command, *key), NULL, err);
+    return rc;
+}
+
+/* "-m", "-m512M", "-aq", and QEMU's "-kernel". */
 static int option_parse_short(struct parser *p, const char *arg, struct err *err)
 {
     size_t len = strcspn(arg + 1, "=");
@@ -381,6 +402,8 @@ static int option_parse_short(struct parser *p, const char *arg, struct err *err
 
     if (o)
         return option_take(p, o, arg[1 + len] ? arg + len + 2 : NULL, err);
+    if (is_bundle(p, arg))
+        return option_parse_bundle(p, arg, err);
     o = option_find_key(p->command, arg[1]);
     if (!o || (arg[2] && !o->argument))
         return option_unknown(p, arg, err);

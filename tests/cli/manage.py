@@ -254,6 +254,15 @@ def died():
         check_equal(list(SOCKETS.iterdir()), [], "sockets left")
 
 
+@test("a VM whose process hangs is told of in time, and can be killed")
+def mute():
+    with vm("web", ready=False):
+        os.kill(listed()["web"]["pid"], signal.SIGSTOP)
+        check_equal(listed()["web"]["state"], "mute", "its state")
+        refused(FAILED, "pause", "web", says=["does not answer", "cosm kill web"])
+        check_equal(done("kill", "web"), "web\n", "what kill prints")
+
+
 @test("what fails at the start is told by the first process, and keeps no name")
 def failures():
     refused(FAILED, "run", "-d", "-n", "web", "-k", HOME / "none", says=["--kernel", "does not exist"])
@@ -311,10 +320,14 @@ def typing():
         check_equal(listed()["web"]["state"], "running", "its state")
 
 
-@test("names are made up where none is given")
+@test("names are made up where none is given, and completed by bash")
 def nameless():
     names = [done("run", "-d", "-k", world.obtain("linux", "trixie") / "Image").strip() for _ in range(2)]
     check_equal(names, ["vm1", "vm2"], "the names")
+    script = done("help", "--format=bash") + f"""
+        COMP_WORDS=({COSM} console vm); COMP_CWORD=2; _cosm; echo "${{COMPREPLY[@]}}\""""
+    completed = subprocess.run(["bash", "--norc", "-uc", script], capture_output=True, text=True, check=False)
+    check_equal((completed.stdout, completed.stderr), ("vm1 vm2\n", ""), "what bash completes")
     done("rm", "-f", *names)
 
 

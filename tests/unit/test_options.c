@@ -45,6 +45,12 @@ TEST(values)
     CHECK_EQ(options.config.ram_size, 512 * MIB);
     CHECK_EQ(parse("run -k Image -m 1G -m 2G"), 0); /* the last one holds */
     CHECK_EQ(options.config.ram_size, 2 * GIB);
+    CHECK_EQ(parse("ps -aq"), 0);
+    CHECK(options.all && options.quiet);
+    CHECK(refused("ps -ax", "'-ax'"));
+    CHECK_EQ(parse("stop -t5 a b"), 0);
+    CHECK_EQ(options.time_s, 5);
+    CHECK_EQ(options.operands, 2);
     CHECK_EQ(parse("run -k Image --append="), 0);
     CHECK_STR(options.config.append, "");
 }
