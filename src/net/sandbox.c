@@ -22,8 +22,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#define IS_CLANG_FEATURE(x) __has_feature(x)
+#else
+#define IS_CLANG_FEATURE(x) 0
+#endif
+
+/* A sanitizer maps terabytes. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    IS_CLANG_FEATURE(address_sanitizer) || IS_CLANG_FEATURE(thread_sanitizer)
+#define MEMORY_MAX UINT64_MAX
+#else
 #define MEMORY_MAX (UINT64_C(2) * GIB)
-#define FILES_MAX  4096
+#endif
+#define FILES_MAX 4096
 
 #if defined(__x86_64__)
 #define THIS_ARCH AUDIT_ARCH_X86_64

@@ -255,7 +255,7 @@ TEST(full_back_end_keeps_the_frames)
 
 TEST(large_frames_fill_several_buffers)
 {
-    static u8 bytes[9000];
+    static u8 bytes[9 * 1024];
 
     for (u32 i = 0; i < sizeof(bytes); i++)
         bytes[i] = (u8)(i * 7 + i / 256);
