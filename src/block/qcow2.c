@@ -36,11 +36,11 @@ int qcow2_damaged(struct qcow2 *q, const char *fmt, ...)
 static int qcow2_flush_op(struct node *node)
 {
     struct qcow2 *q = qcow2_of(node);
-    int ret = 0;
+    int ret;
 
     pthread_mutex_lock(&q->lock);
-    if (!q->corrupt)
-        ret = qcow2_write_back(q);
+    /* A damaged image is not written: what was to be may be lost. */
+    ret = q->corrupt ? -EIO : qcow2_write_back(q);
     pthread_mutex_unlock(&q->lock);
     return ret ? ret : node_flush(q->file);
 }

@@ -379,7 +379,8 @@ int qcow2_apply_frees(struct qcow2 *q)
             q->hint = cluster;
         if (cluster == q->packing >> q->h.cluster_bits)
             q->packing = 0;
-        ret = node_discard(q->file, cluster << q->h.cluster_bits, q->cluster_size);
+        /* Only a hint: the host's file gives back the space. */
+        (void)!node_discard(q->file, cluster << q->h.cluster_bits, q->cluster_size);
     }
     memmove(q->frees, q->frees + n, (q->freed - n) * sizeof(*q->frees));
     q->freed -= n;

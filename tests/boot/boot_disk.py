@@ -4,10 +4,12 @@
 
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
@@ -108,8 +110,32 @@ def overlay():
         tap.check(numbers.endswith("".join(f"{n}\n" for n in range(1, 100001)).encode()), "/numbers reads otherwise")
 
 
+def killed():
+    """kill -9 while the guest writes: the image has no errors, whatever space it lost."""
+    with tempfile.TemporaryDirectory() as name:
+        image, log = pathlib.Path(name) / "k.qcow2", pathlib.Path(name) / "log"
+        host(world.COSM, "disk", "create", "-o", "cluster_size=4096", image, "64M")
+        script = ("echo begun; for i in $(seq 400); do dd if=/dev/urandom of=/dev/vda bs=64k seek=$((i*37%1000)) count=3 "
+                  "conv=fsync 2>/dev/null; done; echo finished")
+        for _ in range(3):
+            command = world.command("trixie", f'quiet cosm.test="{script}"', 1, extra=["--drive", image])
+            with open(log, "wb") as out, subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=out) as process:
+                deadline = time.monotonic() + world.BOOT_SECONDS
+                while b"begun" not in log.read_bytes().replace(b"echo begun", b"") and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                time.sleep(random.random())
+                process.kill()
+            tap.check(b"begun" in log.read_bytes(), "the guest did not start")
+            for command in ([world.COSM, "disk", "check", image], ["qemu-img", "check", "-f", "qcow2", image]):
+                if not shutil.which(command[0]):
+                    raise tap.Skip(f"no {command[0]} here")
+                done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+                tap.check(done.returncode in (0, 3), f"{command} ends with {done.returncode}: {done.stdout[-500:]}")
+
+
 tap.add("sectors are where they belong", raw_bytes)
 tap.add("ext4 root on a qcow2 image over a raw one", overlay)
+tap.add("kill -9 leaves a sound qcow2 image", killed)
 tap.add("ext4 root written by trixie's kernel, 1 hart", written_by, "trixie", 1)
 tap.add("ext4 root written by sid's kernel, 2 harts", written_by, "sid", 2)
 tap.main(sys.argv[1:])
