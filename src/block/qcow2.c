@@ -231,15 +231,12 @@ int qcow2_load_tables(struct qcow2 *q, struct err *err)
 {
     u32 refs = q->h.reftable_clusters << (q->h.cluster_bits - 3);
     struct qcow2_snapshots snapshots;
-    u64 length;
     int ret;
 
     qcow2_set_clear(&q->meta);
     qcow2_cache_drop(&q->l2);
     qcow2_cache_drop(&q->blocks);
     q->hint = q->packing = q->freed = q->ready = 0;
-    length = q->file->size;
-    q->fresh = q->file->growable && length ? qcow2_clusters(q, length) : 0;
     ret = qcow2_table_load(q, &q->l1, q->h.l1_at, q->h.l1_size);
     if (!ret)
         ret = qcow2_table_load(q, &q->reftable, q->h.reftable_at, refs);

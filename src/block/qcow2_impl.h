@@ -107,7 +107,6 @@ struct qcow2 {
     struct qcow2_cache l2, blocks;
     struct qcow2_set meta;
     u64 hint;    /* no cluster below is free */
-    u64 fresh;   /* from this cluster on the file has never been written */
     u64 *frees;  /* clusters that lose a reference once nothing on disk refers to them */
     u32 freed;   /* how many */
     u32 ready;   /* of these, the first so many have come to that */

@@ -164,7 +164,6 @@ static int fresh_take(struct qcow2 *q, u64 at, u64 len, struct fresh *f)
     u64 start = at - qcow2_in_cluster(q, at), want = 1, entry;
     u64 all = min64(qcow2_clusters(q, at + len - start), NEW_AT_ONCE);
     u64 left = q->l2_entries - (start >> q->h.cluster_bits) % q->l2_entries;
-    u64 before = q->fresh;
     struct qcow2_meta *l2;
     int ret = qcow2_l2_for_write(q, at, &l2);
 
@@ -184,7 +183,8 @@ static int fresh_take(struct qcow2 *q, u64 at, u64 len, struct fresh *f)
            needs_new(qcow2_l2_entry(q, l2, start + (want << q->h.cluster_bits))))
         want++;
     ret = qcow2_allocate(q, want, &f->first, &f->count);
-    f->blank = !ret && f->first >= before;
+    /* Nobody else extends the file now: io is held alone, and the lock. */
+    f->blank = !ret && f->first >= qcow2_clusters(q, q->file->size);
     return ret;
 }
 

@@ -310,8 +310,6 @@ int qcow2_allocate(struct qcow2 *q, u64 want, u64 *first, u64 *got)
     if (!n)
         return ret ? ret : -EIO;
     q->hint = cluster + n;
-    if (q->hint > q->fresh)
-        q->fresh = q->hint;
     *got = n;
     return 0;
 }

@@ -17,8 +17,6 @@ int qcow2_walk_init(struct qcow2_walk *w, struct qcow2 *q, u64 more, struct qcow
 {
     *w = (struct qcow2_walk){.q = q, .result = result};
     w->clusters = qcow2_clusters(q, q->file->size);
-    if (q->fresh > w->clusters)
-        w->clusters = q->fresh;
     if (w->clusters + more > QCOW2_REFS_MAX)
         return err_set(err, EFBIG, "'%s' has more than %llu clusters, too many to check",
                        q->node.name, (unsigned long long)QCOW2_REFS_MAX);
