@@ -309,8 +309,9 @@ def typing():
             console.send(text[at:at + 1000])
             console.read(0)
         console.expect(hashlib.md5(text.encode()).hexdigest(), 60)
-        console.send("stty sane\r")
         console.expect("~ # ", 20)
+        console.send("stty sane\r")
+        console.expect("~ # ", 20)  # a break does not wait for what was typed before
         console.send("\x01bh")  # SysRq h tells what there is
         console.expect("sysrq: HELP", 20)
         console.send("\x01h")
