@@ -14,7 +14,7 @@
 
 #include <time.h>
 
-#define PAGES     150 /* of random recipes */
+#define PAGES     100 /* of random recipes */
 #define KINDS_MAX 6
 #define BUFFER    (8u << 20)
 #define LINES     ARRAY_SIZE(insn_lines)
