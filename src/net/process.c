@@ -210,7 +210,7 @@ static int pair_create(int *ours, int *theirs, struct err *err)
 
 static int process_spawn(struct net_process *p, int data, int control, int capture, struct err *err)
 {
-    static char program[] = "cosm", command[] = WIRE_COMMAND;
+    char program[] = "cosm", command[] = WIRE_COMMAND;
     char *const argv[] = {program, command, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;

@@ -46,6 +46,7 @@ struct server {
     bool over;
     struct pollfd fds[FDS_MAX];
     u8 message[WIRE_MESSAGE_MAX];
+    struct wire_request request;
 };
 
 static bool would_block(void)
@@ -236,18 +237,18 @@ static int request_do(struct server *s, const struct wire_request *request, char
 /* One request; flags of recv. */
 static void request_serve(struct server *s, int flags)
 {
-    static struct wire_request request;
+    struct wire_request *request = &s->request;
     struct wire_answer answer = {0};
     struct err err = {""};
-    ssize_t n = recv(WIRE_CONTROL_FD, &request, sizeof(request), flags);
+    ssize_t n = recv(WIRE_CONTROL_FD, request, sizeof(*request), flags);
 
     if (n < 0 && (would_block() || errno == EINTR))
         return;
-    if (n != sizeof(request)) {
+    if (n != sizeof(*request)) {
         s->over = true;
         return;
     }
-    answer.code = request_do(s, &request, answer.text, sizeof(answer.text), &err);
+    answer.code = request_do(s, request, answer.text, sizeof(answer.text), &err);
     if (answer.code)
         snprintf(answer.text, sizeof(answer.text), "%.*s", (int)sizeof(answer.text) - 1, err.msg);
     if (send(WIRE_CONTROL_FD, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
