@@ -29,7 +29,7 @@
 
 #define VIEWS         4
 #define NO_SPACE      UINT64_MAX
-#define SPACES        256
+#define SPACES_BITS   8
 #define SV39          8
 #define FAULT_WRITE   2 /* in the error code of a page fault */
 #define AROUND        128 /* pages at most, each way, that are mapped with the one that was asked for */
@@ -58,9 +58,9 @@ struct space {
 
 struct views {
     struct jit_hart *h;
-    struct view *open;   /* of the hart's address space; NULL: it has none */
-    struct space *space; /* the hart's */
-    struct space spaces[SPACES];
+    struct view *open;                     /* of the hart's address space; NULL: it has none */
+    struct space *space;                   /* the hart's */
+    struct space spaces[1 << SPACES_BITS]; /* by a hash of satp */
     struct view *view[VIEWS];
     u32 turn;      /* the next to be given to another address space */
     bool homeless; /* the host gives no room */
@@ -239,7 +239,7 @@ static void tlb_dropped_writes(void *ctx, const u8 *host)
 
 static struct space *find_space(struct views *vs, u64 satp)
 {
-    struct space *s = &vs->spaces[satp * UINT64_C(0x9e3779b97f4a7c15) >> 56];
+    struct space *s = &vs->spaces[satp * UINT64_C(0x9e3779b97f4a7c15) >> (64 - SPACES_BITS)];
 
     if (s->satp != satp)
         *s = (struct space){satp, (s32)vs->h->jit->view_after};
@@ -448,7 +448,8 @@ bool jit_view_map(struct jit_hart *h, gva_t va, bool write)
 
     if (!vs)
         return false;
-    h->hart->jit.view_credit -= vs->open ? 0 : 1 + (s32)h->jit->view_after / GUARDS;
+    if (!vs->open && h->hart->jit.view_credit >= 0) /* below that it is spent, and must not wrap */
+        h->hart->jit.view_credit -= 1 + (s32)h->jit->view_after / GUARDS;
     if (!has_view(vs, va))
         return false;
     (void)map_page(vs, va & PAGE_MASK);
