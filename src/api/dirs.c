@@ -4,6 +4,7 @@
 #include "api/dirs.h"
 
 #include "base/fmt.h"
+#include "host/file.h"
 #include "host/scope.h"
 
 #include <errno.h>
@@ -110,21 +111,6 @@ int dirs_open_runtime(char path[DIRS_PATH_MAX], struct err *err)
     return open_dir(path, 077, err);
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 int dirs_write(int dir, const char *name, const char *text, size_t len)
 {
     char temp[64];
@@ -135,7 +121,7 @@ int dirs_write(int dir, const char *name, const char *text, size_t len)
     fd = openat(dir, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    r = write_all(fd, text, len);
+    r = file_write_all(fd, text, len);
     if (!r && renameat(dir, temp, dir, name) < 0)
         r = -errno;
     if (r)

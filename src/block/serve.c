@@ -131,7 +131,7 @@ static int serve_check_size(const struct node *node, struct err *err)
     return 0;
 }
 
-int serve_open(struct blk **blk, struct node *node, struct err *err)
+static int serve_start(struct blk **blk, struct node *node, struct err *err)
 {
     AUTO_FREE struct serve *serve = NULL;
     int ret = serve_check_size(node, err);
@@ -156,6 +156,15 @@ int serve_open(struct blk **blk, struct node *node, struct err *err)
     }
     *blk = &steal(serve)->blk;
     return 0;
+}
+
+int serve_open(struct blk **blk, struct node *node, struct err *err)
+{
+    int ret = serve_start(blk, node, err);
+
+    if (ret)
+        node_close(node);
+    return ret;
 }
 
 void serve_inline(struct blk *blk)

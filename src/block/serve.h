@@ -5,7 +5,9 @@
 
 #include "block/node.h"
 
-/* The blk owns the node from success on. The node's size must be a multiple of BLK_SECTOR, not 0.
+/*
+ * The blk owns the node, which is closed if there is to be none. The node's size must be a multiple
+ * of BLK_SECTOR, not 0.
  */
 MUST_CHECK int serve_open(struct blk **blk, struct node *node, struct err *err);
 

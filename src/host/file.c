@@ -104,8 +104,10 @@ int file_read(const char *what, const char *path, u64 max, u8 **data, u64 *size,
     return 0;
 }
 
-static int file_write_all(int fd, const u8 *data, u64 size)
+int file_write_all(int fd, const void *bytes, u64 size)
 {
+    const u8 *data = bytes;
+
     while (size) {
         ssize_t n = write(fd, data, size);
 

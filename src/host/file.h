@@ -20,4 +20,7 @@ MUST_CHECK int file_read(const char *what, const char *path, u64 max, u8 **data,
 MUST_CHECK int file_write(const char *what, const char *path, const void *data, u64 size,
                           struct err *err);
 
+/* Writes all of size bytes to a descriptor that waits. 0 or -errno. */
+MUST_CHECK int file_write_all(int fd, const void *bytes, u64 size);
+
 #endif

@@ -151,12 +151,7 @@ static int open_drive(struct vm *vm, const struct vm_drive *drive, struct blk **
     struct node *node;
     int r = drive_open(&node, drive->path, &options, err);
 
-    if (r)
-        return r;
-    r = serve_open(blk, node, err);
-    if (r)
-        node_close(node);
-    return r;
+    return r ? r : serve_open(blk, node, err);
 }
 
 static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err)

@@ -28,12 +28,7 @@ static int raw_open(struct blk **blk, const char *name, bool readonly, struct er
     struct node *node;
     int ret = file_open(&node, name, &options, err);
 
-    if (ret)
-        return ret;
-    ret = serve_open(blk, node, err);
-    if (ret)
-        node_close(node);
-    return ret;
+    return ret ? ret : serve_open(blk, node, err);
 }
 
 static struct blk *image_open(void)
