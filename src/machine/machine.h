@@ -17,8 +17,9 @@
 #include "port/irq.h"
 #include "port/net.h"
 
-#define MACHINE_HARTS_MAX   32
-#define MACHINE_VIRTIO_MAX  8
+#define MACHINE_HARTS_MAX  32
+#define MACHINE_VIRTIO_MAX 24 /* slots; those from 8 on are there only if something is plugged in \
+                               */
 #define MACHINE_TIMEBASE_HZ UINT64_C(10000000)
 #define MACHINE_RAM_BASE    UINT64_C(0x80000000)
 #define MACHINE_FLASH_SIZE  UINT64_C(0x2000000) /* each of the pair, 32 MiB */

@@ -39,6 +39,11 @@ static_assert(VIRT_MMIO32_SIZE == PCIE_HOST_MEM32_SIZE && VIRT_MMIO64_SIZE == PC
               "sizes");
 static_assert(VIRT_UART_CLOCK == UART16550_CLOCK_HZ && MACHINE_TIMEBASE_HZ == ACLINT_HZ, "clocks");
 static_assert((int)VIRT_IRQ_LAST == PLIC_SOURCES - 1, "sources");
+static_assert((int)VIRT_IRQ_VIRTIO_MORE + MACHINE_VIRTIO_MAX - VIRT_VIRTIO_QEMU <=
+                  (int)VIRT_IRQ_LAST + 1,
+              "sources for all slots");
+static_assert(VIRT_VIRTIO_BASE + MACHINE_VIRTIO_MAX * VIRT_VIRTIO_SIZE <= VIRT_FW_CFG_BASE,
+              "slots end before the next device");
 static_assert(2 * MACHINE_HARTS_MAX <= PLIC_CONTEXTS_MAX && MACHINE_HARTS_MAX <= ACLINT_HARTS_MAX,
               "harts");
 static_assert((int)VIRT_FINISHER_PASS == FINISHER_PASS &&
@@ -77,8 +82,10 @@ struct machine {
     size_t dtb_size;
 };
 
-static const char *const slot_id[MACHINE_VIRTIO_MAX] = {"virtio0", "virtio1", "virtio2", "virtio3",
-                                                        "virtio4", "virtio5", "virtio6", "virtio7"};
+static const char *const slot_id[MACHINE_VIRTIO_MAX] = {
+    "virtio0",  "virtio1",  "virtio2",  "virtio3",  "virtio4",  "virtio5",  "virtio6",  "virtio7",
+    "virtio8",  "virtio9",  "virtio10", "virtio11", "virtio12", "virtio13", "virtio14", "virtio15",
+    "virtio16", "virtio17", "virtio18", "virtio19", "virtio20", "virtio21", "virtio22", "virtio23"};
 
 /* Addresses are constants: a device that does not fit is a mistake in virt_map.h. */
 static void place(struct machine *m, struct device *dev)
@@ -272,13 +279,15 @@ static bool add_virtio(struct machine *m, const struct machine_config *config)
         struct slot *s = &m->slot[i];
         struct virtio_dev *dev;
 
+        if (!virt_has_slot(config, i))
+            continue;
         if (!slot_plug(m, s, &config->virtio[i], &dev))
             return false;
         virtio_mmio_init(
             &s->mmio, &(struct virtio_mmio_config){.id = slot_id[i],
                                                    .base = VIRT_VIRTIO_BASE + i * VIRT_VIRTIO_SIZE,
                                                    .log = m->ports.log,
-                                                   .irq = plic_input(&m->plic, VIRT_IRQ_VIRTIO + i),
+                                                   .irq = plic_input(&m->plic, virt_irq_virtio(i)),
                                                    .gmem = m->ports.gmem,
                                                    .dev = dev});
         place(m, &s->mmio.device);

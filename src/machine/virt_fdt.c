@@ -345,8 +345,10 @@ static void put_virtio(struct tree *t)
     for (u32 slot = 0; slot < MACHINE_VIRTIO_MAX; slot++) {
         u64 base = VIRT_VIRTIO_BASE + slot * VIRT_VIRTIO_SIZE;
 
+        if (!virt_has_slot(t->config, slot))
+            continue;
         node_begin_at(t, "virtio_mmio", base);
-        prop_irq(t, VIRT_IRQ_VIRTIO + slot);
+        prop_irq(t, virt_irq_virtio(slot));
         prop_reg(t, base, VIRT_VIRTIO_SIZE);
         prop_string(t, "compatible", "virtio,mmio");
         node_end(t);

@@ -4,8 +4,15 @@
 #define COSM_MACHINE_VIRT_FDT_H
 
 #include "machine/machine.h"
+#include "machine/virt_map.h"
 
 #define VIRT_RNG_SEED_SIZE 32 /* bytes */
+
+/* Is the virtio-mmio slot there? QEMU's are always, others where something is plugged in. */
+static inline bool virt_has_slot(const struct machine_config *config, u32 slot)
+{
+    return slot < VIRT_VIRTIO_QEMU || config->virtio[slot].kind != MACHINE_VIRTIO_NONE;
+}
 
 /* Bytes that virt_fdt_build may need for config. */
 size_t virt_fdt_bound(const struct machine_config *config);

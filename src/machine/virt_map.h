@@ -23,6 +23,7 @@
 #define VIRT_UART_SIZE   UINT64_C(0x100)
 #define VIRT_VIRTIO_BASE UINT64_C(0x10001000)
 #define VIRT_VIRTIO_SIZE UINT64_C(0x1000) /* each slot */
+#define VIRT_VIRTIO_QEMU 8                /* slots of QEMU's board; we add some behind them */
 #define VIRT_FW_CFG_BASE UINT64_C(0x10100000)
 #define VIRT_FW_CFG_SIZE UINT64_C(0x18)
 #define VIRT_FLASH_BASE  UINT64_C(0x20000000)
@@ -38,15 +39,23 @@
 
 /* PLIC sources; 0 is none. */
 enum virt_irq {
-    VIRT_IRQ_VIRTIO = 1, /* slots 0..7: 1..8 */
+    VIRT_IRQ_VIRTIO = 1, /* slots 0..7: 1..8; the others: virt_irq_virtio */
     VIRT_IRQ_UART = 10,
     VIRT_IRQ_RTC = 11,
     VIRT_IRQ_PCIE = 32, /* INTA..INTD: 32..35 */
+    VIRT_IRQ_VIRTIO_MORE = 36,
     VIRT_IRQ_LAST = 95, /* riscv,ndev */
 };
 
 /* Values that the test finisher takes, told to the guest by the syscon nodes. */
 enum virt_finisher { VIRT_FINISHER_PASS = 0x5555, VIRT_FINISHER_RESET = 0x7777 };
+
+/* The source of a virtio-mmio slot. */
+static inline u32 virt_irq_virtio(u32 slot)
+{
+    return slot < VIRT_VIRTIO_QEMU ? VIRT_IRQ_VIRTIO + slot
+                                   : VIRT_IRQ_VIRTIO_MORE + slot - VIRT_VIRTIO_QEMU;
+}
 
 /* The 64-bit PCIe window follows RAM, at a multiple of its size. */
 static inline gpa_t virt_mmio64_base(u64 ram_size)

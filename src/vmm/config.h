@@ -7,9 +7,9 @@
 #include "block/drive.h"
 #include "net/settings.h"
 
-#define VM_DRIVES_MAX  8
+#define VM_DRIVES_MAX  16
 #define VM_NETS_MAX    8
-#define VM_SLOTS       8 /* virtio-mmio slots of the board */
+#define VM_SLOTS       24 /* virtio-mmio slots of the board */
 #define VM_HARTS_MAX   32
 #define VM_PATH_MAX    4096
 #define VM_RAM_MIN     MIB

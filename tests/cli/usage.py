@@ -77,7 +77,7 @@ def values():
             ("--smp", "0", "1 to 32"), ("--smp", "33", "1 to 32"), ("--cpu-engine", "kvm", "interp"),
             ("--machine", "spike", "virt"), ("--console", "vga", "uart or virtio"),
             ("--rng", "perhaps", "on"), ("--net", "tap", "null or loopback"),
-            ("--drive", "x,slot=9", "0 to 7"), ("--log", "loud", "debug"), ("--stats", "xml", "json"),
+            ("--drive", "x,slot=24", "0 to 23"), ("--log", "loud", "debug"), ("--stats", "xml", "json"),
             ("--icount", "shift=11", "0 to 10"), ("--icount", "auto", "shift=N"),
             ("--gdb", "0.0.0.0:1", "remote=on"), ("--gdb", ":99999", "PORT")]:
         refused(USAGE, "run", "-k", "x", option, wrong, says=[option.strip("-"), says])

@@ -176,7 +176,7 @@ TEST(drives)
     CHECK(refused(vm_config_parse_drive, "", "image"));
     CHECK(refused(vm_config_parse_drive, "readonly=on", "image"));
     CHECK(refused(vm_config_parse_drive, "file=", "empty"));
-    CHECK(refused(vm_config_parse_drive, "x,slot=8", "0 to 7"));
+    CHECK(refused(vm_config_parse_drive, "x,slot=24", "0 to 23"));
     CHECK(refused(vm_config_parse_drive, "x,format=vmdk", "qcow2"));
     CHECK(refused(vm_config_parse_drive, "x,fault=write:0:EIO", "no fault"));
     CHECK(refused(vm_config_parse_drive, "x,burst=0", "3600"));
@@ -265,9 +265,13 @@ TEST(whole)
     CHECK(strstr(err.msg, "slot=1"));
     config.net[0].slot = VM_SLOT_ANY;
     CHECK_EQ(vm_config_check(&config, &err), 0);
-    for (int i = 0; i < 6; i++)
+    while (config.drive_count < VM_DRIVES_MAX)
         CHECK_EQ(vm_config_parse_drive(&config, "y", &err), 0);
+    CHECK_EQ(vm_config_check(&config, &err), 0);
+    while (config.net_count < VM_NETS_MAX)
+        CHECK_EQ(vm_config_parse_net(&config, "null", &err), 0);
     CHECK(vm_config_check(&config, &err) < 0);
+    CHECK(strstr(err.msg, "25 devices are more than the 24 virtio slots"));
     config.rng = false;
     CHECK_EQ(vm_config_check(&config, &err), 0);
     config.kernel = NULL;

@@ -7,7 +7,7 @@
 
 #include <libfdt.h>
 
-enum { SLOT_BLK = 0, SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 7 };
+enum { SLOT_BLK = 0, SLOT_CONSOLE = 1, SLOT_RNG = 2, SLOT_NET = 7, SLOTS_QEMU = 8, SLOT_MORE = 21 };
 
 #define RAM  UINT64_C(0x80000000)
 #define PLIC UINT64_C(0xc000000)
@@ -130,7 +130,7 @@ static void put(struct world *w, gpa_t gpa, u32 size, u64 value)
 
 TEST(devices_answer)
 {
-    static const u32 ids[MACHINE_VIRTIO_MAX] = {
+    static const u32 ids[SLOTS_QEMU] = {
         [SLOT_BLK] = 2, [SLOT_CONSOLE] = 3, [SLOT_RNG] = 4, [SLOT_NET] = 1};
     struct world w;
     u64 value;
@@ -140,7 +140,7 @@ TEST(devices_answer)
     CHECK_EQ(get(&w, 0x101000, 4), 0x9abcdef0); /* RTC TIME_LOW */
     CHECK_EQ(get(&w, 0x101004, 4), 0x12345678);
     CHECK_EQ(get(&w, UART + 5, 1), 0x60); /* LSR: idle */
-    for (u32 i = 0; i < MACHINE_VIRTIO_MAX; i++) {
+    for (u32 i = 0; i < SLOTS_QEMU; i++) {
         CHECK_EQ(get(&w, 0x10001000 + i * 0x1000, 4), 0x74726976);
         CHECK_EQ(get(&w, 0x10001008 + i * 0x1000, 4), ids[i]);
     }
@@ -156,6 +156,30 @@ TEST(devices_answer)
     CHECK(!w.bus.read(w.bus.ctx, 0x50, 4, &value));
     CHECK(!w.bus.read(w.bus.ctx, 0x10009000, 4, &value));
     CHECK(!w.bus.write(w.bus.ctx, UINT64_MAX - 7, 8, 0));
+    world_fini(&w);
+}
+
+/* Slots that QEMU's board lacks: there, and in the tree, where something is plugged in. */
+TEST(more_slots)
+{
+    struct world w;
+    const void *dtb;
+    size_t size;
+    u64 value;
+    int node;
+
+    world_prepare(&w);
+    w.config.virtio[SLOT_MORE].kind = MACHINE_VIRTIO_RNG;
+    CHECK_EQ(machine_create(&w.machine, &w.config, &w.ports, &w.err), 0);
+    w.bus = machine_bus(w.machine);
+    CHECK_EQ(get(&w, 0x10001008 + SLOT_MORE * 0x1000, 4), 4);
+    CHECK(!w.bus.read(w.bus.ctx, 0x10000000 + SLOT_MORE * 0x1000, 4, &value));
+    CHECK(!w.bus.read(w.bus.ctx, 0x10002000 + SLOT_MORE * 0x1000, 4, &value));
+    dtb = machine_dtb(w.machine, &size);
+    CHECK(fdt_path_offset(dtb, "/soc/virtio_mmio@10009000") < 0);
+    node = fdt_path_offset(dtb, "/soc/virtio_mmio@10016000");
+    CHECK(node >= 0);
+    CHECK_EQ(fdt32_ld(fdt_getprop(dtb, node, "interrupts", NULL)), 36 + SLOT_MORE - SLOTS_QEMU);
     world_fini(&w);
 }
 
