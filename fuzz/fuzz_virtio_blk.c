@@ -65,7 +65,10 @@ static void act(u8 arg)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-    struct blk back = {disk_submit, NULL, DISK_SIZE, size && data[0] & 0x10, true};
+    struct blk back = {.submit = disk_submit,
+                       .size = DISK_SIZE,
+                       .readonly = size && data[0] & 0x10,
+                       .can_discard = true};
     struct virtio_blk_config config = {.blk = &back, .serial = "disk"};
 
     late = size && data[0] & 0x20;

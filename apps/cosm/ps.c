@@ -15,26 +15,44 @@
 
 struct row {
     const char *name;
-    const char *state; /* starting, running, paused, mute (it does not answer), ended, died */
+    const char
+        *state; /* starting, running, paused, no-space, io-error, mute (no answer), ended, died */
     struct record_info info;
     char line[LINE];
+    char trouble[LINE]; /* why it stands still by itself; "": it does not */
 };
 
+/* Why a VM stands still by itself. */
+static const char *trouble_read(struct row *row, const struct json *json,
+                                const struct json_node *trouble)
+{
+    const char *file = json_string(json_get(json, trouble, "file"));
+    const char *reason = json_string(json_get(json, trouble, "reason"));
+    const struct json_node *full = json_get(json, trouble, "nospace");
+
+    fmt_print(row->trouble, sizeof(row->trouble), "%.200s: %.40s", file ? file : "a disk",
+              reason ? reason : "unknown");
+    return full && full->kind == JSON_TRUE ? "no-space" : "io-error";
+}
+
 /* What a process with the name says of itself. */
-static const char *ask_state(const struct record *r)
+static const char *ask_state(const struct record *r, struct row *row)
 {
     struct client client;
     struct err err;
-    const struct json_node *status;
+    const struct json_node *answer, *trouble, *status;
     const char *state = "mute";
     int code = client_open(&client, r, &err);
 
     if (code)
         return !record_is_alive(r) ? "ended" : code == -ENOTCONN ? "starting" : "mute";
-    status = client_call(&client, r->name, "query-status", &err);
-    status = status ? json_get(&client.json, status, "status") : NULL;
+    answer = client_call(&client, r->name, "query-status", &err);
+    status = answer ? json_get(&client.json, answer, "status") : NULL;
+    trouble = answer ? json_get(&client.json, answer, "trouble") : NULL;
     if (json_string(status))
         state = !strcmp(json_string(status), "paused") ? "paused" : "running";
+    if (trouble)
+        state = trouble_read(row, &client.json, trouble);
     client_close(&client);
     return state;
 }
@@ -48,10 +66,11 @@ static bool row_read(struct row *row, const char *name)
     if (record_open(&r, name, &err))
         return false; /* removed meanwhile */
     row->name = name;
+    *row->trouble = '\0';
     record_read(&r, &row->info);
     row->state = states[row->info.state];
     if (row->info.state == RECORD_RUNNING)
-        row->state = ask_state(&r);
+        row->state = ask_state(&r, row);
     record_last_line(&r, row->line, sizeof(row->line));
     record_close(&r);
     return true;
@@ -88,7 +107,7 @@ static void print_text(const struct row *row)
     size_text(row->info.memory, memory, sizeof(memory));
     age_text(row->info.created, age, sizeof(age));
     printf("%-16s %-12s %5u %7s %5s  %.60s\n", row->name, state, row->info.harts, memory, age,
-           row->line);
+           *row->trouble ? row->trouble : row->line);
 }
 
 static void put_integer(struct json_out *out, const char *key, s64 value)
@@ -123,6 +142,8 @@ static void print_json(const struct row *row, bool first)
         put_integer(&out, "status", info->status);
         put_string(&out, "reason", info->reason);
     }
+    if (*row->trouble)
+        put_string(&out, "trouble", row->trouble);
     put_string(&out, "last_line", row->line);
     json_close(&out, '}');
     printf("%s%s", first ? "[\n  " : ",\n  ", text);

@@ -54,16 +54,40 @@ static int run_name(struct command_call *c, struct err *err)
     return 0;
 }
 
+void command_put_trouble(struct json_out *out, const struct vm_trouble *t)
+{
+    json_open(out, '{');
+    json_key(out, "device");
+    json_put_string(out, t->id);
+    json_key(out, "file");
+    json_put_string(out, t->path);
+    json_key(out, "operation");
+    json_put_string(out, t->reading ? "read" : "write");
+    json_key(out, "action");
+    json_put_string(out, "stop");
+    json_key(out, "nospace");
+    json_put_bool(out, t->no_space);
+    json_key(out, "reason");
+    json_put_string(out, t->reason);
+    json_close(out, '}');
+}
+
 static int run_status(struct command_call *c, struct err *err)
 {
     bool stopped = vm_is_stopped(c->vm);
+    struct vm_trouble trouble;
+    bool starved = vm_disk_trouble(c->vm, &trouble);
 
     (void)err;
     json_open(c->out, '{');
     json_key(c->out, "running");
-    json_put_bool(c->out, !stopped);
+    json_put_bool(c->out, !stopped && !starved);
     json_key(c->out, "status");
-    json_put_string(c->out, stopped ? "paused" : "running");
+    json_put_string(c->out, starved ? "io-error" : stopped ? "paused" : "running");
+    if (starved) {
+        json_key(c->out, "trouble");
+        command_put_trouble(c->out, &trouble);
+    }
     json_key(c->out, "pid");
     json_put_integer(c->out, getpid());
     json_close(c->out, '}');
@@ -151,6 +175,8 @@ static const struct {
     {"STOP", "it stands still"},
     {"RESUME", "it goes on"},
     {"RESET", "it started anew"},
+    {"BLOCK_IO_ERROR", "the host cannot serve a disk, so STOP follows; data: device, file, "
+                       "operation, nospace (then it goes on by itself), reason"},
     {"SHUTDOWN", "it ended; data: guest (did the guest end it?), reason, status"},
 };
 

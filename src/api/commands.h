@@ -27,6 +27,9 @@ const struct command *command_find(const char *name);
 /* QMP's "version" object. */
 void command_put_version(struct json_out *out);
 
+/* BLOCK_IO_ERROR's data. */
+void command_put_trouble(struct json_out *out, const struct vm_trouble *trouble);
+
 /* The event's name in the protocol. */
 const char *command_event_name(enum vm_event event);
 

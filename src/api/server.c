@@ -22,6 +22,7 @@
 #define REPLY_MAX   (16 * KIB)
 #define OUT_MAX     (4 * REPLY_MAX)
 #define VALUES_MAX  256
+#define EVENT_MAX   (8 * KIB)
 
 struct server_client {
     struct server *server;
@@ -371,14 +372,20 @@ static void broadcast(struct server *s, struct json_out *out)
 /* Not in s->reply, where an answer may be under way. */
 static void on_event(void *ctx, enum vm_event event)
 {
-    char text[256];
+    struct server *s = ctx;
+    char text[EVENT_MAX];
+    struct vm_trouble trouble;
     struct json_out out;
 
     json_out_init(&out, text, sizeof(text));
     json_open(&out, '{');
     json_key(&out, "event");
     json_put_string(&out, command_event_name(event));
-    broadcast(ctx, &out);
+    if (event == VM_EVENT_IO_ERROR && vm_disk_trouble(s->vm, &trouble)) {
+        json_key(&out, "data");
+        command_put_trouble(&out, &trouble);
+    }
+    broadcast(s, &out);
 }
 
 int server_create(struct server **out, struct vm *vm, const char *name, int runtime,

@@ -98,7 +98,7 @@ static int file_flush(struct node *node)
     while (!failed && fdatasync(file->fd)) {
         if (errno == EINTR)
             continue;
-        failed = errno;
+        failed = EIO; /* whatever it was: what is lost does not come back with space */
         atomic_store_explicit(&file->flush_failed, failed, memory_order_relaxed);
     }
     return -failed;

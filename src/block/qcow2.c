@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/checked.h"
+#include "base/endian.h"
 #include "base/fmt.h"
 #include "block/qcow2_impl.h"
 #include "host/scope.h"
@@ -99,6 +100,7 @@ static int grow_l1(struct qcow2 *q, u64 size, u64 entries)
 {
     u64 clusters = qcow2_clusters(q, entries * 8), first, room;
     u64 old = q->h.l1_at >> q->h.cluster_bits, old_clusters = qcow2_clusters(q, q->l1.count * 8ull);
+    AUTO_FREE u8 *bytes = NULL;
     AUTO_FREE u64 *entry = NULL;
     int ret = qcow2_allocate_run(q, clusters, &first);
 
@@ -106,24 +108,30 @@ static int grow_l1(struct qcow2 *q, u64 size, u64 entries)
         return ret;
     room = (clusters << q->h.cluster_bits) / 8;
     entry = calloc(room, sizeof(*entry));
-    if (!entry)
-        return -ENOMEM;
-    memcpy(entry, q->l1.entry, q->l1.count * sizeof(*entry));
-    ret = qcow2_write_back(q); /* the old table is as it should be */
+    bytes = calloc(room, sizeof(*entry));
+    ret = entry && bytes ? qcow2_write_back(q) : -ENOMEM; /* the old table is as it should be */
+    for (u32 i = 0; !ret && i < q->l1.count; i++) {
+        entry[i] = q->l1.entry[i];
+        be64_store(bytes + 8 * (size_t)i, entry[i]);
+    }
+    if (!ret)
+        ret = node_write_bytes(q->file, first << q->h.cluster_bits, bytes, room * 8);
+    if (!ret)
+        ret = node_flush(q->file);
     for (u64 c = 0; !ret && c < clusters; c++)
         ret = qcow2_set_add(&q->meta, first + c);
-    if (ret)
+    if (ret) { /* nothing refers to it yet */
+        for (u64 c = 0; c < clusters; c++)
+            qcow2_set_remove(&q->meta, first + c);
+        qcow2_unallocate(q, first, clusters);
         return ret;
+    }
     free(q->l1.entry);
-    q->l1 = (struct qcow2_table){steal(entry), (u32)room, 0, (u32)room};
+    q->l1 = (struct qcow2_table){.entry = steal(entry), .count = (u32)room};
     q->h.l1_at = first << q->h.cluster_bits;
     q->h.l1_size = (u32)room;
     q->h.size = size;
-    ret = qcow2_write_back(q);
-    if (!ret)
-        ret = node_flush(q->file);
-    if (!ret)
-        ret = qcow2_header_write(q);
+    ret = qcow2_header_write(q);
     if (!ret)
         ret = node_flush(q->file);
     if (ret)

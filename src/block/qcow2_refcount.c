@@ -189,16 +189,45 @@ static int growth_blocks(struct qcow2 *q, const struct growth *g, u64 *entry)
     return 0;
 }
 
-/* The new table is in memory: brings it to the file, then the header to it. */
-static int growth_commit(struct qcow2 *q)
+/* The new table is not to be, for lack of space: as if it had never been. */
+static void growth_undo(struct qcow2 *q, const struct growth *g, struct qcow2_table *old)
 {
-    int ret = qcow2_write_back(q);
+    for (u64 c = g->start; c < g->start + g->blocks + g->clusters; c++) {
+        qcow2_cache_forget(&q->blocks, c << q->h.cluster_bits);
+        qcow2_set_remove(&q->meta, c);
+    }
+    free(q->reftable.entry);
+    q->reftable = *old;
+    old->entry = NULL;
+}
 
+/* The new table and blocks are in memory: brings them to the file. */
+static int growth_write(struct qcow2 *q, const struct growth *g)
+{
+    u64 at = q->h.reftable_at;
+    int ret;
+
+    q->h.reftable_at = (g->start + g->blocks) << q->h.cluster_bits;
+    ret = qcow2_write_back(q);
     if (!ret)
         ret = node_flush(q->file);
+    q->h.reftable_at = at;
+    return ret;
+}
+
+/* Changes over to the new table: from here on the file may have the old one or the new. */
+static int growth_commit(struct qcow2 *q, const struct growth *g)
+{
+    int ret;
+
+    q->h.reftable_at = (g->start + g->blocks) << q->h.cluster_bits;
+    q->h.reftable_clusters = (u32)g->clusters;
+    ret = qcow2_header_write(q);
     if (!ret)
-        ret = qcow2_header_write(q);
-    return ret ? ret : node_flush(q->file);
+        ret = node_flush(q->file);
+    if (ret)
+        q->corrupt = true; /* so it stays as it is */
+    return ret;
 }
 
 /* A larger refcount table, far enough to count what lies at start and beyond. */
@@ -206,6 +235,7 @@ static int grow_reftable(struct qcow2 *q, u64 start)
 {
     u64 old = q->h.reftable_at >> q->h.cluster_bits, old_clusters = q->h.reftable_clusters, *entry;
     struct growth g = {.start = start};
+    struct qcow2_table before = q->reftable;
     u32 count;
     int ret = qcow2_write_back(q);
 
@@ -220,16 +250,15 @@ static int grow_reftable(struct qcow2 *q, u64 start)
         return -ENOMEM;
     memcpy(entry, q->reftable.entry, q->reftable.count * sizeof(*entry));
     ret = growth_blocks(q, &g, entry);
-    free(q->reftable.entry);
     q->reftable = (struct qcow2_table){entry, count, 0, count};
-    q->h.reftable_at = (start + g.blocks) << q->h.cluster_bits;
-    q->h.reftable_clusters = (u32)g.clusters;
     if (!ret)
-        ret = growth_commit(q);
+        ret = growth_write(q, &g);
     if (ret) {
-        q->corrupt = true; /* the file may have the old table or the new: it stays as it is */
+        growth_undo(q, &g, &before);
         return ret;
     }
+    free(before.entry);
+    ret = growth_commit(q, &g);
     for (u64 c = 0; !ret && c < old_clusters; c++) {
         qcow2_set_remove(&q->meta, old + c);
         ret = qcow2_free_later(q, old + c);

@@ -5,6 +5,10 @@
  * Workers take requests in the order of their submission, and may finish them in another. A device
  * that flushes means what was answered before it submitted the flush; that is written by then.
  * Guest memory is read and written straight from the request's iov.
+ *
+ * A request that fails may have to wait until the host recovers (serve_policy). It stays where it
+ * is listed then, and is tried again: by serve_retry, or by itself if all that it lacks is space.
+ * Each has not been answered, so no other one depends on it.
  */
 #include "block/serve.h"
 
@@ -15,8 +19,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
-#define WORKERS 4 /* requests in flight at the host, for each disk */
+#define WORKERS  4 /* requests in flight at the host, for each disk */
+#define RETRY_MS 500
 
 struct serve {
     struct blk blk;
@@ -26,8 +32,12 @@ struct serve {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t more;
     struct blk_req *first, **last;
+    struct blk_req *halted, **halted_last; /* these wait for the host to recover */
+    u32 unsettled;          /* requests that failed and are not answered: waiting, or tried again */
+    struct serve_halt halt; /* of the one that failed last */
+    bool giving_up;         /* nothing may wait */
     bool closing;
-    bool inline_work; /* submitters do it */
+    struct serve_options options;
 };
 
 static void vec_of(struct vec *v, const struct blk_req *req)
@@ -59,6 +69,122 @@ static int serve_execute(struct serve *serve, const struct blk_req *req)
     return -EOPNOTSUPP;
 }
 
+static bool lacks_space(int status)
+{
+    return status == -ENOSPC || status == -EDQUOT;
+}
+
+static void append(struct blk_req ***last, struct blk_req *req)
+{
+    req->next = NULL;
+    **last = req;
+    *last = &req->next;
+}
+
+/* All that waits goes back to the queue. */
+static void retry_locked(struct serve *serve)
+{
+    if (!serve->halted)
+        return;
+    *serve->halted_last = serve->first;
+    if (!serve->first)
+        serve->last = serve->halted_last;
+    serve->first = serve->halted;
+    serve->halted = NULL;
+    serve->halted_last = &serve->halted;
+    pthread_cond_broadcast(&serve->more);
+}
+
+static void tell(struct serve *serve)
+{
+    if (serve->options.changed)
+        serve->options.changed(serve->options.ctx);
+}
+
+static bool must_wait_locked(const struct serve *serve, const struct blk_req *req, int status)
+{
+    enum serve_policy policy =
+        req->op == BLK_READ && !lacks_space(status) ? serve->options.rerror : serve->options.werror;
+
+    return !serve->giving_up && !serve->closing &&
+           (policy == SERVE_HALT || (policy == SERVE_ENOSPC && lacks_space(status)));
+}
+
+/* A request has failed. True: it waits, and is not to be answered. */
+static bool halt(struct serve *serve, struct blk_req *req, int status)
+{
+    bool waits, first;
+
+    pthread_mutex_lock(&serve->lock);
+    waits = must_wait_locked(serve, req, status);
+    first = waits && !serve->unsettled;
+    if (waits) {
+        serve->halt = (struct serve_halt){req->op, -status, lacks_space(status)};
+        serve->unsettled += !req->failed;
+        req->failed = true;
+        append(&serve->halted_last, req);
+    }
+    pthread_mutex_unlock(&serve->lock);
+    if (first)
+        tell(serve);
+    return waits;
+}
+
+/* A request that failed once is to be answered. Where one went through, others may, too. */
+static void settle(struct serve *serve, int status)
+{
+    bool last;
+
+    pthread_mutex_lock(&serve->lock);
+    last = !--serve->unsettled;
+    if (!status)
+        retry_locked(serve);
+    pthread_mutex_unlock(&serve->lock);
+    if (last)
+        tell(serve);
+}
+
+static void execute(struct serve *serve, struct blk_req *req)
+{
+    enum serve_policy policy = req->op == BLK_READ ? serve->options.rerror : serve->options.werror;
+    int status = serve_execute(serve, req);
+
+    if (status && halt(serve, req, status))
+        return;
+    if (req->failed)
+        settle(serve, status);
+    req->done(req, policy == SERVE_IGNORE ? 0 : status);
+}
+
+static void deadline(struct timespec *at)
+{
+    clock_gettime(CLOCK_MONOTONIC, at);
+    at->tv_nsec += RETRY_MS * 1000000;
+    at->tv_sec += at->tv_nsec / 1000000000;
+    at->tv_nsec %= 1000000000;
+}
+
+/* Waits for a request. When it is time to try again what waits for space, one of it is one. */
+static void wait_locked(struct serve *serve)
+{
+    struct timespec at;
+
+    if (!serve->halted || !serve->halt.no_space) {
+        pthread_cond_wait(&serve->more, &serve->lock);
+        return;
+    }
+    deadline(&at);
+    if (pthread_cond_timedwait(&serve->more, &serve->lock, &at) != ETIMEDOUT || !serve->halted ||
+        serve->first)
+        return;
+    serve->first = serve->halted;
+    serve->last = &serve->first->next;
+    serve->halted = serve->halted->next;
+    if (!serve->halted)
+        serve->halted_last = &serve->halted;
+    serve->first->next = NULL;
+}
+
 /* The next request, or NULL when the disk closes and all is taken. */
 static struct blk_req *serve_next(struct serve *serve)
 {
@@ -66,7 +192,7 @@ static struct blk_req *serve_next(struct serve *serve)
 
     pthread_mutex_lock(&serve->lock);
     while (!serve->first && !serve->closing)
-        pthread_cond_wait(&serve->more, &serve->lock);
+        wait_locked(serve);
     req = serve->first;
     if (req) {
         serve->first = req->next;
@@ -83,7 +209,7 @@ static void serve_work(void *ctx)
     struct blk_req *req;
 
     while ((req = serve_next(serve)))
-        req->done(req, serve_execute(serve, req));
+        execute(serve, req);
 }
 
 static void serve_submit(void *ctx, struct blk_req *req)
@@ -91,28 +217,77 @@ static void serve_submit(void *ctx, struct blk_req *req)
     struct serve *serve = ctx;
 
     ASSERT(range_within(req->offset, req->len, 0, serve->blk.size));
-    if (serve->inline_work) {
-        req->done(req, serve_execute(serve, req));
+    req->failed = false;
+    if (serve->options.inline_work) {
+        execute(serve, req);
         return;
     }
-    req->next = NULL;
     pthread_mutex_lock(&serve->lock);
-    *serve->last = req;
-    serve->last = &req->next;
+    append(&serve->last, req);
     pthread_cond_signal(&serve->more);
     pthread_mutex_unlock(&serve->lock);
+}
+
+/* What waits fails now, and nothing waits from now on. */
+static void serve_give_up(void *ctx, bool on)
+{
+    struct serve *serve = ctx;
+
+    pthread_mutex_lock(&serve->lock);
+    serve->giving_up = on;
+    retry_locked(serve);
+    pthread_mutex_unlock(&serve->lock);
+}
+
+bool serve_halted(struct blk *blk, struct serve_halt *halt)
+{
+    struct serve *serve = CONTAINER_OF(blk, struct serve, blk);
+    bool halted;
+
+    pthread_mutex_lock(&serve->lock);
+    halted = serve->unsettled;
+    if (halted && halt)
+        *halt = serve->halt;
+    pthread_mutex_unlock(&serve->lock);
+    return halted;
+}
+
+void serve_retry(struct blk *blk)
+{
+    struct serve *serve = CONTAINER_OF(blk, struct serve, blk);
+
+    pthread_mutex_lock(&serve->lock);
+    retry_locked(serve);
+    pthread_mutex_unlock(&serve->lock);
+}
+
+const char *serve_name(const struct blk *blk)
+{
+    return CONTAINER_OF(blk, const struct serve, blk)->node->name;
 }
 
 static void serve_stop(struct serve *serve)
 {
     pthread_mutex_lock(&serve->lock);
     serve->closing = true;
+    retry_locked(serve);
     pthread_cond_broadcast(&serve->more);
     pthread_mutex_unlock(&serve->lock);
     while (serve->workers)
         thread_join(&serve->worker[--serve->workers]);
     pthread_cond_destroy(&serve->more);
     pthread_mutex_destroy(&serve->lock);
+}
+
+static void serve_init_locks(struct serve *serve)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&serve->lock, NULL);
+    pthread_cond_init(&serve->more, &attr);
+    pthread_condattr_destroy(&attr);
 }
 
 static int serve_check_size(const struct node *node, struct err *err)
@@ -131,7 +306,8 @@ static int serve_check_size(const struct node *node, struct err *err)
     return 0;
 }
 
-static int serve_start(struct blk **blk, struct node *node, struct err *err)
+static int serve_start(struct blk **blk, struct node *node, const struct serve_options *options,
+                       struct err *err)
 {
     AUTO_FREE struct serve *serve = NULL;
     int ret = serve_check_size(node, err);
@@ -141,11 +317,17 @@ static int serve_start(struct blk **blk, struct node *node, struct err *err)
     serve = calloc(1, sizeof(*serve));
     if (!serve)
         return err_set(err, ENOMEM, "disk image '%s': out of memory", node->name);
-    serve->blk = (struct blk){serve_submit, serve, node->size, node->readonly, !node->readonly};
+    serve->blk = (struct blk){.submit = serve_submit,
+                              .give_up = serve_give_up,
+                              .ctx = serve,
+                              .size = node->size,
+                              .readonly = node->readonly,
+                              .can_discard = !node->readonly};
     serve->last = &serve->first;
+    serve->halted_last = &serve->halted;
     serve->node = node;
-    pthread_mutex_init(&serve->lock, NULL);
-    pthread_cond_init(&serve->more, NULL);
+    serve->options = *options;
+    serve_init_locks(serve);
     while (!ret && serve->workers < WORKERS) {
         ret = thread_start(&serve->worker[serve->workers], "disk", serve_work, serve, err);
         serve->workers += !ret;
@@ -158,18 +340,14 @@ static int serve_start(struct blk **blk, struct node *node, struct err *err)
     return 0;
 }
 
-int serve_open(struct blk **blk, struct node *node, struct err *err)
+int serve_open(struct blk **blk, struct node *node, const struct serve_options *options,
+               struct err *err)
 {
-    int ret = serve_start(blk, node, err);
+    int ret = serve_start(blk, node, options, err);
 
     if (ret)
         node_close(node);
     return ret;
-}
-
-void serve_inline(struct blk *blk)
-{
-    CONTAINER_OF(blk, struct serve, blk)->inline_work = true;
 }
 
 void serve_close(struct blk *blk)

@@ -5,14 +5,44 @@
 
 #include "block/node.h"
 
+/* What becomes of a request that fails. */
+enum serve_policy {
+    SERVE_REPORT, /* the guest gets an error */
+    SERVE_ENOSPC, /* as HALT if the host lacks space, else as REPORT */
+    SERVE_HALT,   /* it waits; whoever owns the blk is told */
+    SERVE_IGNORE, /* the guest is told of success */
+};
+
+struct serve_options {
+    /* Of reads and of all else. A read that fails for lack of space goes by werror, too: it had to
+     * write metadata first. */
+    enum serve_policy rerror, werror;
+    bool inline_work; /* requests are done by those who submit them */
+    /* Requests wait, or none does any more: serve_halted tells. Any thread; NULL: nobody cares. */
+    void (*changed)(void *ctx);
+    void *ctx;
+};
+
+/* Of the request that failed last. */
+struct serve_halt {
+    enum blk_op op;
+    int code;      /* errno */
+    bool no_space; /* it is tried again by itself, every half second */
+};
+
 /*
  * The blk owns the node, which is closed if there is to be none. The node's size must be a multiple
  * of BLK_SECTOR, not 0.
  */
-MUST_CHECK int serve_open(struct blk **blk, struct node *node, struct err *err);
+MUST_CHECK int serve_open(struct blk **blk, struct node *node, const struct serve_options *options,
+                          struct err *err);
 
-/* Requests are done by those who submit them, from now on. Before the first one. */
-void serve_inline(struct blk *blk);
+/* Do requests wait for the host to recover? halt may be NULL. */
+bool serve_halted(struct blk *blk, struct serve_halt *halt);
+/* What waits is tried again. */
+void serve_retry(struct blk *blk);
+/* For messages: the image's name. */
+const char *serve_name(const struct blk *blk);
 
 /* Finishes what was submitted, then closes the node. NULL is allowed. */
 void serve_close(struct blk *blk);

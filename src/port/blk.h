@@ -29,11 +29,17 @@ struct blk_req {
     /* status 0 or a negative errno; called once, on any thread, perhaps from within submit. */
     void (*done)(struct blk_req *req, int status);
     void *ctx;
-    struct blk_req *next; /* the back end's while it has the request */
+    struct blk_req *next; /* these two are the back end's while it has the request */
+    bool failed;
 };
 
 struct blk {
     void (*submit)(void *ctx, struct blk_req *req);
+    /*
+     * on: requests that wait for the host to recover fail, and none waits from then on; so all that
+     * was submitted is answered soon. off: as before. NULL: none ever waits.
+     */
+    void (*give_up)(void *ctx, bool on);
     void *ctx;
     u64 size; /* bytes, multiple of BLK_SECTOR */
     bool readonly;

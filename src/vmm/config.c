@@ -3,6 +3,7 @@
 #include "vmm/config.h"
 
 #include "base/checked.h"
+#include "base/fmt.h"
 #include "host/log.h"
 #include "vmm/trace_spec.h"
 
@@ -254,6 +255,24 @@ static int config_slot(const char *value, int *slot, struct err *err)
     return 0;
 }
 
+static int drive_policy(const char *key, const char *value, enum serve_policy *policy,
+                        struct err *err)
+{
+    static const char *const names[] = {[SERVE_REPORT] = "report",
+                                        [SERVE_ENOSPC] = "enospc",
+                                        [SERVE_HALT] = "stop",
+                                        [SERVE_IGNORE] = "ignore"};
+
+    for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(value, names[i]) || (i == SERVE_ENOSPC && *key == 'r'))
+            continue;
+        *policy = (enum serve_policy)i;
+        return 0;
+    }
+    return err_set(err, EINVAL, "'%s=%s' is not known; give report, %sstop or ignore", key, value,
+                   *key == 'w' ? "enospc, " : "");
+}
+
 /* What filters do to a drive's requests. -ENOENT: key is about something else. */
 static int drive_filter(struct vm_drive *drive, const char *key, const char *value, struct err *err)
 {
@@ -295,8 +314,14 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
                              value);
     if (!strcmp(key, "if") && strcmp(value, "virtio") && strcmp(value, "none"))
         return err_set(err, EINVAL, "'if=%s' is not known here; drives are virtio", value);
-    if (!strcmp(key, "if") || !strcmp(key, "id"))
+    if (!strcmp(key, "if"))
         return 0;
+    if (!strcmp(key, "id"))
+        return config_copy(drive->id, sizeof(drive->id), value, "id", err);
+    if (!strcmp(key, "werror"))
+        return drive_policy(key, value, &drive->werror, err);
+    if (!strcmp(key, "rerror"))
+        return drive_policy(key, value, &drive->rerror, err);
     rc = drive_filter(drive, key, value, err);
     if (rc != -ENOENT)
         return rc;
@@ -309,7 +334,8 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
 int vm_config_parse_drive(struct vm_config *config, const char *value, struct err *err)
 {
     struct config_list list = {.rest = value};
-    struct vm_drive drive = {.slot = VM_SLOT_ANY};
+    struct vm_drive drive = {
+        .slot = VM_SLOT_ANY, .rerror = SERVE_REPORT, .werror = SERVE_ENOSPC};
     int rc;
 
     if (config->drive_count == VM_DRIVES_MAX)
@@ -324,6 +350,11 @@ int vm_config_parse_drive(struct vm_config *config, const char *value, struct er
         return rc;
     if (!*drive.path)
         return err_set(err, EINVAL, "'%s' names no image; give PATH[,readonly=on]", value);
+    if (!*drive.id)
+        fmt_print(drive.id, sizeof(drive.id), "disk%u", config->drive_count);
+    for (u32 i = 0; i < config->drive_count; i++)
+        if (!strcmp(config->drive[i].id, drive.id))
+            return err_set(err, EINVAL, "two drives have the id '%s'", drive.id);
     config->drive[config->drive_count++] = drive;
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "block/drive.h"
+#include "block/serve.h"
 #include "net/settings.h"
 
 #define VM_DRIVES_MAX  16
@@ -32,8 +33,10 @@ struct vm_drive {
     enum drive_format format;
     bool readonly;
     bool backing; /* it may name images that it lies on */
+    enum serve_policy rerror, werror;
     struct throttle throttle;
     struct fault fault;
+    char id[32];     /* by which the control socket knows it; "disk0" if none is given */
     char serial[21]; /* "": none */
     int slot;        /* 0..VM_SLOTS-1 or VM_SLOT_ANY */
 };

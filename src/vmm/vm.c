@@ -139,30 +139,13 @@ static int take_slot(const struct vm *vm, const struct machine_config *mc, int w
     return err_set(err, EINVAL, "no virtio slot is free for %s; give fewer devices", what);
 }
 
-static int open_drive(struct vm *vm, const struct vm_drive *drive, struct blk **blk,
-                      struct err *err)
-{
-    const struct drive_options options = {.format = drive->format,
-                                          .readonly = drive->readonly,
-                                          .backing = drive->backing,
-                                          .throttle = drive->throttle,
-                                          .fault = drive->fault,
-                                          .log = vm->log};
-    struct node *node;
-    int r = drive_open(&node, drive->path, &options, err);
-
-    return r ? r : serve_open(blk, node, err);
-}
-
 static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err)
 {
     const struct vm_config *c = vm->config;
 
     for (u32 i = 0; i < c->drive_count; i++) {
         const struct vm_drive *d = &c->drive[i];
-        int r = open_drive(vm, d, &vm->blk[i], err);
-        if (!r && c->icount) /* answers come at once, at a determined count */
-            serve_inline(vm->blk[i]);
+        int r = vm_disk_open(vm, i, err);
         int slot = r ? r : take_slot(vm, mc, d->slot, d->path, err);
         if (slot < 0)
             return slot;

@@ -65,6 +65,7 @@ void vm_stop(struct vm *vm)
 
 void vm_cont(struct vm *vm)
 {
+    vm_disks_retry(vm);
     if (!vm->stopped)
         return;
     vm->stopped = false;

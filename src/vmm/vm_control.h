@@ -12,18 +12,33 @@ struct loop *vm_loop(struct vm *vm);
 struct console *vm_console(struct vm *vm);
 
 enum vm_event {
-    VM_EVENT_STOP,   /* it stands still, its clock included */
-    VM_EVENT_RESUME, /* it goes on */
-    VM_EVENT_RESET,  /* it starts anew */
+    VM_EVENT_STOP,     /* it stands still, its clock included */
+    VM_EVENT_RESUME,   /* it goes on */
+    VM_EVENT_RESET,    /* it starts anew */
+    VM_EVENT_IO_ERROR, /* STOP follows: vm_disk_trouble tells why */
 };
 
 /* Called on the loop; one watcher. */
 void vm_watch(struct vm *vm, void (*fn)(void *ctx, enum vm_event event), void *ctx);
 
-/* Stands still until vm_cont; a second one changes nothing. A debugger's stop is apart from it. */
+/*
+ * Stands still until vm_cont; a second one changes nothing. A debugger's stop is apart from it, and
+ * so is one that the disks need; vm_cont has them try again.
+ */
 void vm_stop(struct vm *vm);
 void vm_cont(struct vm *vm);
 bool vm_is_stopped(const struct vm *vm);
+
+/* Why the VM stands still by itself: the host cannot serve a disk. */
+struct vm_trouble {
+    const char *id, *path; /* of the disk, as long as it is there */
+    bool reading;
+    bool no_space; /* goes on by itself once there is space; else vm_cont tries again */
+    const char *reason;
+};
+
+/* False: it does not. */
+bool vm_disk_trouble(struct vm *vm, struct vm_trouble *trouble);
 
 /* As the reset button; with no_reboot that ends the run. */
 void vm_push_reset(struct vm *vm);

@@ -68,6 +68,8 @@ struct vm {
     struct vm_wires wires[VM_HARTS_MAX];
 
     struct blk *blk[VM_DRIVES_MAX];
+    _Atomic bool disks_posted; /* vm_disks.c: the loop is to look at them */
+    bool starved;              /* held as requests wait for the host */
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
     u32 virtio_console_slot;
@@ -139,6 +141,11 @@ MUST_CHECK int vm_debug_create(struct vm *vm, struct err *err);
 void vm_debug_destroy(struct vm *vm);
 /* exec's callback. */
 void vm_debug_hart_stopped(void *ctx, struct hart *hart, enum hart_exit why);
+
+/* vm_disks.c */
+MUST_CHECK int vm_disk_open(struct vm *vm, u32 i, struct err *err); /* of config->drive */
+/* What waits for the host is tried again. */
+void vm_disks_retry(struct vm *vm);
 
 /* vm_stats.c: writes counters to standard error, as text or JSON. */
 void vm_stats_print(struct vm *vm, u64 elapsed_ns);

@@ -75,7 +75,8 @@ static struct driver *setup(bool readonly)
     struct virtio_blk_config config = {.blk = &disk.blk, .serial = "0123456789abcdefghijXYZ"};
 
     memset(&disk, 0, sizeof(disk));
-    disk.blk = (struct blk){disk_submit, NULL, DISK_SIZE, readonly, !readonly};
+    disk.blk = (struct blk){
+        .submit = disk_submit, .size = DISK_SIZE, .readonly = readonly, .can_discard = !readonly};
     for (u32 i = 0; i < DISK_SIZE; i++)
         disk.data[i] = (u8)(i / 512 + i);
     virtio_blk_init(&blk, &config);

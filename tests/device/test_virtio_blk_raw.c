@@ -28,7 +28,7 @@ static int raw_open(struct blk **blk, const char *name, bool readonly, struct er
     struct node *node;
     int ret = file_open(&node, name, &options, err);
 
-    return ret ? ret : serve_open(blk, node, err);
+    return ret ? ret : serve_open(blk, node, &(struct serve_options){0}, err);
 }
 
 static struct blk *image_open(void)

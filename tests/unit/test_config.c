@@ -180,6 +180,8 @@ TEST(drives)
     CHECK(refused(vm_config_parse_drive, "x,format=vmdk", "qcow2"));
     CHECK(refused(vm_config_parse_drive, "x,fault=write:0:EIO", "no fault"));
     CHECK(refused(vm_config_parse_drive, "x,burst=0", "3600"));
+    CHECK(refused(vm_config_parse_drive, "x,werror=maybe", "enospc"));
+    CHECK(refused(vm_config_parse_drive, "x,rerror=enospc", "report, stop or ignore"));
     CHECK(refused(vm_config_parse_drive, "x,iops=many", "many"));
     CHECK(refused(vm_config_parse_drive, "x,serial=123456789012345678901", "20"));
     CHECK(refused(vm_config_parse_drive, "x,colour=red", "colour"));

@@ -21,7 +21,7 @@ static int raw_open(struct blk **blk, const char *name, bool readonly, struct er
     struct node *node;
     int ret = file_open(&node, name, &options, err);
 
-    return ret ? ret : serve_open(blk, node, err);
+    return ret ? ret : serve_open(blk, node, &(struct serve_options){0}, err);
 }
 
 struct waiter {
@@ -221,6 +221,115 @@ TEST(close_finishes_what_was_submitted)
         CHECK(!sem_trywait(&w[i].done) && !w[i].status);
     serve_close(NULL);
     unlink(path);
+}
+
+/* A node whose writes fail for as long as there is a code. */
+struct weak_node {
+    struct node node;
+    _Atomic int code;
+    _Atomic u32 writes;
+};
+
+static int weak_write(struct node *node, u64 at, const struct vec *v)
+{
+    struct weak_node *w = CONTAINER_OF(node, struct weak_node, node);
+
+    w->writes++;
+    return -w->code;
+}
+
+static int weak_flush(struct node *node)
+{
+    return 0;
+}
+
+static void weak_close(struct node *node)
+{
+}
+
+static sem_t changed;
+
+static void weak_changed(void *ctx)
+{
+    sem_post(&changed);
+}
+
+static void weak_open(struct weak_node *w, struct blk **blk, enum serve_policy werror, int code)
+{
+    static const struct node_ops ops = {
+        .name = "weak", .write = weak_write, .flush = weak_flush, .close = weak_close};
+    const struct serve_options options = {.werror = werror, .changed = weak_changed};
+
+    *w = (struct weak_node){.node = {.ops = &ops, .size = MIB, .name = path}, .code = code};
+    sem_init(&changed, 0, 0);
+    CHECK_EQ(serve_open(blk, &w->node, &options, NULL), 0);
+}
+
+static void weak_submit(struct blk *blk, struct blk_req *req, struct waiter *w)
+{
+    static u8 data[512];
+
+    *req = (struct blk_req){.op = BLK_WRITE, .len = 512, .iov_count = 1, .done = request_done};
+    req->iov[0] = (struct blk_iov){data, 512};
+    req->ctx = w;
+    sem_init(&w->done, 0, 0);
+    blk->submit(blk->ctx, req);
+}
+
+TEST(what_lacks_space_waits_and_goes_on_by_itself)
+{
+    static struct blk_req req[8];
+    static struct waiter w[8];
+    struct weak_node weak;
+    struct serve_halt halt;
+    struct blk *blk;
+
+    weak_open(&weak, &blk, SERVE_ENOSPC, EDQUOT);
+    for (u32 i = 0; i < 8; i++)
+        weak_submit(blk, &req[i], &w[i]);
+    sem_wait(&changed);
+    CHECK(serve_halted(blk, &halt));
+    CHECK(halt.no_space && halt.code == EDQUOT && halt.op == BLK_WRITE);
+    weak.code = 0;
+    for (u32 i = 0; i < 8; i++) {
+        sem_wait(&w[i].done);
+        CHECK_EQ(w[i].status, 0);
+    }
+    sem_wait(&changed);
+    CHECK(!serve_halted(blk, NULL));
+    weak.code = EIO; /* no lack of space */
+    weak_submit(blk, &req[0], &w[0]);
+    sem_wait(&w[0].done);
+    CHECK_EQ(w[0].status, -EIO);
+    serve_close(blk);
+}
+
+TEST(what_waits_is_tried_again_or_given_up)
+{
+    static struct blk_req req;
+    static struct waiter w;
+    struct weak_node weak;
+    struct blk *blk;
+
+    weak_open(&weak, &blk, SERVE_HALT, EIO);
+    weak_submit(blk, &req, &w);
+    sem_wait(&changed);
+    CHECK_EQ(weak.writes, 1);
+    serve_retry(blk);
+    while (weak.writes < 2)
+        usleep(1000);
+    CHECK(serve_halted(blk, NULL));
+    blk->give_up(blk->ctx, true);
+    sem_wait(&w.done);
+    CHECK_EQ(w.status, -EIO);
+    sem_wait(&changed);
+    blk->give_up(blk->ctx, false);
+    weak_submit(blk, &req, &w);
+    sem_wait(&changed);
+    CHECK(serve_halted(blk, NULL));
+    serve_close(blk); /* nobody tells it to go on any more */
+    CHECK(!sem_trywait(&w.done));
+    CHECK_EQ(w.status, -EIO);
 }
 
 TEST(an_image_in_use_is_refused)

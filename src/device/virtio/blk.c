@@ -346,6 +346,8 @@ static void drain(struct virtio_dev *dev)
     struct virtio_blk *blk = blk_of(dev);
     u32 flying;
 
+    if (blk->blk->give_up)
+        blk->blk->give_up(blk->blk->ctx, true);
     lock_acquire(&dev->lock);
     blk->draining = true;
     while ((flying = atomic_load_explicit(&blk->flying, memory_order_relaxed))) {
@@ -355,6 +357,8 @@ static void drain(struct virtio_dev *dev)
     }
     blk->draining = false;
     lock_release(&dev->lock);
+    if (blk->blk->give_up)
+        blk->blk->give_up(blk->blk->ctx, false);
 }
 
 static bool notify(struct virtio_dev *dev, u32 queue)
