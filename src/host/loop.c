@@ -336,6 +336,11 @@ struct timer_port loop_timer(struct loop *loop, void (*fire)(void *ctx, u32 arg)
     return host_timers_add(&loop->timers, fire, ctx, arg);
 }
 
+u64 loop_now(const struct loop *loop)
+{
+    return host_clock_now(loop->timers.clock);
+}
+
 void loop_clock_changed(struct loop *loop)
 {
     host_timers_clock_changed(&loop->timers);

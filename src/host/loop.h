@@ -57,6 +57,9 @@ void loop_fd_remove(struct loop_fd *handler);
 struct timer_port loop_timer(struct loop *loop, void (*fire)(void *ctx, u32 arg), void *ctx,
                              u32 arg);
 
+/* The time of the loop's clock. */
+u64 loop_now(const struct loop *loop);
+
 /* The loop's clock was paused or resumed: timers are set anew. */
 void loop_clock_changed(struct loop *loop);
 

@@ -150,17 +150,18 @@ static const SlirpCb callbacks = {
     .notify = on_notify,
 };
 
-static Slirp *slirp_create(struct backend *b, u16 mtu)
+static Slirp *slirp_create(struct backend *b, const struct net_settings *settings)
 {
-    static const u8 prefix6[16] = {0xfe, 0xc0};
+    struct net_subnet subnet = net_settings_subnet(settings);
+    u16 mtu = settings->mtu ? settings->mtu : NET_MTU_DEFAULT;
     SlirpConfig c = {
         .version = 3,
         .in_enabled = true,
-        .vnetwork.s_addr = htonl(POLICY_NETWORK4),
-        .vnetmask.s_addr = htonl(0xffffff00),
-        .vhost.s_addr = htonl(POLICY_NETWORK4 + 2),
-        .vnameserver.s_addr = htonl(POLICY_NETWORK4 + 3),
-        .vdhcp_start.s_addr = htonl(POLICY_NETWORK4 + 15),
+        .vnetwork.s_addr = htonl(subnet.base4),
+        .vnetmask.s_addr = htonl(~UINT32_C(0) << (32 - subnet.bits4)),
+        .vhost.s_addr = htonl(subnet.base4 + 2),
+        .vnameserver.s_addr = htonl(subnet.base4 + 3),
+        .vdhcp_start.s_addr = htonl(subnet.base4 + POLICY_GUEST),
         .in6_enabled = true,
         .vprefix_len = 64,
         .vhostname = "cosm",
@@ -168,9 +169,9 @@ static Slirp *slirp_create(struct backend *b, u16 mtu)
         .if_mru = mtu,
     };
 
-    memcpy(&c.vprefix_addr6, prefix6, 16);
-    memcpy(&c.vhost6, prefix6, 16);
-    memcpy(&c.vnameserver6, prefix6, 16);
+    memcpy(&c.vprefix_addr6, subnet.prefix6, 8);
+    memcpy(&c.vhost6, subnet.prefix6, 8);
+    memcpy(&c.vnameserver6, subnet.prefix6, 8);
     c.vhost6.s6_addr[15] = 2;
     c.vnameserver6.s6_addr[15] = 3;
     return b->lib.create(&c, &callbacks, b);
@@ -188,7 +189,7 @@ int backend_create(struct backend **out, const struct net_settings *settings,
     b->ctx = ctx;
     r = library_open(&b->lib, err);
     if (!r) {
-        b->slirp = slirp_create(b, settings->mtu ? settings->mtu : NET_MTU_DEFAULT);
+        b->slirp = slirp_create(b, settings);
         if (!b->slirp)
             r = err_set(err, EINVAL, "libslirp refuses its configuration");
     }
@@ -235,12 +236,11 @@ static socklen_t address_make(const struct net_address *address, u16 port,
     return sizeof(*in4);
 }
 
-static const char *forward_name(const struct net_forward *f, char name[80])
+static const char *forward_name(const struct net_forward *f, char name[NET_PLACE_MAX + 8])
 {
-    char host[INET6_ADDRSTRLEN] = "?";
+    char place[NET_PLACE_MAX];
 
-    inet_ntop(f->host.family == 6 ? AF_INET6 : AF_INET, f->host.bytes, host, sizeof(host));
-    snprintf(name, 80, f->host.family == 6 ? "[%s]:%u/%s" : "%s:%u/%s", host, f->host_port,
+    snprintf(name, NET_PLACE_MAX + 8, "%s/%s", net_place_text(&f->host, f->host_port, place),
              f->udp ? "udp" : "tcp");
     return name;
 }
@@ -251,7 +251,7 @@ int backend_forward(struct backend *b, const struct net_forward *f, struct err *
     struct net_address address = f->guest;
     int flags = f->udp ? SLIRP_HOSTFWD_UDP : 0;
     socklen_t host_len, guest_len;
-    char name[80];
+    char name[NET_PLACE_MAX + 8];
 
     if (f->host.family == 6)
         flags |= SLIRP_HOSTFWD_V6ONLY;
@@ -274,7 +274,7 @@ int backend_unforward(struct backend *b, const struct net_forward *f, struct err
 {
     struct sockaddr_storage host;
     socklen_t len = address_make(&f->host, f->host_port, &host);
-    char name[80];
+    char name[NET_PLACE_MAX + 8];
 
     if (b->lib.unforward(b->slirp, (struct sockaddr *)&host, len, f->udp ? SLIRP_HOSTFWD_UDP : 0))
         return err_set(err, ENOENT, "no port is forwarded at %s", forward_name(f, name));

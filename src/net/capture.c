@@ -11,12 +11,12 @@
 
 enum { FILE_HEADER = 24, FRAME_HEADER = 16, LINK_ETHERNET = 1, LONGEST = 262144 };
 
-void capture_init(struct capture *capture, int fd)
+void capture_init(struct capture *capture, int fd, bool goes_on)
 {
     u8 *h = capture->bytes;
 
     capture->fd = fd;
-    capture->len = fd >= 0 ? FILE_HEADER : 0;
+    capture->len = fd >= 0 && !goes_on ? FILE_HEADER : 0;
     memset(h, 0, FILE_HEADER);
     le32_store(h, 0xa1b23c4d);
     le16_store(h + 4, 2);

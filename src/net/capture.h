@@ -11,8 +11,8 @@ struct capture {
     u8 bytes[128 * KIB]; /* not yet written */
 };
 
-/* The file is empty; fd may be -1. */
-void capture_init(struct capture *capture, int fd);
+/* The file is empty unless this goes_on; fd may be -1. */
+void capture_init(struct capture *capture, int fd, bool goes_on);
 void capture_frame(struct capture *capture, const u8 *bytes, size_t len);
 /* Writes what is held back; to be called before one waits for long. */
 void capture_flush(struct capture *capture);

@@ -19,6 +19,7 @@ void policy_init(struct policy *policy, const struct net_settings *settings)
 {
     memset(policy, 0, sizeof(*policy));
     policy->settings = settings;
+    policy->subnet = net_settings_subnet(settings);
 }
 
 static bool is_multicast(const struct net_address *a)
@@ -39,24 +40,33 @@ static bool is_unspeakable(const struct net_address *a)
 }
 
 /* In the guest's own network; its last part, or -1. */
-static int local_host(const struct net_address *a)
+static s64 local_host(const struct policy *policy, const struct net_address *a)
 {
-    static const u8 site6[8] = {0xfe, 0xc0}, link6[8] = {0xfe, 0x80};
+    static const u8 link6[8] = {0xfe, 0x80};
+    const struct net_subnet *s = &policy->subnet;
 
-    if (a->family == 4)
-        return (be32_load(a->bytes) & ~255u) == POLICY_NETWORK4 ? a->bytes[3] : -1;
-    if (memcmp(a->bytes, site6, sizeof(site6)) && memcmp(a->bytes, link6, sizeof(link6)))
+    if (a->family == 4) {
+        u32 host = be32_load(a->bytes) - s->base4;
+
+        return host >> (32 - s->bits4) ? -1 : (s64)host;
+    }
+    if (memcmp(a->bytes, s->prefix6, sizeof(s->prefix6)) && memcmp(a->bytes, link6, sizeof(link6)))
         return -1;
-    return be64_load(a->bytes + 8) == 3 ? 3 : 2;
+    return be64_load(a->bytes + 8) == POLICY_NAMES ? POLICY_NAMES : POLICY_HOST;
+}
+
+static bool is_broadcast(const struct policy *policy, const struct net_address *a)
+{
+    return a->family == 4 && local_host(policy, a) == UINT32_MAX >> policy->subnet.bits4;
 }
 
 /* What keeps the guest's network itself going: DHCP, neighbours, routers. */
-static bool is_housekeeping(const struct packet *p)
+static bool is_housekeeping(const struct policy *policy, const struct packet *p)
 {
     bool to_all = p->to.family == 4 && be32_load(p->to.bytes) == UINT32_MAX;
 
     if (p->protocol == PACKET_UDP && p->to.family == 4)
-        return p->to_port == PORT_DHCP && (to_all || local_host(&p->to) == 2);
+        return p->to_port == PORT_DHCP && (to_all || local_host(policy, &p->to) == POLICY_HOST);
     if (p->to.family == 4)
         return false;
     if (p->protocol == PACKET_UDP)
@@ -84,8 +94,8 @@ static bool flow_is_known(const struct policy *policy, const struct packet *p)
 static bool rules_allow(const struct policy *policy, const struct packet *p)
 {
     struct net_address names[2] = {p->to, {.family = p->to.family}};
-    int host = local_host(&p->to);
-    bool is_gateway = host >= 0 && host != 3;
+    s64 host = local_host(policy, &p->to);
+    bool is_gateway = host >= 0 && host != POLICY_NAMES;
 
     if (!policy->settings->rule_count)
         return true;
@@ -104,10 +114,10 @@ enum verdict policy_judge(struct policy *policy, struct packet *packet, const u8
 
     if (kind == PACKET_ARP)
         return VERDICT_PASS;
-    if (kind == PACKET_IP && is_housekeeping(packet))
+    if (kind == PACKET_IP && is_housekeeping(policy, packet))
         return VERDICT_PASS;
     if (kind != PACKET_IP || is_multicast(&packet->to) || is_unspeakable(&packet->to) ||
-        (packet->to.family == 4 && local_host(&packet->to) == 255)) {
+        is_broadcast(policy, &packet->to)) {
         policy->dropped++;
         return VERDICT_DROP;
     }

@@ -5,9 +5,8 @@
 
 #include "net/packet.h"
 
-/* Addresses of the network that the guest sees; ADR 0023. */
-#define POLICY_NETWORK4 \
-    0x0a000200u /* 10.0.2.0/24: .2 is the host, .3 its name server, .15 the guest */
+/* Hosts of the network that the guest sees: .2 is the host, .3 its name server; ADR 0023. */
+enum { POLICY_HOST = 2, POLICY_NAMES = 3, POLICY_GUEST = 15 };
 
 enum verdict {
     VERDICT_PASS,
@@ -25,6 +24,7 @@ struct policy_flow {
 
 struct policy {
     const struct net_settings *settings;
+    struct net_subnet subnet;
     struct policy_flow flow[POLICY_FLOWS];
     u64 dropped, refused;
 };

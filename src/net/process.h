@@ -5,14 +5,15 @@
 
 #include "base/log.h"
 #include "host/loop.h"
+#include "net/link.h"
 #include "net/settings.h"
-#include "port/net.h"
 
 struct net_process;
 
 /*
  * Starts the process: this program again, as WIRE_COMMAND. Returns when it serves. capture: an open
- * empty file for a record of the frames, which stays the caller's, or -1.
+ * empty file for a record of the frames, which stays the caller's, or -1. If the process dies it is
+ * started anew after a while, with the ports that are then forwarded.
  */
 MUST_CHECK int net_process_create(struct net_process **process, struct loop *loop,
                                   const struct log *log, const struct net_settings *settings,
@@ -24,8 +25,10 @@ void net_process_close(struct net_process *process);
 /* Frees it once the loop is destroyed, as calls may be posted there. NULL is allowed. */
 void net_process_destroy(struct net_process *process);
 
-/* For the device; valid until destroy. */
-const struct net *net_process_net(struct net_process *process);
+/* Its link: the back end for the device; valid until destroy. */
+struct link *net_process_link(struct net_process *process);
+/* With the ports that are forwarded now. */
+const struct net_settings *net_process_settings(const struct net_process *process);
 
 /* Ports added and removed while the VM runs; from the loop's thread. */
 MUST_CHECK int net_process_forward(struct net_process *process, const struct net_forward *forward,

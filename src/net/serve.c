@@ -184,15 +184,8 @@ static int forward_remove(struct server *s, const struct net_forward *forward, s
 {
     int r = backend_unforward(s->backend, forward, err);
 
-    for (u32 i = 0; !r && i < s->settings.forward_count; i++) {
-        struct net_forward *f = &s->settings.forward[i];
-
-        if (f->udp == forward->udp && f->host_port == forward->host_port &&
-            !memcmp(&f->host, &forward->host, sizeof(f->host))) {
-            *f = s->settings.forward[--s->settings.forward_count];
-            break;
-        }
-    }
+    if (!r)
+        (void)net_settings_drop_forward(&s->settings, forward);
     return r;
 }
 
@@ -215,7 +208,7 @@ static int start(struct server *s, const struct wire_request *request, char *war
 
     s->settings = request->settings;
     policy_init(&s->policy, &s->settings);
-    capture_init(&s->capture, request->capture ? WIRE_CAPTURE_FD : -1);
+    capture_init(&s->capture, request->capture ? WIRE_CAPTURE_FD : -1, request->capture_goes_on);
     for (u32 i = 0; i < 2; i++)
         cable_init(&s->cable[i], &s->settings.impairment, now_ns() + i * 77);
     r = backend_create(&s->backend, &s->settings, deliver, s, err);

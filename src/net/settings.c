@@ -2,6 +2,8 @@
 /* What a user's network is to be: port forwards and the rules for what the guest may reach. */
 #include "net/settings.h"
 
+#include "base/fmt.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -86,6 +88,55 @@ int net_settings_forward(struct net_settings *settings, const char *text, struct
     forward.guest_port = (u16)guest;
     settings->forward[settings->forward_count++] = forward;
     return 0;
+}
+
+bool net_settings_drop_forward(struct net_settings *settings, const struct net_forward *forward)
+{
+    for (u32 i = 0; i < settings->forward_count; i++) {
+        struct net_forward *f = &settings->forward[i];
+
+        if (f->udp == forward->udp && f->host_port == forward->host_port &&
+            !memcmp(&f->host, &forward->host, sizeof(f->host))) {
+            *f = settings->forward[--settings->forward_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *net_place_text(const struct net_address *address, u16 port, char text[NET_PLACE_MAX])
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    inet_ntop(address->family == 6 ? AF_INET6 : AF_INET, address->bytes, host, sizeof(host));
+    fmt_print(text, NET_PLACE_MAX, address->family == 6 ? "[%s]:%u" : "%s:%u", host, port);
+    return text;
+}
+
+void net_rule_text(const struct net_rule *rule, char *text, size_t size)
+{
+    char host[INET6_ADDRSTRLEN] = "all", what[80], ports[16] = "";
+
+    if (rule->base.family)
+        inet_ntop(rule->base.family == 6 ? AF_INET6 : AF_INET, rule->base.bytes, host,
+                  sizeof(host));
+    if (rule->base.family)
+        fmt_print(what, sizeof(what), rule->base.family == 6 ? "[%s/%u]" : "%s/%u", host,
+                  rule->bits);
+    else
+        fmt_print(what, sizeof(what), "all");
+    if (rule->port_first == rule->port_last)
+        fmt_print(ports, sizeof(ports), ":%u", rule->port_first);
+    else if (rule->port_first || rule->port_last != UINT16_MAX)
+        fmt_print(ports, sizeof(ports), ":%u-%u", rule->port_first, rule->port_last);
+    fmt_print(text, size, "%s %s%s", rule->allow ? "allow" : "deny", what, ports);
+}
+
+struct net_subnet net_settings_subnet(const struct net_settings *settings)
+{
+    static const struct net_subnet usual = {0x0a000200, 24, {0xfe, 0xc0}};
+
+    return settings->subnet.base4 ? settings->subnet : usual;
 }
 
 /* ":PORT", ":FIRST-LAST" or "". */

@@ -40,7 +40,15 @@ struct net_impairment {
     u64 rate_bytes; /* a second; 0: any */
 };
 
+/* The guests' network: /64 for IPv6. */
+struct net_subnet {
+    u32 base4; /* 0: the default, 10.0.2.0/24 and fec0::/64 */
+    u8 bits4;
+    u8 prefix6[8];
+};
+
 struct net_settings {
+    struct net_subnet subnet;
     u32 forward_count, rule_count;
     struct net_forward forward[NET_FORWARDS_MAX];
     struct net_rule rule[NET_RULES_MAX];
@@ -56,6 +64,9 @@ MUST_CHECK int net_settings_forward(struct net_settings *settings, const char *t
 MUST_CHECK int net_settings_rule(struct net_settings *settings, bool allow, const char *text,
                                  struct err *err);
 
+/* Removes the forward from its host address and port; false: there is none. */
+bool net_settings_drop_forward(struct net_settings *settings, const struct net_forward *forward);
+
 MUST_CHECK int net_settings_mtu(struct net_settings *settings, const char *text, struct err *err);
 
 /* delay=, loss= and rate= of a cable: "20ms", "0.5%", "10M" (bits a second). */
@@ -69,5 +80,14 @@ MUST_CHECK int net_settings_rate(struct net_settings *settings, const char *text
  */
 bool net_settings_allow(const struct net_settings *settings, const struct net_address *to,
                         u32 names, int port);
+
+/* "127.0.0.1:8080" or "[::1]:8080". */
+#define NET_PLACE_MAX 64
+const char *net_place_text(const struct net_address *address, u16 port, char text[NET_PLACE_MAX]);
+/* "allow 10.0.0.0/8:80-90", as the options have it. */
+void net_rule_text(const struct net_rule *rule, char *text, size_t size);
+
+/* The subnet, or the default. */
+struct net_subnet net_settings_subnet(const struct net_settings *settings);
 
 #endif

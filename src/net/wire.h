@@ -7,13 +7,14 @@
 #ifndef COSM_NET_WIRE_H
 #define COSM_NET_WIRE_H
 
+#include "net/child.h"
 #include "net/settings.h"
 #include "port/net.h"
 
 #define WIRE_COMMAND "net-process" /* argv[1] of the process */
 
 /* Descriptors that the process is started with. */
-enum { WIRE_DATA_FD = 3, WIRE_CONTROL_FD = 4, WIRE_CAPTURE_FD = 5 };
+enum { WIRE_DATA_FD = CHILD_FD, WIRE_CONTROL_FD, WIRE_CAPTURE_FD };
 
 /* A message of the data socket: struct net_offload, then the frame. */
 #define WIRE_MESSAGE_MAX (sizeof(struct net_offload) + NET_FRAME_MAX)
@@ -25,6 +26,7 @@ struct wire_request {
     struct net_forward forward;   /* of WIRE_FORWARD, WIRE_UNFORWARD */
     struct net_settings settings; /* of WIRE_START */
     bool capture;                 /* WIRE_CAPTURE_FD is open */
+    bool capture_goes_on;         /* and has its beginning */
 };
 
 struct wire_answer {

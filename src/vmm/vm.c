@@ -185,7 +185,7 @@ static int create_net(struct vm *vm, u32 i, const struct net **net, struct err *
     }
     r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, capture, err);
     if (!r)
-        *net = net_process_net(vm->net_process[i]);
+        *net = &net_process_link(vm->net_process[i])->net;
     return r;
 }
 

@@ -94,7 +94,7 @@ TEST(records_frames)
     CHECK(f != NULL);
     if (!f)
         return;
-    capture_init(&capture, fileno(f));
+    capture_init(&capture, fileno(f), false);
     for (u32 i = 0; i < 500; i++)
         capture_frame(&capture, bytes, 60 + i);
     capture_flush(&capture);
@@ -109,7 +109,7 @@ TEST(records_frames)
     }
     CHECK_EQ(at, n);
     fclose(f);
-    capture_init(&capture, -1);
+    capture_init(&capture, -1, false);
     capture_frame(&capture, bytes, 60);
     capture_flush(&capture);
 }

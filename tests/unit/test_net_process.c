@@ -92,7 +92,7 @@ static bool rig_open_with(struct rig *r, const char *deny)
         loop_destroy(r->loop);
         return false;
     }
-    r->net = net_process_net(r->process);
+    r->net = &net_process_link(r->process)->net;
     r->net->attach(r->net->ctx, &device);
     timer_arm(&r->timer, host_monotonic_ns() + PATIENCE_NS);
     return true;
@@ -244,7 +244,7 @@ static int child(void)
     return pid;
 }
 
-TEST(death_pulls_the_cable)
+TEST(death_pulls_the_cable_for_a_while)
 {
     static struct rig r;
     int pid;
@@ -259,6 +259,11 @@ TEST(death_pulls_the_cable)
         CHECK_EQ(r.lines, 1);
         arp_send(&r); /* into nothing */
         CHECK(net_process_forward(r.process, &(struct net_forward){0}, &r.err) < 0);
+        while (!r.late && r.down)
+            loop_run(r.loop);
+        arp_send(&r);
+        arp_await(&r);
+        CHECK_EQ(r.lines, 1);
     }
     rig_close(&r);
     CHECK_EQ(child(), 0);
