@@ -213,7 +213,7 @@ static bool build(struct jit *jit)
         ir_guard(&w->flow, w->apart);
     ir_prune(&w->flow);
     if (w->job.view)
-        ir_view(&w->flow, w->apart);
+        ir_view(&w->flow.out, w->apart);
     return true;
 }
 

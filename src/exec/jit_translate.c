@@ -2,6 +2,9 @@
 /* From the bytes of a page to host code: blocks of the first tier. */
 #include "exec/jit_impl.h"
 
+#include "base/assert.h"
+#include "base/bits.h"
+#include "ir/flow.h"
 #include "rv/code_map.h"
 #include "rv/softfp.h"
 
@@ -69,6 +72,21 @@ static u32 lift_block(struct jit *jit, const struct hart *hart, const struct jit
     return offset;
 }
 
+/* The mode's memory has a view: the block's accesses are by it, but those that fault all the time.
+ */
+static void access_by_view(const struct jit *jit, const struct jit_page *page)
+{
+    struct lift *lift = jit->lift;
+    u64 apart = 0;
+
+    ASSERT(lift->count <= 64);
+    for (u32 i = 0; i < lift->count; i++) {
+        if (jit_is_apart(jit, page->gpa + (u32)(lift->where[i] & ~LIFT_SHORT)))
+            apart |= BIT(i);
+    }
+    ir_view(&lift->ir, &apart);
+}
+
 u64 jit_now_ns(void)
 {
     struct timespec now;
@@ -128,6 +146,8 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
     end = lift_block(jit, h->hart, page, key);
     if (!end)
         return 0;
+    if (jit_view_wanted(h, false))
+        access_by_view(jit, page);
     code = compile(jit, page);
     if (!code && jit_next_segment(jit, JIT_TIER_BLOCK) && !page->dropped)
         code = compile(jit, page);

@@ -49,8 +49,9 @@ void ir_choose(struct ir_flow *flow);
  * guest instructions that apart, if it is not NULL, has a bit of. */
 void ir_guard(struct ir_flow *flow, const u64 *apart);
 
-/* Guards and accesses alone are by the hart's view, but those of `apart`, as for ir_guard. */
-void ir_view(struct ir_flow *flow, const u64 *apart);
+/* Guards, and accesses without one, are by the hart's view, but those of `apart`, as for ir_guard.
+ */
+void ir_view(struct ir_block *block, const u64 *apart);
 
 /*
  * Takes what nobody sees out of flow->out, and what only feeds it: PUTs of slots that are written

@@ -216,10 +216,10 @@ void ir_guard(struct ir_flow *flow, const u64 *apart)
     }
 }
 
-void ir_view(struct ir_flow *flow, const u64 *apart)
+void ir_view(struct ir_block *block, const u64 *apart)
 {
-    for (u32 at = 0; at < flow->out.count; at++) {
-        struct ir_op *op = &flow->out.op[at];
+    for (u32 at = 0; at < block->count; at++) {
+        struct ir_op *op = &block->op[at];
         bool alone = (op->opcode == IR_LOAD || op->opcode == IR_STORE) &&
                      op->access == IR_ACCESS_TLB && !(apart[op->guest / 64] >> op->guest % 64 & 1);
         if (alone || op->opcode == IR_GUARD)

@@ -96,9 +96,9 @@ struct jit_backend {
     const u8 *load_kept, *store_kept, *call_kept;
     /* The same after a look at the TLB, without ecx: by log2 of the size, and whether it extends.
      */
-    const u8 *load_look[4][2], *store_look[4];
-    const u8 *adopt;         /* eax: mode; all registers survive */
-    const u8 *widen;         /* the same */
+    const u8 *load_look[2][4][2], *store_look[2][4]; /* of blocks, of regions */
+    const u8 *adopt;                                 /* eax: mode; all registers survive */
+    const u8 *widen;                                 /* the same */
     const u8 *guard;         /* rax: address, edx: how; addend in rax. ZF: it cannot be had */
     const u8 *guard_site[2]; /* the same, by read and write; the addend goes to the site */
     const u8 *call_bare;     /* slots are in the state, before and after; leaves if it failed */

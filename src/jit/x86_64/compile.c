@@ -2,6 +2,8 @@
 /* From an IR block to x86-64: one pass over the operations, straight into the buffer. */
 #include "jit/x86_64/compile.h"
 
+#include <string.h>
+
 static bool is_compare(u8 opcode)
 {
     return opcode >= IR_EQ && opcode <= IR_GEU;
@@ -206,10 +208,12 @@ u32 jit_backend_compile(struct jit_compiler *compiler, const struct ir_block *bl
     if (!begin(compiler, block, where, source, 0))
         return 0;
     windows_find(x);
+    memset(x->relies, 0, block->count * sizeof(x->relies[0]));
     start = offset_in_buffer(x);
     if (x->b->layout.redirects)
         emit_nop5(&x->c);
     compile_all(x);
+    view_end(x, compiler, start);
     compiler->at = offset_in_buffer(x);
     ASSERT(compiler->at <= compiler->end);
     return start;

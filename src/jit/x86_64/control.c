@@ -269,25 +269,27 @@ static void store_away(struct compile *x)
         emit_store_imm(&x->c, state_rm(x->b->layout.away), x->away);
 }
 
-/* What does so for a region. */
-static const u8 *access_thunk(const struct jit_backend *b, bool store, u32 how)
+static const u8 *access_thunk(const struct jit_backend *b, bool region, bool store, u32 how)
 {
     const u32 size_bits = (u32)__builtin_ctz(how & 0xff);
 
-    if (!(how & JIT_HOW_VIEW))
+    if (how & JIT_HOW_VIEW)
+        return store ? b->store_look[region][size_bits]
+                     : b->load_look[region][size_bits][!!(how & JIT_HOW_SIGNED)];
+    if (region)
         return store ? b->store_kept : b->load_kept;
-    return store ? b->store_look[size_bits] : b->load_look[size_bits][!!(how & JIT_HOW_SIGNED)];
+    return store ? b->store : b->load;
 }
 
 void compile_engine_access(struct compile *x, bool store, u32 how)
 {
     if (!x->in) {
-        emit_call(&x->c, store ? x->b->store : x->b->load);
+        emit_call(&x->c, access_thunk(x->b, false, store, how));
         return;
     }
     region_store_count(x);
     store_away(x);
-    emit_call(&x->c, access_thunk(x->b, store, how));
+    emit_call(&x->c, access_thunk(x->b, true, store, how));
     check_engine(x);
 }
 

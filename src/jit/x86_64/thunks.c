@@ -307,11 +307,11 @@ static void emit_kept(struct jit_backend *b, struct code *c)
  * rax: what a view does not serve. If the TLB does and there is credit left, it is made the host's
  * address, else the engine is called, RCX being how. Changes RCX.
  */
-static void emit_look(const struct jit_backend *b, struct code *c, u32 how, const u8 *engine)
+static void emit_look(const struct jit_backend *b, struct code *c, u32 how, bool store,
+                      const u8 *engine)
 {
     const struct jit_layout *l = &b->layout;
     const s32 size = how & 0xff;
-    const bool store = engine == b->store_kept;
     const struct rm tag = rm_mem(RCX, store ? l->tlb_write : l->tlb_read);
     u8 *hit, *lent;
 
@@ -342,18 +342,20 @@ static void emit_look_end(struct code *c)
     emit_ret(c);
 }
 
-static void emit_looks(struct jit_backend *b, struct code *c)
+static void emit_looks(struct jit_backend *b, struct code *c, bool region)
 {
+    const u8 *load = region ? b->load_kept : b->load, *store = region ? b->store_kept : b->store;
+
     for (u32 n = 0; n < 8; n++) {
         const u32 size = 1u << n / 2, extends = n % 2;
-        b->load_look[n / 2][extends] = c->at;
-        emit_look(b, c, size | (extends ? JIT_HOW_SIGNED : 0) | JIT_HOW_VIEW, b->load_kept);
+        b->load_look[region][n / 2][extends] = c->at;
+        emit_look(b, c, size | (extends ? JIT_HOW_SIGNED : 0) | JIT_HOW_VIEW, false, load);
         emit_load_indexed(c, RAX, RAX, NO_REG, 0, size, extends);
         emit_look_end(c);
     }
     for (u32 n = 0; n < 4; n++) {
-        b->store_look[n] = c->at;
-        emit_look(b, c, 1u << n | JIT_HOW_VIEW, b->store_kept);
+        b->store_look[region][n] = c->at;
+        emit_look(b, c, 1u << n | JIT_HOW_VIEW, true, store);
         emit_store_indexed(c, RDX, RAX, NO_REG, 0, 1u << n);
         emit_look_end(c);
     }
@@ -490,7 +492,8 @@ void thunks_emit(struct jit_backend *b, struct code *c)
     emit_engine_call(b, c);
     emit_engine_call_apart(b, c);
     emit_kept(b, c);
-    emit_looks(b, c);
+    emit_looks(b, c, false);
+    emit_looks(b, c, true);
     emit_sites(b, c);
     emit_call_bare(b, c);
     guard_thunks_emit(b, c);

@@ -172,7 +172,7 @@ static void add_access(struct compile *x, struct open *open, u32 at)
     }
     if (!is_near_slot(x, op->arg[0], &slot, &offset) || offset > INT32_MAX - 8)
         return;
-    if (x->in) { /* what can share a look has a GUARD */
+    if (x->in || op->access == IR_ACCESS_VIEW) { /* in regions what can share a look has a GUARD */
         add_alone(x, at, slot, offset);
         return;
     }
