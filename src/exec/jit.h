@@ -17,6 +17,7 @@ struct jit_config {
     u32 heat;         /* how often a place is met by samples before that */
     bool keep_guards; /* of accesses that share a look, however often they fail, and their like */
     u32 view_after;   /* accesses after which an address space gets a view, see jit_view.c */
+    bool view_blocks; /* all blocks of user mode are by the view, as if there were one already */
     bool patient; /* what is met for the first time is interpreted, translated only if met again */
     bool at_once; /* regions are made with the first block of theirs, on the hart's thread */
 };

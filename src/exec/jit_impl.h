@@ -151,7 +151,7 @@ struct job {
 struct jit {
     struct jit_backend *backend;
     u32 page_max;
-    bool patient, keep_guards;
+    bool patient, keep_guards, view_blocks;
     u32 view_after;
     _Atomic bool no_views;         /* they do not hold what is used */
     _Atomic u64 apart[APART / 64]; /* by a hash of instructions, see jit_apart.c */

@@ -113,6 +113,7 @@ struct jit *jit_create(const struct jit_config *config)
     jit->patient = config->patient;
     jit->keep_guards = config->keep_guards;
     jit->heat_wanted = config->heat ? config->heat : HEAT;
+    jit->view_blocks = config->view_blocks;
     jit->view_after = config->view_after ? config->view_after : VIEW_AFTER;
     jit->lift = malloc(sizeof(*jit->lift));
     l.redirects = config->regions;
@@ -161,7 +162,7 @@ bool jit_attach(struct jit *jit, struct hart *hart)
     jit->harts = h;
     pthread_mutex_unlock(&jit->lock);
     hart->jit.engine = h;
-    if (jit->work)
+    if (jit->work || jit->view_blocks)
         jit_views_create(h);
     return true;
 }

@@ -146,7 +146,7 @@ static u32 translate(struct jit_hart *h, struct jit_page *page, u32 key)
     end = lift_block(jit, h->hart, page, key);
     if (!end)
         return 0;
-    if (jit_view_wanted(h, false))
+    if (jit_view_wanted(h, jit->view_blocks))
         access_by_view(jit, page);
     code = compile(jit, page);
     if (!code && jit_next_segment(jit, JIT_TIER_BLOCK) && !page->dropped)

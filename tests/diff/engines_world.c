@@ -50,6 +50,19 @@ static bool attach_patient(struct hart *hart, u32 code_size, u32 pages)
     return jit_attach_alone(hart, &config);
 }
 
+/* Blocks by the view, which is there for a part of the time. */
+static bool attach_views(struct hart *hart, u32 code_size, u32 pages)
+{
+    const struct jit_config config = {.code_size = code_size,
+                                      .segments = 4,
+                                      .pages = pages,
+                                      .limited = hart->env->limited,
+                                      .view_after = 40,
+                                      .view_blocks = true};
+
+    return jit_attach_alone(hart, &config);
+}
+
 /* With regions as early and as many as possible, on this thread: a seed says what happens. */
 static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
 {
@@ -68,7 +81,7 @@ static bool attach_jit(struct hart *hart, u32 code_size, u32 pages)
 static const struct engine_kind engine_kinds[] = {
     {"interp", NULL, interp_run},         {"jit1", attach_jit1, jit_run},
     {"patient", attach_patient, jit_run}, {"jit", attach_jit, jit_run},
-    {"jit", attach_jit, jit_run},
+    {"views", attach_views, jit_run},
 };
 
 const struct engine_kind *engine_find(const char *name)
