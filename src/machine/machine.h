@@ -55,6 +55,13 @@ struct machine_timers {
     void *ctx;
 };
 
+/* A named item of fw_cfg, its name at most 55 characters. */
+struct machine_fw_cfg {
+    const char *name;
+    const void *data; /* outlives the machine */
+    u32 len;
+};
+
 struct machine_config {
     u64 ram_size; /* bytes, multiple of 4096 */
     u32 hart_count;
@@ -68,6 +75,8 @@ struct machine_config {
     struct machine_virtio virtio[MACHINE_VIRTIO_MAX];
     u8 *flash[2]; /* MACHINE_FLASH_SIZE bytes each, or NULL: erased and read-only */
     bool flash_readonly[2];
+    const struct machine_fw_cfg *fw_cfg;
+    u32 fw_cfg_count;
 };
 
 /* What the board needs of the world around it. All outlive the machine. */

@@ -182,7 +182,7 @@ static void add_basics(struct machine *m)
     place(m, &m->uart.dev);
 }
 
-static void add_fw_cfg(struct machine *m)
+static int add_fw_cfg(struct machine *m, const struct machine_config *config, struct err *err)
 {
     bool added;
 
@@ -194,6 +194,13 @@ static void add_fw_cfg(struct machine *m)
     added = fw_cfg_add(&m->fw_cfg, FW_CFG_NB_CPUS, m->fw_cfg_cpus, sizeof(m->fw_cfg_cpus));
     ASSERT(added);
     place(m, &m->fw_cfg.dev);
+    for (u32 i = 0; i < config->fw_cfg_count; i++) {
+        const struct machine_fw_cfg *item = &config->fw_cfg[i];
+
+        if (!fw_cfg_add_file(&m->fw_cfg, item->name, item->data, item->len))
+            return err_set(err, EINVAL, "the board takes no item '%s'", item->name);
+    }
+    return 0;
 }
 
 static void add_flash(struct machine *m, const struct machine_config *config)
@@ -356,10 +363,10 @@ int machine_create(struct machine **machine, const struct machine_config *config
     if (!rc) {
         add_interrupt_controllers(m);
         add_basics(m);
-        add_fw_cfg(m);
         add_flash(m, config);
         add_pcie(m, config);
-        if (!add_virtio(m, config))
+        rc = add_fw_cfg(m, config, err);
+        if (!rc && !add_virtio(m, config))
             rc = err_set(err, ENOMEM, "no memory for the board's virtio devices");
     }
     if (rc) {

@@ -539,6 +539,54 @@ int vm_config_parse_pflash(struct vm_config *config, const char *value, struct e
     return 0;
 }
 
+static int fw_cfg_item(struct vm_fw_cfg *item, const char *key, const char *value, struct err *err)
+{
+    if (!value || !strcmp(key, "name"))
+        return config_copy(item->name, sizeof(item->name), value ? value : key, "item's name", err);
+    item->file = !strcmp(key, "file");
+    if (item->file)
+        return config_copy(item->value, sizeof(item->value), value, "item's path", err);
+    if (strcmp(key, "string"))
+        return err_set(err, EINVAL,
+                       "'%s=' is not known of an item; give NAME,string= or file=", key);
+    if (strlen(value) >= sizeof(item->value))
+        return err_set(err, EINVAL, "the text of '%s' is too long; give it as file=", item->name);
+    memcpy(item->value, value, strlen(value) + 1);
+    return 0;
+}
+
+int vm_config_parse_fw_cfg(struct vm_config *config, const char *value, struct err *err)
+{
+    struct config_list list = {.rest = value};
+    struct vm_fw_cfg item = {0};
+    u32 items = 0;
+    int rc;
+
+    while ((rc = config_list_next(&list, err)) > 0) {
+        rc = fw_cfg_item(&item, list.item, list.value, err);
+        if (rc)
+            return rc;
+        items++;
+    }
+    if (rc)
+        return rc;
+    if (items != 2 || !*item.name)
+        return err_set(err, EINVAL, "'%s' is not an item; give NAME,string=TEXT or NAME,file=PATH",
+                       value);
+    if (strncmp(item.name, "opt/", 4) || !item.name[4])
+        return err_set(err, EINVAL, "'%s' is not yours to give; begin the name with opt/",
+                       item.name);
+    for (u32 i = 0; i < config->fw_cfg_count; i++) {
+        if (!strcmp(config->fw_cfg[i].name, item.name))
+            return err_set(err, EINVAL, "'%s' is given twice", item.name);
+    }
+    if (config->fw_cfg_count == VM_FW_CFGS_MAX)
+        return err_set(err, EINVAL, "'%s' is one item too many; there may be %d", item.name,
+                       VM_FW_CFGS_MAX);
+    config->fw_cfg[config->fw_cfg_count++] = item;
+    return 0;
+}
+
 /* Splits "host:port", "[host]:port", ":port" or "port". */
 static bool gdb_split(const char *text, char host[64], u64 *port)
 {

@@ -10,6 +10,7 @@
 
 #define VM_DRIVES_MAX  16
 #define VM_NETS_MAX    8
+#define VM_FW_CFGS_MAX 16
 #define VM_SLOTS       24 /* virtio-mmio slots of the board */
 #define VM_HARTS_MAX   32
 #define VM_PATH_MAX    4096
@@ -51,6 +52,17 @@ struct vm_net {
     struct net_settings user; /* if kind is VM_NET_USER */
 };
 
+/*
+ * An item of the board's fw_cfg device, for firmware and guest: Linux shows it as
+ * /sys/firmware/qemu_fw_cfg/by_name/NAME/raw, and systemd takes opt/io.systemd.credentials/NAME as
+ * the credential NAME (systemd.system-credentials(7)).
+ */
+struct vm_fw_cfg {
+    char name[56];           /* begins with "opt/" */
+    char value[VM_PATH_MAX]; /* the text itself or, if file, where it lies */
+    bool file;
+};
+
 struct vm_pflash {
     char path[VM_PATH_MAX]; /* "": none */
     bool readonly;
@@ -88,6 +100,8 @@ struct vm_config {
     bool rng; /* a virtio-rng in a slot */
     enum vm_console console;
     struct vm_pflash pflash[2];
+    struct vm_fw_cfg fw_cfg[VM_FW_CFGS_MAX];
+    u32 fw_cfg_count;
     enum vm_stats stats;
     bool perf_map;    /* tell perf what translated code is */
     bool icount;      /* time is counted in instructions */
@@ -126,6 +140,8 @@ MUST_CHECK int vm_config_parse_console(struct vm_config *config, const char *val
                                        struct err *err); /* uart|virtio */
 MUST_CHECK int vm_config_parse_pflash(struct vm_config *config, const char *value,
                                       struct err *err); /* PATH[,readonly=on][,unit=0|1] */
+MUST_CHECK int vm_config_parse_fw_cfg(struct vm_config *config, const char *value,
+                                      struct err *err); /* [name=]NAME,string=TEXT|file=PATH */
 MUST_CHECK int vm_config_parse_stats(struct vm_config *config, const char *value,
                                      struct err *err); /* ""|text|json */
 MUST_CHECK int vm_config_parse_icount(struct vm_config *config, const char *value,

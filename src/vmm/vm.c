@@ -265,6 +265,8 @@ static int create_machine(struct vm *vm, struct err *err)
         .initrd_size = vm->plan.initrd_size,
         .flash = {vm->flash[0], vm->flash[1]},
         .flash_readonly = {c->pflash[0].readonly, c->pflash[1].readonly},
+        .fw_cfg = vm->fw_cfg,
+        .fw_cfg_count = c->fw_cfg_count,
     };
     struct machine_ports ports = {
         .log = vm->log,
@@ -391,6 +393,8 @@ static int build(struct vm *vm, struct err *err)
         r = create_ram(vm, err);
     for (u32 unit = 0; !r && unit < 2; unit++)
         r = load_flash(vm, unit, err);
+    if (!r)
+        r = vm_load_fw_cfg(vm, err);
     if (!r && !vm->config->dump_dtb)
         r = vm_load_images(vm, err);
     if (!r)
@@ -564,6 +568,7 @@ void vm_destroy(struct vm *vm)
     if (vm->log_sink)
         log_sink_destroy(vm->log_sink);
     host_memory_destroy(&vm->ram);
+    vm_free_fw_cfg(vm);
     free(vm->flash[0]);
     free(vm->flash[1]);
     free(vm->user_dtb);

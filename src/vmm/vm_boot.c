@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define FILE_MAX_LEAST (1 * GIB) /* a kernel with what a debugger wants may be larger than RAM */
-#define FILE_MAX_MOST  (4 * GIB)
-#define FLASH_ENTRY    UINT64_C(0x20000000)
+#define FILE_MAX_LEAST  (1 * GIB) /* a kernel with what a debugger wants may be larger than RAM */
+#define FILE_MAX_MOST   (4 * GIB)
+#define FW_CFG_ITEM_MAX (16 * MIB)
+#define FLASH_ENTRY     UINT64_C(0x20000000)
 
 static bool has_firmware(const struct vm_config *config)
 {
@@ -101,6 +103,32 @@ int vm_load_images(struct vm *vm, struct err *err)
         r = boot_plan_load(&vm->plan, &files, &vm->gmem, MACHINE_RAM_BASE, err);
     free_files(&files);
     return r;
+}
+
+int vm_load_fw_cfg(struct vm *vm, struct err *err)
+{
+    for (u32 i = 0; i < vm->config->fw_cfg_count; i++) {
+        const struct vm_fw_cfg *item = &vm->config->fw_cfg[i];
+        u64 size = strlen(item->value);
+        u8 *bytes = NULL;
+        int r = 0;
+
+        if (item->file)
+            r = file_read("--fw-cfg", item->value, FW_CFG_ITEM_MAX, &bytes, &size, err);
+        if (r)
+            return r;
+        vm->fw_cfg[i] = (struct machine_fw_cfg){
+            .name = item->name, .data = bytes ? bytes : (const u8 *)item->value, .len = (u32)size};
+    }
+    return 0;
+}
+
+void vm_free_fw_cfg(struct vm *vm)
+{
+    for (u32 i = 0; i < vm->config->fw_cfg_count; i++) {
+        if (vm->config->fw_cfg[i].file)
+            free((void *)vm->fw_cfg[i].data);
+    }
 }
 
 static int patch_user_dtb(struct vm *vm, struct err *err)

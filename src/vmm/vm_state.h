@@ -59,6 +59,7 @@ struct vm {
 
     struct host_memory ram;
     u8 *flash[2];
+    struct machine_fw_cfg fw_cfg[VM_FW_CFGS_MAX];
     struct gmem gmem;
     struct hart_env env;
     struct exec *exec;
@@ -105,6 +106,9 @@ struct vm {
 
 /* vm_boot.c: reads the images into RAM (vm->plan); before the machine is made. */
 MUST_CHECK int vm_load_images(struct vm *vm, struct err *err);
+/* vm_boot.c: the items of fw_cfg (vm->fw_cfg), once. */
+MUST_CHECK int vm_load_fw_cfg(struct vm *vm, struct err *err);
+void vm_free_fw_cfg(struct vm *vm);
 /* Names of guest addresses: of --symbols, else of a kernel that is an ELF file, else NULL. */
 MUST_CHECK int vm_load_symbols(struct vm *vm, struct symbols **symbols, struct err *err);
 /* Places the device tree and sets the harts to where they start. All harts are paused. */

@@ -45,6 +45,29 @@ TEST(instruction_counting)
     CHECK_EQ(c.icount_seed, 77);
 }
 
+TEST(items_of_fw_cfg)
+{
+    vm_config_init(&config);
+    CHECK(refused(vm_config_parse_fw_cfg, "", "is not an item"));
+    CHECK(refused(vm_config_parse_fw_cfg, "opt/a", "'opt/a' is not an item"));
+    CHECK(refused(vm_config_parse_fw_cfg, "string=x", "is not an item"));
+    CHECK(refused(vm_config_parse_fw_cfg, "opt/a,string=x,file=y", "is not an item"));
+    CHECK(refused(vm_config_parse_fw_cfg, "opt/a,text=x", "'text='"));
+    CHECK(refused(vm_config_parse_fw_cfg, "opt/a,file=", "path is empty"));
+    CHECK(refused(vm_config_parse_fw_cfg, "etc/boot,string=x", "'etc/boot'"));
+    CHECK(refused(vm_config_parse_fw_cfg, "opt/,string=x", "'opt/'"));
+    CHECK(refused(vm_config_parse_fw_cfg,
+                  "opt/a23456789012345678901234567890123456789012345678901234567,string=x",
+                  "longer than 55"));
+    CHECK_EQ(vm_config_parse_fw_cfg(&config, "name=opt/a,string=x=1,,2", &err), 0);
+    CHECK_EQ(vm_config_parse_fw_cfg(&config, "opt/b,string=", &err), 0);
+    CHECK_EQ(vm_config_parse_fw_cfg(&config, "opt/c,file=/f", &err), 0);
+    CHECK(refused(vm_config_parse_fw_cfg, "opt/b,string=y", "given twice"));
+    CHECK_EQ(config.fw_cfg_count, 3);
+    CHECK(!strcmp(config.fw_cfg[0].name, "opt/a") && !strcmp(config.fw_cfg[0].value, "x=1,2"));
+    CHECK(!config.fw_cfg[0].file && config.fw_cfg[2].file);
+}
+
 TEST(defaults)
 {
     vm_config_init(&config);
