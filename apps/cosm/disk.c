@@ -2,8 +2,11 @@
 /* cosm disk: makes, examines and changes disk images. */
 #include "apps/cosm/disk.h"
 
+#include "api/record.h"
 #include "apps/cosm/disk_impl.h"
+#include "apps/cosm/disk_vm.h"
 #include "base/checked.h"
+#include "base/fmt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,6 +75,7 @@ int disk_open(const struct disk *d, const char *path, const char *format,
     }
     options.backing = d->o->disk.backing;
     options.log = &d->log;
+    options.name_holder = record_name_of;
     return drive_open(node, path, &options, err) ? DISK_FAILED : 0;
 }
 
@@ -88,29 +92,51 @@ int disk_close(struct node *node, int status, struct err *err)
 }
 
 /* "10G", "+1G", "-512M". */
-static bool new_size(const char *text, u64 old, u64 *size)
+static int new_size(const char *text, u64 old, u64 *size, struct err *err)
 {
+    bool relative = *text == '+' || *text == '-';
     u64 n;
 
-    if (*text != '+' && *text != '-')
-        return disk_size(text, size);
-    if (!disk_size(text + 1, &n) || (*text == '-' && n > old))
-        return false;
-    *size = *text == '+' ? old + n : old - n;
-    return *size <= INT64_MAX;
+    if (disk_size(text + relative, &n) && !(*text == '-' && n > old)) {
+        *size = !relative ? n : *text == '+' ? old + n : old - n;
+        if (*size <= INT64_MAX)
+            return 0;
+    }
+    return err_set(err, EINVAL, "'%.64s' is no size; give 10G, +1G or -512M", text);
+}
+
+static int resize_in_vm(struct disk_vm *vm, const char *text, struct err *err)
+{
+    char arguments[128];
+    u64 size = 0;
+    int ret = DISK_FAILED;
+
+    if (new_size(text, vm->size, &size, err)) {
+        ret = DISK_USAGE;
+    } else {
+        fmt_print(arguments, sizeof(arguments), "{\"device\": \"%s\", \"size\": %llu}", vm->device,
+                  (unsigned long long)size);
+        if (client_call_with(&vm->client, vm->name, "block_resize", arguments, err))
+            ret = 0;
+    }
+    disk_vm_leave(vm);
+    return ret;
 }
 
 static int disk_resize(const struct disk *d, struct err *err)
 {
     const char *path = d->arg[0], *text = d->arg[1];
+    struct disk_vm vm;
     struct node *node;
-    u64 size;
+    u64 size = 0;
     int ret = disk_open(d, path, d->o->disk.format, (struct drive_options){0}, &node, err);
 
+    if (ret == DISK_FAILED && disk_vm_find(path, &vm))
+        return resize_in_vm(&vm, text, err);
     if (ret)
         return ret;
-    if (!new_size(text, node->size, &size)) {
-        err_set(err, EINVAL, "'%.64s' is no size; give 10G, +1G or -512M", text);
+    ret = new_size(text, node->size, &size, err);
+    if (ret) {
         ret = DISK_USAGE;
     } else if (size < node->size && !d->o->disk.shrink) {
         err_set(err, EINVAL,

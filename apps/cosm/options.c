@@ -487,6 +487,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
 
     memset(options, 0, sizeof(*options));
     vm_config_init(&options->config);
+    options->config.name_holder = record_name_of;
     options->command = options->topic = COMMAND_NONE;
     options->time_s = 20;
     options->tail = UINT32_MAX;

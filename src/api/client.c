@@ -73,11 +73,23 @@ static int read_object(struct client *c, const char *name, const char *key, cons
 const struct json_node *client_call(struct client *c, const char *name, const char *command,
                                     struct err *err)
 {
-    char text[128];
-    size_t len = fmt_print(text, sizeof(text), "{\"execute\": \"%s\"}\n", command), used = 0;
+    return client_call_with(c, name, command, "{}", err);
+}
+
+const struct json_node *client_call_with(struct client *c, const char *name, const char *command,
+                                         const char *arguments, struct err *err)
+{
+    char text[CLIENT_REQUEST_MAX];
+    size_t len = fmt_print(text, sizeof(text), "{\"execute\": \"%s\", \"arguments\": %s}\n",
+                           command, arguments);
+    size_t used = 0;
     const struct json_node *error;
     const char *desc;
 
+    if (len >= sizeof(text)) {
+        failed(name, E2BIG, err);
+        return NULL;
+    }
     c->len = 0; /* only events may lie there */
     if (send(c->fd, text, len, MSG_NOSIGNAL) != (ssize_t)len) {
         failed(name, errno, err);

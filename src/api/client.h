@@ -6,7 +6,8 @@
 #include "api/json.h"
 #include "api/record.h"
 
-#define CLIENT_VALUES_MAX 1024
+#define CLIENT_VALUES_MAX  1024
+#define CLIENT_REQUEST_MAX (16 * KIB)
 
 struct client {
     int fd;
@@ -26,5 +27,10 @@ void client_close(struct client *client);
  */
 const struct json_node *client_call(struct client *client, const char *name, const char *command,
                                     struct err *err);
+
+/* The same with arguments, a JSON object. */
+const struct json_node *client_call_with(struct client *client, const char *name,
+                                         const char *command, const char *arguments,
+                                         struct err *err);
 
 #endif

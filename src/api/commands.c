@@ -152,7 +152,6 @@ static int run_quit(struct command_call *c, struct err *err)
 static int run_commands(struct command_call *c, struct err *err);
 static int run_schema(struct command_call *c, struct err *err);
 
-/* None takes arguments yet. */
 static const struct command commands[] = {
     {"qmp_capabilities", "begin; the first command", run_capabilities},
     {"query-version", "the version of cosm", run_version},
@@ -161,6 +160,11 @@ static const struct command commands[] = {
     {"query-name", "the name of the VM", run_name},
     {"query-status", "whether it runs or stands still, and its process", run_status},
     {"query-stats", "counts since the start, as 'cosm run --stats' prints", run_stats},
+    {"query-block", "the disks: id, image, size", command_query_block},
+    {"block_resize",
+     "make a disk larger; the guest hears of it",
+     command_block_resize,
+     {{"device", JSON_STRING}, {"size", JSON_NUMBER}}},
     {"stop", "stand still, the guest's clock included", run_stop},
     {"cont", "go on", run_cont},
     {"system_reset", "start anew, as the reset button does", run_reset},
@@ -199,8 +203,29 @@ static int run_commands(struct command_call *c, struct err *err)
     return 0;
 }
 
+static const char *kind_name(enum json_kind kind)
+{
+    return kind == JSON_STRING ? "string" : kind == JSON_NUMBER ? "integer" : "boolean";
+}
+
+static void put_arguments(struct json_out *out, const struct command_argument *a)
+{
+    json_open(out, '[');
+    for (u32 i = 0; i < COMMAND_ARGUMENTS_MAX && a[i].name; i++) {
+        json_open(out, '{');
+        json_key(out, "name");
+        json_put_string(out, a[i].name);
+        json_key(out, "type");
+        json_put_string(out, kind_name(a[i].kind));
+        json_key(out, "optional");
+        json_put_bool(out, a[i].optional);
+        json_close(out, '}');
+    }
+    json_close(out, ']');
+}
+
 static void put_described(struct json_out *out, const char *name, const char *kind,
-                          const char *summary)
+                          const char *summary, const struct command_argument *argument)
 {
     json_open(out, '{');
     json_key(out, "name");
@@ -209,10 +234,9 @@ static void put_described(struct json_out *out, const char *name, const char *ki
     json_put_string(out, kind);
     json_key(out, "summary");
     json_put_string(out, summary);
-    if (!strcmp(kind, "command")) {
+    if (argument) {
         json_key(out, "arguments");
-        json_open(out, '[');
-        json_close(out, ']');
+        put_arguments(out, argument);
     }
     json_close(out, '}');
 }
@@ -222,11 +246,59 @@ static int run_schema(struct command_call *c, struct err *err)
     (void)err;
     json_open(c->out, '[');
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-        put_described(c->out, commands[i].name, "command", commands[i].summary);
+        put_described(c->out, commands[i].name, "command", commands[i].summary,
+                      commands[i].argument);
     for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-        put_described(c->out, events[i].name, "event", events[i].summary);
+        put_described(c->out, events[i].name, "event", events[i].summary, NULL);
     json_close(c->out, ']');
     return 0;
+}
+
+static const struct command_argument *argument_find(const struct command *command, const char *name)
+{
+    for (u32 i = 0; i < COMMAND_ARGUMENTS_MAX && command->argument[i].name; i++)
+        if (!strcmp(command->argument[i].name, name))
+            return &command->argument[i];
+    return NULL;
+}
+
+static bool is_of_kind(const struct json_node *value, enum json_kind kind)
+{
+    s64 number;
+
+    if (kind == JSON_TRUE)
+        return value->kind == JSON_TRUE || value->kind == JSON_FALSE;
+    return value->kind == kind && (kind != JSON_NUMBER || json_integer(value, &number));
+}
+
+int command_check(const struct command *command, const struct json *json,
+                  const struct json_node *arguments, struct err *err)
+{
+    const struct json_node *value = arguments ? json_first(json, arguments) : NULL;
+
+    for (; value; value = json_next(json, value)) {
+        const struct command_argument *a = argument_find(command, value->key);
+
+        if (!a)
+            return err_set(err, EINVAL, "Parameter '%.64s' is unexpected", value->key);
+        if (!is_of_kind(value, a->kind))
+            return err_set(err, EINVAL, "Invalid parameter type for '%.64s', expected: %s",
+                           value->key, kind_name(a->kind));
+    }
+    for (u32 i = 0; i < COMMAND_ARGUMENTS_MAX && command->argument[i].name; i++)
+        if (!command->argument[i].optional && !json_get(json, arguments, command->argument[i].name))
+            return err_set(err, EINVAL, "Parameter '%.64s' is missing", command->argument[i].name);
+    return 0;
+}
+
+const char *command_string(const struct command_call *c, const char *name)
+{
+    return json_string(json_get(c->json, c->arguments, name));
+}
+
+bool command_integer(const struct command_call *c, const char *name, s64 *value)
+{
+    return json_integer(json_get(c->json, c->arguments, name), value);
 }
 
 const struct command *command_find(const char *name)

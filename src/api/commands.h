@@ -15,14 +15,36 @@ struct command_call {
     struct json_out *out;              /* the value to return: nothing written is {} */
 };
 
+/* What a command takes; the value's kind is checked before the command runs. */
+struct command_argument {
+    const char *name; /* NULL: no further one */
+    enum json_kind kind;
+    bool optional;
+};
+
+#define COMMAND_ARGUMENTS_MAX 6
+
 struct command {
     const char *name;
     const char *summary;
     int (*run)(struct command_call *call, struct err *err);
+    struct command_argument argument[COMMAND_ARGUMENTS_MAX];
 };
 
 /* NULL: there is none. */
 const struct command *command_find(const char *name);
+
+/* Are these what the command takes? arguments may be NULL. */
+MUST_CHECK int command_check(const struct command *command, const struct json *json,
+                             const struct json_node *arguments, struct err *err);
+
+/* An argument of the call, NULL: not given. */
+const char *command_string(const struct command_call *call, const char *name);
+bool command_integer(const struct command_call *call, const char *name, s64 *value);
+
+/* commands_block.c */
+int command_query_block(struct command_call *call, struct err *err);
+int command_block_resize(struct command_call *call, struct err *err);
 
 /* QMP's "version" object. */
 void command_put_version(struct json_out *out);

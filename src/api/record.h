@@ -78,6 +78,9 @@ MUST_CHECK int record_rename(struct record *r, const char *name, struct err *err
 /* Names in their order; *names is an array for free(). */
 MUST_CHECK int record_list(char (**names)[RECORD_NAME_MAX], size_t *count, struct err *err);
 
+/* The name of the VM whose process this is; false: none has. */
+bool record_name_of(long pid, char *name, size_t size);
+
 /* The last line on the console that is not empty, what cannot be printed left out; "": none. */
 void record_last_line(const struct record *r, char *line, size_t size);
 

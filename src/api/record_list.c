@@ -127,3 +127,27 @@ void record_last_line(const struct record *r, char *line, size_t size)
         }
     }
 }
+
+bool record_name_of(long pid, char *name, size_t size)
+{
+    char(*names)[RECORD_NAME_MAX];
+    struct record_info info;
+    struct record r;
+    struct err err;
+    size_t count;
+    bool found = false;
+
+    if (record_list(&names, &count, &err))
+        return false;
+    for (size_t i = 0; i < count && !found; i++) {
+        if (record_open(&r, names[i], &err))
+            continue;
+        record_read(&r, &info);
+        found = info.state == RECORD_RUNNING && info.pid == pid;
+        record_close(&r);
+        if (found)
+            fmt_print(name, size, "%s", names[i]);
+    }
+    free(names);
+    return found;
+}

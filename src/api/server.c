@@ -143,7 +143,7 @@ static void execute(struct server_client *c, const struct json *json,
     json_open(&out, '{');
     json_key(&out, "return");
     before = out.len;
-    if (command->run(&call, &err)) {
+    if (command_check(command, json, arguments, &err) || command->run(&call, &err)) {
         refuse(c, json, "GenericError", err.msg);
         return;
     }
@@ -182,9 +182,6 @@ static int check_request(const struct json *json, struct err *err)
     arguments = json_get(json, root, "arguments");
     if (arguments && arguments->kind != JSON_OBJECT)
         return err_set(err, EINVAL, "QMP input member 'arguments' must be an object");
-    if (arguments && json_first(json, arguments))
-        return err_set(err, EINVAL, "Parameter '%.64s' is unexpected",
-                       json_first(json, arguments)->key);
     return 0;
 }
 

@@ -3,7 +3,6 @@
 #include "block/drive.h"
 
 #include "base/endian.h"
-#include "block/file.h"
 #include "block/qcow2.h"
 #include "host/scope.h"
 
@@ -155,7 +154,8 @@ static int open_layer(struct node **node, const char *path, const struct drive_o
                       const struct above *above, struct err *err)
 {
     enum drive_format format = o->format ? o->format : drive_format_of(path);
-    struct file_options fo = {.readonly = o->readonly, .growable = format == DRIVE_QCOW2};
+    struct file_options fo = {
+        .readonly = o->readonly, .growable = format == DRIVE_QCOW2, .name_holder = o->name_holder};
     struct node *file;
     int ret = 0;
 

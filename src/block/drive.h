@@ -4,6 +4,7 @@
 #define COSM_BLOCK_DRIVE_H
 
 #include "base/log.h"
+#include "block/file.h"
 #include "block/filter.h"
 
 /* BY_NAME: qcow2 if the name ends so, else raw. What is in a file never decides. */
@@ -16,7 +17,8 @@ struct drive_options {
     bool alone;      /* backing files are left alone: for who looks at the image itself */
     bool check_only; /* no damage keeps it from being opened, and nothing is repaired by itself */
     const struct log *log;
-    struct throttle throttle; /* filters on top */
+    file_holder_fn name_holder; /* may be NULL */
+    struct throttle throttle;   /* filters on top */
     struct fault fault;
 };
 

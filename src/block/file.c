@@ -275,7 +275,7 @@ int file_open(struct node **node, const char *path, const struct file_options *o
     file->node.growable = options->growable;
     ret = file_examine(file, path, err);
     if (!ret)
-        ret = file_lock(fd, path, options->readonly, err);
+        ret = file_lock(fd, path, options, err);
     if (!ret && options->create && !file->is_device) {
         file->node.name = name;
         ret = file_resize(&file->node, 0, err);

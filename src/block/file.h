@@ -5,10 +5,14 @@
 
 #include "block/node.h"
 
+/* The name of the VM that a process is; false: it is none. */
+typedef bool (*file_holder_fn)(long pid, char *name, size_t size);
+
 struct file_options {
     bool readonly;
     bool growable; /* a format stands above, which minds the size */
     bool create;   /* a new file of no bytes; one that exists is cut, once it is locked */
+    file_holder_fn name_holder; /* for who is told that the file is in use; may be NULL */
 };
 
 /*

@@ -105,10 +105,10 @@ static void process_name(long pid, char *name, size_t room)
             *name = '?';
 }
 
-static int lock_busy(int fd, const char *path, struct err *err)
+static int lock_busy(int fd, const char *path, file_holder_fn name_holder, struct err *err)
 {
     long pid = lock_holder(fd);
-    char name[32] = "", holder[96];
+    char name[32] = "", vm[96] = "", holder[192];
 
     if (!pid)
         return err_set(err, EBUSY,
@@ -116,8 +116,11 @@ static int lock_busy(int fd, const char *path, struct err *err)
                        "both use it read-only",
                        path);
     process_name(pid, name, sizeof(name));
-    fmt_print(holder, sizeof(holder), "process %ld%s%s%s", pid, *name ? " (" : "", name,
-              *name ? ")" : "");
+    if (name_holder && pid != getpid() && name_holder(pid, vm, sizeof(vm)))
+        fmt_print(holder, sizeof(holder), "the VM '%s' (process %ld)", vm, pid);
+    else
+        fmt_print(holder, sizeof(holder), "process %ld%s%s%s", pid, *name ? " (" : "", name,
+                  *name ? ")" : "");
     return err_set(err, EBUSY,
                    "disk image '%s' is in use by %s; end it, or let both use the image read-only",
                    path, pid == getpid() ? "this command itself, a second time" : holder);
@@ -140,18 +143,19 @@ static bool lock_is_taken(int fd, off_t byte)
     return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
 
-int file_lock(int fd, const char *path, bool shared, struct err *err)
+int file_lock(int fd, const char *path, const struct file_options *options, struct err *err)
 {
     int ret;
 
-    if (!shared) {
+    if (!options->readonly) {
         ret = lock_range(fd, F_WRLCK, 0, 0);
-        return ret ? lock_busy(fd, path, err) : 0;
+        return ret ? lock_busy(fd, path, options->name_holder, err) : 0;
     }
     ret = lock_range(fd, F_RDLCK, QEMU_READS, 1);
     if (!ret)
         ret = lock_range(fd, F_RDLCK, QEMU_NO_WRITERS, 1);
     if (!ret)
         ret = lock_range(fd, F_RDLCK, QEMU_NO_RESIZE, 1);
-    return ret || lock_is_taken(fd, QEMU_WRITES) ? lock_busy(fd, path, err) : 0;
+    return ret || lock_is_taken(fd, QEMU_WRITES) ? lock_busy(fd, path, options->name_holder, err)
+                                                 : 0;
 }

@@ -3,9 +3,10 @@
 #ifndef COSM_BLOCK_FILE_LOCK_H
 #define COSM_BLOCK_FILE_LOCK_H
 
-#include "base/err.h"
+#include "block/file.h"
 
 /* Locks fd, shared or alone, until it is closed. -EBUSY with a sentence that names the holder. */
-MUST_CHECK int file_lock(int fd, const char *path, bool shared, struct err *err);
+MUST_CHECK int file_lock(int fd, const char *path, const struct file_options *options,
+                         struct err *err);
 
 #endif

@@ -125,6 +125,14 @@ static struct filter *filter_create(struct node *below, struct err *err)
     return f;
 }
 
+struct node *filter_replace_below(struct node *node, struct node *below)
+{
+    if (node->ops != &filter_ops)
+        return below;
+    filter_of(node)->below = filter_replace_below(filter_of(node)->below, below);
+    return node;
+}
+
 struct node *filter_below(struct node *node)
 {
     while (node->ops == &filter_ops)

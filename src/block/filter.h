@@ -30,5 +30,7 @@ MUST_CHECK int fault_parse(const char *text, struct fault *fault, struct err *er
 
 /* What a filter stands on; of other nodes, the node itself. */
 struct node *filter_below(struct node *node);
+/* Puts below in the place of filter_below(node), which is the caller's then. The new top. */
+struct node *filter_replace_below(struct node *node, struct node *below);
 
 #endif

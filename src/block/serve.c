@@ -36,7 +36,9 @@ struct serve {
     u32 unsettled;          /* requests that failed and are not answered: waiting, or tried again */
     struct serve_halt halt; /* of the one that failed last */
     bool giving_up;         /* nothing may wait */
-    bool closing;
+    bool closing, quiet;
+    u32 running; /* requests that workers have */
+    pthread_cond_t idle;
     struct serve_options options;
 };
 
@@ -169,7 +171,7 @@ static void wait_locked(struct serve *serve)
 {
     struct timespec at;
 
-    if (!serve->halted || !serve->halt.no_space) {
+    if (serve->quiet || !serve->halted || !serve->halt.no_space) {
         pthread_cond_wait(&serve->more, &serve->lock);
         return;
     }
@@ -191,10 +193,11 @@ static struct blk_req *serve_next(struct serve *serve)
     struct blk_req *req;
 
     pthread_mutex_lock(&serve->lock);
-    while (!serve->first && !serve->closing)
+    while (serve->quiet || (!serve->first && !serve->closing))
         wait_locked(serve);
     req = serve->first;
     if (req) {
+        serve->running++;
         serve->first = req->next;
         if (!serve->first)
             serve->last = &serve->first;
@@ -208,8 +211,13 @@ static void serve_work(void *ctx)
     struct serve *serve = ctx;
     struct blk_req *req;
 
-    while ((req = serve_next(serve)))
+    while ((req = serve_next(serve))) {
         execute(serve, req);
+        pthread_mutex_lock(&serve->lock);
+        if (!--serve->running)
+            pthread_cond_signal(&serve->idle);
+        pthread_mutex_unlock(&serve->lock);
+    }
 }
 
 static void serve_submit(void *ctx, struct blk_req *req)
@@ -261,6 +269,55 @@ void serve_retry(struct blk *blk)
     pthread_mutex_unlock(&serve->lock);
 }
 
+void serve_quiesce(struct blk *blk)
+{
+    struct serve *serve = CONTAINER_OF(blk, struct serve, blk);
+
+    pthread_mutex_lock(&serve->lock);
+    serve->quiet = true;
+    while (serve->running)
+        pthread_cond_wait(&serve->idle, &serve->lock);
+    pthread_mutex_unlock(&serve->lock);
+}
+
+void serve_continue(struct blk *blk)
+{
+    struct serve *serve = CONTAINER_OF(blk, struct serve, blk);
+
+    pthread_mutex_lock(&serve->lock);
+    serve->quiet = false;
+    pthread_cond_broadcast(&serve->more);
+    pthread_mutex_unlock(&serve->lock);
+}
+
+struct node *serve_node(const struct blk *blk)
+{
+    return CONTAINER_OF(blk, const struct serve, blk)->node;
+}
+
+void serve_set_node(struct blk *blk, struct node *node)
+{
+    CONTAINER_OF(blk, struct serve, blk)->node = node;
+}
+
+int serve_resize(struct blk *blk, u64 size, struct err *err)
+{
+    struct node *node = serve_node(blk);
+    int ret;
+
+    if (size < blk->size)
+        return err_set(err, EINVAL,
+                       "'%s' has %llu bytes, and a disk that a guest uses can only grow",
+                       node->name, (unsigned long long)blk->size);
+    if (size % BLK_SECTOR)
+        return err_set(err, EINVAL, "a disk cannot have %llu bytes; give a multiple of %d",
+                       (unsigned long long)size, BLK_SECTOR);
+    ret = node_resize(node, size, err);
+    if (!ret)
+        blk->size = node->size;
+    return ret;
+}
+
 const char *serve_name(const struct blk *blk)
 {
     return CONTAINER_OF(blk, const struct serve, blk)->node->name;
@@ -270,12 +327,14 @@ static void serve_stop(struct serve *serve)
 {
     pthread_mutex_lock(&serve->lock);
     serve->closing = true;
+    serve->quiet = false;
     retry_locked(serve);
     pthread_cond_broadcast(&serve->more);
     pthread_mutex_unlock(&serve->lock);
     while (serve->workers)
         thread_join(&serve->worker[--serve->workers]);
     pthread_cond_destroy(&serve->more);
+    pthread_cond_destroy(&serve->idle);
     pthread_mutex_destroy(&serve->lock);
 }
 
@@ -287,6 +346,7 @@ static void serve_init_locks(struct serve *serve)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&serve->lock, NULL);
     pthread_cond_init(&serve->more, &attr);
+    pthread_cond_init(&serve->idle, NULL);
     pthread_condattr_destroy(&attr);
 }
 

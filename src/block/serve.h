@@ -41,6 +41,19 @@ MUST_CHECK int serve_open(struct blk **blk, struct node *node, const struct serv
 bool serve_halted(struct blk *blk, struct serve_halt *halt);
 /* What waits is tried again. */
 void serve_retry(struct blk *blk);
+/*
+ * Between these two no request reaches the node, whose structure may be changed: its size, what it
+ * stands on. No thread submits meanwhile. serve_quiesce waits for requests in flight, not for such
+ * as wait for the host to recover.
+ */
+void serve_quiesce(struct blk *blk);
+void serve_continue(struct blk *blk);
+/* The node, for whoever has quiesced it. Set: another stands in its place, and owns it. */
+struct node *serve_node(const struct blk *blk);
+void serve_set_node(struct blk *blk, struct node *node);
+/* Quiesced. blk->size follows. */
+MUST_CHECK int serve_resize(struct blk *blk, u64 size, struct err *err);
+
 /* For messages: the image's name. */
 const char *serve_name(const struct blk *blk);
 

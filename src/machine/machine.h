@@ -17,9 +17,10 @@
 #include "port/irq.h"
 #include "port/net.h"
 
-#define MACHINE_HARTS_MAX  32
-#define MACHINE_VIRTIO_MAX 24 /* slots; those from 8 on are there only if something is plugged in \
-                               */
+#define MACHINE_HARTS_MAX 32
+#define MACHINE_VIRTIO_MAX                                                 \
+    24 /* slots; those from 8 on are there only if something is plugged in \
+        */
 #define MACHINE_TIMEBASE_HZ UINT64_C(10000000)
 #define MACHINE_RAM_BASE    UINT64_C(0x80000000)
 #define MACHINE_FLASH_SIZE  UINT64_C(0x2000000) /* each of the pair, 32 MiB */
@@ -39,6 +40,7 @@ enum machine_virtio_kind {
 struct machine_virtio {
     enum machine_virtio_kind kind;
     const struct blk *blk;
+    u32 queues;      /* of virtio-blk; 0: 1 */
     char serial[21]; /* virtio-blk serial, may be "" */
     const struct chardev *chardev;
     const struct net *net;
@@ -124,6 +126,9 @@ void machine_console_break(struct machine *machine);
 /* The console in that virtio slot receives, likewise; 0 if there is none. */
 size_t machine_virtio_console_receive(struct machine *machine, u32 slot, const u8 *bytes,
                                       size_t len);
+
+/* The blk in that virtio slot has become larger; no request goes to it meanwhile. */
+void machine_disk_resized(struct machine *machine, u32 slot);
 
 /* Current mtime (MACHINE_TIMEBASE_HZ), for rdtime and the harts' own comparators. */
 u64 machine_time(struct machine *machine);

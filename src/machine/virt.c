@@ -249,7 +249,8 @@ static bool slot_plug(struct machine *m, struct slot *s, const struct machine_vi
         if (!s->blk)
             return false;
         memcpy(s->serial, v->serial, sizeof(s->serial) - 1);
-        virtio_blk_init(s->blk, &(struct virtio_blk_config){.blk = v->blk, .serial = s->serial});
+        virtio_blk_init(s->blk, &(struct virtio_blk_config){
+                                    .blk = v->blk, .serial = s->serial, .queues = v->queues});
         *dev = virtio_blk_dev(s->blk);
         break;
     case MACHINE_VIRTIO_CONSOLE:
@@ -461,6 +462,12 @@ size_t machine_virtio_console_receive(struct machine *m, u32 slot, const u8 *byt
     if (slot >= MACHINE_VIRTIO_MAX || !m->slot[slot].console)
         return 0;
     return virtio_console_receive(m->slot[slot].console, bytes, len);
+}
+
+void machine_disk_resized(struct machine *m, u32 slot)
+{
+    if (slot < MACHINE_VIRTIO_MAX && m->slot[slot].blk)
+        virtio_blk_resized(m->slot[slot].blk);
 }
 
 u64 machine_time(struct machine *m)

@@ -255,6 +255,17 @@ static int config_slot(const char *value, int *slot, struct err *err)
     return 0;
 }
 
+static int config_queues(const char *value, u32 *queues, struct err *err)
+{
+    u64 n;
+
+    if (!config_number(value, strlen(value), &n) || !n || n > VM_QUEUES_MAX)
+        return err_set(err, EINVAL, "'queues=%s' is no number of queues; give 1 to %d", value,
+                       VM_QUEUES_MAX);
+    *queues = (u32)n;
+    return 0;
+}
+
 static int drive_policy(const char *key, const char *value, enum serve_policy *policy,
                         struct err *err)
 {
@@ -318,6 +329,8 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
         return 0;
     if (!strcmp(key, "id"))
         return config_copy(drive->id, sizeof(drive->id), value, "id", err);
+    if (!strcmp(key, "queues"))
+        return config_queues(value, &drive->queues, err);
     if (!strcmp(key, "werror"))
         return drive_policy(key, value, &drive->werror, err);
     if (!strcmp(key, "rerror"))
@@ -327,15 +340,15 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
         return rc;
     return err_set(
         err, EINVAL,
-        "'%s=' is not known of a drive; give PATH, readonly=, format=, backing=, serial= or slot=",
+        "'%s=' is not known of a drive; give PATH, readonly=, format=, backing=, serial=, id=, "
+        "queues=, werror=, rerror=, iops=, bps=, burst=, fault= or slot=",
         key);
 }
 
 int vm_config_parse_drive(struct vm_config *config, const char *value, struct err *err)
 {
     struct config_list list = {.rest = value};
-    struct vm_drive drive = {
-        .slot = VM_SLOT_ANY, .rerror = SERVE_REPORT, .werror = SERVE_ENOSPC};
+    struct vm_drive drive = {.slot = VM_SLOT_ANY, .rerror = SERVE_REPORT, .werror = SERVE_ENOSPC};
     int rc;
 
     if (config->drive_count == VM_DRIVES_MAX)

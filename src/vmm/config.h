@@ -9,6 +9,7 @@
 #include "net/settings.h"
 
 #define VM_DRIVES_MAX  16
+#define VM_QUEUES_MAX  16 /* of a drive */
 #define VM_NETS_MAX    8
 #define VM_FW_CFGS_MAX 16
 #define VM_SLOTS       24 /* virtio-mmio slots of the board */
@@ -37,6 +38,7 @@ struct vm_drive {
     enum serve_policy rerror, werror;
     struct throttle throttle;
     struct fault fault;
+    u32 queues;      /* 0: one for each hart, VM_QUEUES_MAX at most */
     char id[32];     /* by which the control socket knows it; "disk0" if none is given */
     char serial[21]; /* "": none */
     int slot;        /* 0..VM_SLOTS-1 or VM_SLOT_ANY */
@@ -103,12 +105,13 @@ struct vm_config {
     struct vm_fw_cfg fw_cfg[VM_FW_CFGS_MAX];
     u32 fw_cfg_count;
     enum vm_stats stats;
-    bool perf_map;    /* tell perf what translated code is */
-    bool icount;      /* time is counted in instructions */
-    u32 icount_shift; /* one takes 2^icount_shift ns */
-    u64 icount_seed;  /* of random numbers, which then are the same in each run */
-    bool no_reboot;   /* a guest's reboot ends the run */
-    bool detached;    /* the console is not on standard input and output */
+    bool perf_map;              /* tell perf what translated code is */
+    bool icount;                /* time is counted in instructions */
+    u32 icount_shift;           /* one takes 2^icount_shift ns */
+    u64 icount_seed;            /* of random numbers, which then are the same in each run */
+    bool no_reboot;             /* a guest's reboot ends the run */
+    file_holder_fn name_holder; /* tells whose a process is that uses an image; may be NULL */
+    bool detached;              /* the console is not on standard input and output */
 };
 
 /* The defaults. */

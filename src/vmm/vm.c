@@ -139,6 +139,11 @@ static int take_slot(const struct vm *vm, const struct machine_config *mc, int w
     return err_set(err, EINVAL, "no virtio slot is free for %s; give fewer devices", what);
 }
 
+static u32 min32(u32 a, u32 b)
+{
+    return a < b ? a : b;
+}
+
 static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err)
 {
     const struct vm_config *c = vm->config;
@@ -151,6 +156,8 @@ static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_BLK;
         mc->virtio[slot].blk = vm->blk[i];
+        mc->virtio[slot].queues = d->queues ? d->queues : min32(c->hart_count, VM_QUEUES_MAX);
+        vm->blk_slot[i] = (u32)slot;
         memcpy(mc->virtio[slot].serial, d->serial, sizeof(d->serial));
     }
     return 0;
@@ -550,8 +557,10 @@ void vm_destroy(struct vm *vm)
      */
     if (vm->machine)
         machine_destroy(vm->machine);
-    for (u32 i = 0; i < VM_DRIVES_MAX; i++)
+    for (u32 i = 0; i < VM_DRIVES_MAX; i++) {
         serve_close(vm->blk[i]);
+        free(vm->blk_path[i]);
+    }
     exec_destroy(vm->exec);
     vm_listen_destroy(vm->listen);
     vm_trace_destroy(vm->trace);

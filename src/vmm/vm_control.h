@@ -40,6 +40,18 @@ struct vm_trouble {
 /* False: it does not. */
 bool vm_disk_trouble(struct vm *vm, struct vm_trouble *trouble);
 
+/* A disk of the VM. */
+struct vm_disk {
+    const char *id, *path, *format; /* path: absolute, links followed */
+    u64 size;                       /* bytes, of the disk */
+    bool readonly;
+};
+
+/* The disks in their order; false: there is none at this index. */
+bool vm_disk_get(struct vm *vm, u32 index, struct vm_disk *disk);
+/* A disk becomes larger while the guest runs, which hears of it. -ENOENT: no disk has this id. */
+MUST_CHECK int vm_disk_resize(struct vm *vm, const char *id, u64 size, struct err *err);
+
 /* As the reset button; with no_reboot that ends the run. */
 void vm_push_reset(struct vm *vm);
 /* Ends vm_run with this status. */

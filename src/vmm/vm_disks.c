@@ -7,9 +7,11 @@
  */
 #include "vmm/vm_state.h"
 
+#include "block/qcow2.h"
 #include "block/serve.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static u32 trouble_find(struct vm *vm, struct serve_halt *halt)
@@ -99,7 +101,8 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
                                           .backing = drive->backing,
                                           .throttle = drive->throttle,
                                           .fault = drive->fault,
-                                          .log = vm->log};
+                                          .log = vm->log,
+                                          .name_holder = vm->config->name_holder};
     const struct serve_options serve = {.rerror = drive->rerror,
                                         .werror = drive->werror,
                                         .inline_work = vm->config->icount, /* at a set count */
@@ -108,5 +111,63 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
     struct node *node;
     int r = drive_open(&node, drive->path, &options, err);
 
-    return r ? r : serve_open(&vm->blk[i], node, &serve, err);
+    if (!r)
+        r = serve_open(&vm->blk[i], node, &serve, err);
+    if (!r)
+        vm->blk_path[i] = realpath(drive->path, NULL);
+    return r;
+}
+
+bool vm_disk_get(struct vm *vm, u32 i, struct vm_disk *disk)
+{
+    struct node *image;
+
+    if (i >= VM_DRIVES_MAX || !vm->blk[i])
+        return false;
+    image = filter_below(serve_node(vm->blk[i]));
+    *disk = (struct vm_disk){.id = vm->config->drive[i].id,
+                             .path = vm->blk_path[i] ? vm->blk_path[i] : image->name,
+                             .format = qcow2_is(image) ? "qcow2" : "raw",
+                             .size = vm->blk[i]->size,
+                             .readonly = image->readonly};
+    return true;
+}
+
+static int disk_find(struct vm *vm, const char *id, u32 *index, struct err *err)
+{
+    for (u32 i = 0; i < VM_DRIVES_MAX; i++) {
+        if (!vm->blk[i] || strcmp(vm->config->drive[i].id, id))
+            continue;
+        *index = i;
+        return 0;
+    }
+    return err_set(err, ENOENT, "no disk of this VM has the id '%.64s'", id);
+}
+
+/* Nobody uses the disk until disk_release. */
+static void disk_hold(struct vm *vm, u32 i)
+{
+    vm_hold(vm);
+    serve_quiesce(vm->blk[i]);
+}
+
+static void disk_release(struct vm *vm, u32 i)
+{
+    serve_continue(vm->blk[i]);
+    vm_unhold(vm);
+}
+
+int vm_disk_resize(struct vm *vm, const char *id, u64 size, struct err *err)
+{
+    u32 i = 0;
+    int r = disk_find(vm, id, &i, err);
+
+    if (r)
+        return r;
+    disk_hold(vm, i);
+    r = serve_resize(vm->blk[i], size, err);
+    if (!r)
+        machine_disk_resized(vm->machine, vm->blk_slot[i]);
+    disk_release(vm, i);
+    return r;
 }

@@ -69,8 +69,10 @@ struct vm {
     struct vm_wires wires[VM_HARTS_MAX];
 
     struct blk *blk[VM_DRIVES_MAX];
-    _Atomic bool disks_posted; /* vm_disks.c: the loop is to look at them */
-    bool starved;              /* held as requests wait for the host */
+    u32 blk_slot[VM_DRIVES_MAX];
+    char *blk_path[VM_DRIVES_MAX]; /* of the image, without links; malloc'ed */
+    _Atomic bool disks_posted;     /* vm_disks.c: the loop is to look at them */
+    bool starved;                  /* held as requests wait for the host */
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
     u32 virtio_console_slot;

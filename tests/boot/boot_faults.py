@@ -7,16 +7,14 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import named  # noqa: E402
 import tap  # noqa: E402
-import world  # noqa: E402
+from named import check_image, cosm, guest  # noqa: E402
 
 MIB = 1 << 20
 # What the guest writes is made from its number, so that what it finds later can be foretold.
@@ -27,96 +25,15 @@ def pattern(count):
     return b"".join((f"{n}\n".encode() * 65536)[:65536] for n in range(1, count + 1))
 
 
-def cosm(*arguments):
-    done = subprocess.run([str(a) for a in (world.COSM, *arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, timeout=60, check=False)
-    return done.returncode, done.stdout
-
-
-def check_image(image):
-    for command in ([world.COSM, "disk", "check", image], ["qemu-img", "check", "-f", "qcow2", image]):
-        if image.suffix != ".qcow2" or not shutil.which(command[0]):
-            continue
-        done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        tap.check(done.returncode in (0, 3), f"{command} ends with {done.returncode}: {done.stdout[-500:]}")
-
-
-class Guest:
-    """A VM with a name that runs one script and powers off; its console goes to a file."""
-
-    def __init__(self, folder, script, *extra):
-        self.folder = folder
-        self.log = folder / "console"
-        append = f'quiet cosm.test="{script}"'
-        command = list(map(str, world.command("trixie", append, 1, "256M", ["-n", "t", *extra])))
-        with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-
-    def text(self):
-        return self.log.read_text(errors="replace")
-
-    def until(self, condition, what, seconds=world.BOOT_SECONDS):
-        end = time.monotonic() + seconds
-        while not condition():
-            tap.check(time.monotonic() < end and self.process.poll() is None, f"{what} did not come; console:\n{self.text()[-1500:]}")
-            time.sleep(0.1)
-
-    def row(self):
-        rows = json.loads(cosm("ps", "--json")[1] or "[]")
-        return rows[0] if rows else {}
-
-    def until_state(self, state):
-        self.until(lambda: self.row().get("state") == state, f"state {state}")
-
-    def ends(self):
-        status = self.process.wait(world.BOOT_SECONDS)
-        tap.check_equal(status, 0, f"the status (console: {self.text()[-1500:]})")
-        return self.text()
-
-    def events(self):
-        """A connection to the control socket that has been told of nothing yet."""
-        control = socket.socket(socket.AF_UNIX)
-        control.settimeout(world.BOOT_SECONDS)
-        control.connect(str(self.folder / "run" / "cosm" / "t.sock"))
-        control.sendall(b'{"execute": "qmp_capabilities"}')
-        return control.makefile("rb")
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        cosm("rm", "-f", "t")
-
-
 @contextlib.contextmanager
 def folder_for(mount=None):
-    """A folder, perhaps a file system of a few MiB, which is the place of all that VMs leave, too."""
-    with tempfile.TemporaryDirectory(prefix="cosm-faults-") as name:
-        folder = pathlib.Path(name)
-        if mount:
-            if os.environ.get("COSM_FAULTS_INSIDE") != "1":
-                raise tap.Skip("no mount namespace of one's own can be had here")
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mount}", "none", name], check=True)
-        (folder / "run").mkdir(mode=0o700)
-        os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
-        os.environ["XDG_STATE_HOME"] = str(folder / "state")
-        try:
-            yield folder
-        finally:
-            if mount:
-                subprocess.run(["umount", "-l", name], check=True)
+    if mount and os.environ.get("COSM_FAULTS_INSIDE") != "1":
+        raise tap.Skip("no mount namespace of one's own can be had here")
+    with named.own_folder("cosm-faults-", mount) as folder:
+        yield folder
 
 
-@contextlib.contextmanager
-def guest(folder, script, *extra):
-    it = Guest(folder, script, *extra)
-    try:
-        yield it
-    finally:
-        it.kill()
-
-
-WRITE = (f"{BLOCKS.format(count=120)} >/tmp/x; echo begun; dd if=/tmp/x of=/dev/vda bs=64k conv=fsync 2>/dev/null && echo all is on the disk; "
+WRITE = (f"{BLOCKS.format(count=120)} >/tmp/x; echo begun; sleep 1; dd if=/tmp/x of=/dev/vda bs=64k conv=fsync 2>/dev/null && echo all is on the disk; "
          "echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=64k count=120 2>/dev/null | md5sum")
 
 
@@ -184,7 +101,8 @@ def reset_while_full():
     with folder_for() as folder:
         image = folder / "d.img"
         image.write_bytes(bytes(4 * MIB))
-        script = "dd if=/dev/zero of=/dev/vda bs=64k count=8 conv=fsync; echo status $?"
+        # The pause lets what was printed leave the guest before it stands still.
+        script = "sleep 1; dd if=/dev/zero of=/dev/vda bs=64k count=8 conv=fsync; echo status $?"
         with guest(folder, script, "--drive", f"{image},fault=write:1+:ENOSPC") as it:
             it.until_state("no-space")
             first = it.text().count("test starts")

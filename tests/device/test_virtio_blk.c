@@ -70,9 +70,10 @@ void port_wait(_Atomic u32 *word, u32 value)
 
 static struct virtio_blk blk;
 
-static struct driver *setup(bool readonly)
+static struct driver *setup_queues(bool readonly, u32 queues)
 {
-    struct virtio_blk_config config = {.blk = &disk.blk, .serial = "0123456789abcdefghijXYZ"};
+    struct virtio_blk_config config = {
+        .blk = &disk.blk, .serial = "0123456789abcdefghijXYZ", .queues = queues};
 
     memset(&disk, 0, sizeof(disk));
     disk.blk = (struct blk){
@@ -83,6 +84,11 @@ static struct driver *setup(bool readonly)
     return driver_create(virtio_blk_dev(&blk));
 }
 
+static struct driver *setup(bool readonly)
+{
+    return setup_queues(readonly, 1);
+}
+
 /* A request in guest memory: header, data, status byte. */
 struct request {
     gpa_t header, data, status;
@@ -90,7 +96,8 @@ struct request {
     u16 id;
 };
 
-static struct request request_offer(struct driver *d, u32 type, u64 sector, u32 len, bool in)
+static struct request queue_offer(struct driver *d, u32 queue, u32 type, u64 sector, u32 len,
+                                  bool in)
 {
     struct request r = {driver_alloc(d, 16), driver_alloc(d, len + 1), driver_alloc(d, 1), len, 0};
     struct driver_seg seg[4] = {{r.header, 16, false}};
@@ -106,8 +113,13 @@ static struct request request_offer(struct driver *d, u32 type, u64 sector, u32 
             (struct driver_seg){r.data + (len > 100 ? 100 : 0), len > 100 ? len - 100 : len, in},
         n++;
     seg[n++] = (struct driver_seg){r.status, 1, true};
-    r.id = driver_offer(d, 0, seg, n);
+    r.id = driver_offer(d, queue, seg, n);
     return r;
+}
+
+static struct request request_offer(struct driver *d, u32 type, u64 sector, u32 len, bool in)
+{
+    return queue_offer(d, 0, type, sector, len, in);
 }
 
 /* Kicks and takes the answer. */
@@ -435,6 +447,78 @@ TEST(more_segments_than_the_back_end_takes)
     driver_kick(d, 0);
     CHECK(driver_used(d, 0, &id, &len));
     CHECK_EQ(*driver_at(d, status), S_IOERR);
+    driver_destroy(d);
+}
+
+#define F_MQ BIT(12)
+
+TEST(several_queues)
+{
+    struct driver *d = setup_queues(false, 3);
+    struct request r[3];
+    u32 written;
+    u16 id;
+
+    CHECK(driver_offered(d) & F_MQ);
+    CHECK_EQ(driver_get(d, R_CONFIG + 32) >> 16, 3);
+    driver_start(d, VIRTIO_F_VERSION_1 | F_FLUSH | F_MQ, 16);
+    disk.late = true;
+    for (u32 q = 0; q < 3; q++) {
+        r[q] = queue_offer(d, q, T_IN, q * 8, 4096, true);
+        driver_kick(d, q);
+    }
+    CHECK_EQ(disk.held_count, 3);
+    while (disk.held_count)
+        disk_release(disk.held_count - 1);
+    for (u32 q = 0; q < 3; q++) {
+        CHECK(driver_used(d, q, &id, &written));
+        CHECK_EQ(id, r[q].id);
+        CHECK_EQ(written, 4097);
+        CHECK_EQ(*driver_at(d, r[q].status), S_OK);
+        CHECK(!memcmp(driver_at(d, r[q].data), disk.data + q * 4096, 4096));
+        CHECK(!driver_used(d, q, &id, &written));
+    }
+    /* A queue that is reset is drained, whichever queue the others' requests came from. */
+    r[1] = queue_offer(d, 1, T_IN, 0, 512, true);
+    r[2] = queue_offer(d, 2, T_IN, 0, 512, true);
+    driver_kick(d, 1);
+    driver_kick(d, 2);
+    driver_put(d, R_QUEUE_SEL, 1);
+    driver_put(d, R_QUEUE_READY, 0);
+    CHECK_EQ(disk.held_count, 0);
+    CHECK_EQ(*driver_at(d, r[1].status), S_NONE);
+    CHECK_EQ(*driver_at(d, r[2].status), S_OK);
+    driver_put(d, R_QUEUE_SEL, 3);
+    CHECK_EQ(driver_get(d, R_QUEUE_SIZE_MAX), 0);
+    driver_destroy(d);
+}
+
+TEST(one_queue_offers_no_choice)
+{
+    struct driver *d = setup(false);
+
+    CHECK(!(driver_offered(d) & F_MQ));
+    CHECK_EQ(driver_get(d, R_CONFIG + 32) >> 16, 1);
+    driver_destroy(d);
+}
+
+TEST(a_larger_disk)
+{
+    struct driver *d = setup(false);
+    u32 generation;
+
+    disk.blk.size = DISK_SIZE / 2;
+    virtio_blk_resized(&blk);
+    driver_start(d, VIRTIO_F_VERSION_1 | F_FLUSH, 16);
+    CHECK_EQ(run(d, T_IN, DISK_SIZE / 1024, 512, true), S_IOERR);
+    generation = (u32)driver_get(d, R_GENERATION);
+    driver_put(d, R_ACK, 3);
+    disk.blk.size = DISK_SIZE;
+    virtio_blk_resized(&blk);
+    CHECK_EQ(driver_get(d, R_ISR), VIRTIO_ISR_CONFIG);
+    CHECK(driver_get(d, R_GENERATION) != generation);
+    CHECK_EQ(driver_get(d, R_CONFIG), DISK_SIZE / 512);
+    CHECK_EQ(run(d, T_IN, DISK_SIZE / 1024, 512, true), S_OK);
     driver_destroy(d);
 }
 

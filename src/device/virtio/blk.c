@@ -2,11 +2,11 @@
 /*
  * Virtio block device (VIRTIO 1.2, 5.2).
  *
- * Theory of operation: pump takes chains from the queue while there are free slots, checks them and
- * hands them to the back end, one thread at a time so that requests keep their order. A completion
- * comes on any thread, perhaps from within submit: it answers the driver (or makes the slot wait
- * for its next range) and pumps on. A slot whose queue went down meanwhile is dropped, and
- * drain waits for the back end to let go of guest memory.
+ * Theory of operation: pump takes chains from the queues, in turn, while there are free slots,
+ * checks them and hands them to the back end, one thread at a time so that requests keep their
+ * order. A completion comes on any thread, perhaps from within submit: it answers the driver (or
+ * makes the slot wait for its next range) and pumps on. A slot whose queue went down meanwhile is
+ * dropped, and drain waits for the back end to let go of guest memory.
  */
 #include "device/virtio/blk.h"
 
@@ -20,6 +20,7 @@ enum { HEADER_SIZE = 16, RANGE_SIZE = 16, SEG_MAX = BLK_IOV_MAX - 2, MAX_RANGE_S
 #define F_BLK_SIZE     BIT(6)
 #define F_FLUSH        BIT(9)
 #define F_TOPOLOGY     BIT(10)
+#define F_MQ           BIT(12)
 #define F_DISCARD      BIT(13)
 #define F_WRITE_ZEROES BIT(14)
 
@@ -34,6 +35,11 @@ static struct virtio_blk *blk_of(struct virtio_dev *dev)
     return CONTAINER_OF(dev, struct virtio_blk, dev);
 }
 
+static bool slot_is_current(const struct virtio_blk_slot *slot)
+{
+    return virtq_is_current(&slot->owner->dev.queue[slot->queue], slot->token);
+}
+
 /* Answers the driver, if it still waits, and frees the slot. */
 static void slot_finish_locked(struct virtio_blk_slot *slot, int answer)
 {
@@ -41,12 +47,12 @@ static void slot_finish_locked(struct virtio_blk_slot *slot, int answer)
     u8 byte = (u8)answer;
 
     slot->state = VIRTIO_BLK_FREE;
-    if (!virtq_is_current(&dev->queue[0], slot->token))
+    if (!slot_is_current(slot))
         return;
     if (!gmem_write(dev->gmem, slot->status, &byte, 1))
         return; /* cannot be: checked when popped */
-    virtio_push_locked(dev, 0, slot->token, answer == S_OK ? slot->written : 1);
-    virtio_signal_locked(dev, 0);
+    virtio_push_locked(dev, slot->queue, slot->token, answer == S_OK ? slot->written : 1);
+    virtio_signal_locked(dev, slot->queue);
 }
 
 /* Maps [at, at + len) of the given segments as the request's iov. False: too many pieces. */
@@ -81,7 +87,7 @@ static bool slot_map(struct virtio_blk_slot *slot, const struct virtq_seg *seg, 
 static bool sectors_ok(const struct virtio_blk *blk, u64 sector, u64 len, u64 *offset)
 {
     return checked_mul(sector, BLK_SECTOR, offset) && len % BLK_SECTOR == 0 &&
-           range_within(*offset, len, 0, blk->blk->size);
+           range_within(*offset, len, 0, blk->size);
 }
 
 static int parse_transfer(struct virtio_blk_slot *slot, u32 type, u64 sector)
@@ -150,8 +156,8 @@ static int parse_ranges(struct virtio_blk_slot *slot, u32 type)
     for (u32 at = 0; at < len; at += RANGE_SIZE) {
         int answer;
 
-        if (virtq_chain_read(&blk->dev.queue[0], &blk->chain, HEADER_SIZE + at, raw, sizeof(raw)) !=
-            sizeof(raw))
+        if (virtq_chain_read(&blk->dev.queue[slot->queue], &blk->chain, HEADER_SIZE + at, raw,
+                             sizeof(raw)) != sizeof(raw))
             return S_IOERR;
         answer = parse_range(slot, type, raw);
         if (answer != S_OK)
@@ -172,7 +178,7 @@ static int answer_id(struct virtio_blk_slot *slot)
 
     if (len > VIRTIO_BLK_SERIAL_SIZE)
         len = VIRTIO_BLK_SERIAL_SIZE;
-    if (virtq_chain_write(&blk->dev.queue[0], &blk->chain, 0, blk->serial, len) != len)
+    if (virtq_chain_write(&blk->dev.queue[slot->queue], &blk->chain, 0, blk->serial, len) != len)
         return S_IOERR;
     slot->written = len + 1;
     return S_OK;
@@ -210,8 +216,8 @@ static bool slot_take_locked(struct virtio_blk_slot *slot)
     u8 header[HEADER_SIZE];
     int answer;
 
-    if (!chain->writable_len ||
-        virtq_chain_read(&blk->dev.queue[0], chain, 0, header, sizeof(header)) != sizeof(header)) {
+    if (!chain->writable_len || virtq_chain_read(&blk->dev.queue[slot->queue], chain, 0, header,
+                                                 sizeof(header)) != sizeof(header)) {
         virtio_fail_locked(&blk->dev, "a request lacks its header or status byte");
         return false;
     }
@@ -243,11 +249,26 @@ static struct virtio_blk_slot *slot_waiting_locked(struct virtio_blk *blk)
 
         if (slot->state != VIRTIO_BLK_WAITING)
             continue;
-        if (virtq_is_current(&blk->dev.queue[0], slot->token))
+        if (slot_is_current(slot))
             return slot;
         slot->state = VIRTIO_BLK_FREE;
     }
     return NULL;
+}
+
+/* Takes a chain from the queue whose turn it is. False: none has any. */
+static bool pop_locked(struct virtio_blk *blk, struct virtio_blk_slot *slot)
+{
+    struct virtio_dev *dev = &blk->dev;
+
+    for (u32 i = 0; i < dev->queue_count; i++) {
+        slot->queue = (blk->turn + i) % dev->queue_count;
+        if (!virtio_pop_locked(dev, slot->queue, &blk->chain))
+            continue;
+        blk->turn = (slot->queue + 1) % dev->queue_count;
+        return true;
+    }
+    return false;
 }
 
 /* The next slot to submit, or NULL: no work, no free slot or no budget. */
@@ -258,7 +279,7 @@ static struct virtio_blk_slot *slot_next_locked(struct virtio_blk *blk, u32 *bud
     if (slot)
         return slot;
     slot = slot_free_locked(blk);
-    while (slot && *budget && virtio_pop_locked(&blk->dev, 0, &blk->chain)) {
+    while (slot && *budget && pop_locked(blk, slot)) {
         --*budget;
         if (slot_take_locked(slot))
             return slot;
@@ -363,29 +384,29 @@ static void drain(struct virtio_dev *dev)
 
 static bool notify(struct virtio_dev *dev, u32 queue)
 {
-    return queue == 0 && pump(blk_of(dev));
+    return queue < dev->queue_count && pump(blk_of(dev));
 }
 
 static const struct virtio_class virtio_blk_class = {
     .name = "virtio-blk",
     .id = VIRTIO_ID_BLK,
-    .queue_count = 1,
-    .queue_size = {VIRTQ_SIZE_MAX},
+    .queue_count = VIRTIO_BLK_QUEUES_MAX,
+    .queue_size = {[0 ... VIRTIO_BLK_QUEUES_MAX - 1] = VIRTQ_SIZE_MAX},
     .notify = notify,
     .drain = drain,
 };
 
 /* Layout of the configuration space: 5.2.4. */
-static void config_fill(struct virtio_blk *blk)
+static void config_fill(struct virtio_blk *blk, u32 queues)
 {
     u8 *c = blk->config;
 
-    le64_store(c + 0, blk->blk->size / BLK_SECTOR);
+    le64_store(c + 0, blk->size / BLK_SECTOR);
     le32_store(c + 12, SEG_MAX);
     le32_store(c + 20, BLK_SECTOR);
     c[24] = 3;             /* physical blocks of 2^3 sectors: a page of the host's cache */
     le16_store(c + 26, 8); /* smallest good transfer, sectors */
-    le16_store(c + 34, 1); /* queues */
+    le16_store(c + 34, (u16)queues);
     le32_store(c + 36, MAX_RANGE_SECTORS);
     le32_store(c + 40, VIRTIO_BLK_RANGES_MAX);
     le32_store(c + 44, 8); /* discards fit best at multiples of so many sectors */
@@ -393,17 +414,30 @@ static void config_fill(struct virtio_blk *blk)
     le32_store(c + 52, VIRTIO_BLK_RANGES_MAX);
 }
 
+void virtio_blk_resized(struct virtio_blk *blk)
+{
+    lock_acquire(&blk->dev.lock);
+    blk->size = blk->blk->size;
+    le64_store(blk->config, blk->size / BLK_SECTOR);
+    virtio_config_changed_locked(&blk->dev);
+    lock_release(&blk->dev.lock);
+}
+
 void virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_config *config)
 {
     const struct blk *back = config->blk;
     u64 features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY;
+    u32 queues = config->queues ? config->queues : 1;
 
     memset(blk, 0, sizeof(*blk));
     if (back->readonly)
         features |= F_RO;
     else
         features |= F_WRITE_ZEROES | (back->can_discard ? F_DISCARD : 0);
+    if (queues > 1)
+        features |= F_MQ;
     blk->blk = back;
+    blk->size = back->size;
     for (u32 i = 0; config->serial && i < sizeof(blk->serial) && config->serial[i]; i++)
         blk->serial[i] = config->serial[i];
     for (u32 i = 0; i < VIRTIO_BLK_SLOTS; i++) {
@@ -411,6 +445,7 @@ void virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_config *con
         blk->slot[i].req.done = request_done;
         blk->slot[i].req.ctx = &blk->slot[i];
     }
-    config_fill(blk);
+    config_fill(blk, queues);
     virtio_init(&blk->dev, &virtio_blk_class, features, blk->config, sizeof(blk->config));
+    virtio_limit_queues(&blk->dev, queues);
 }

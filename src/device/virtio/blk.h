@@ -10,6 +10,7 @@
 #define VIRTIO_BLK_SERIAL_SIZE 20
 #define VIRTIO_BLK_CONFIG_SIZE 60
 #define VIRTIO_BLK_RANGES_MAX  16 /* ranges in one DISCARD or WRITE_ZEROES */
+#define VIRTIO_BLK_QUEUES_MAX  16
 
 struct virtio_blk_range {
     u64 offset, len; /* bytes */
@@ -27,6 +28,7 @@ enum virtio_blk_state {
 struct virtio_blk_slot {
     struct blk_req req;
     struct virtio_blk *owner;
+    u32 queue; /* where it came from */
     struct virtq_token token;
     struct virtq_seg seg[BLK_IOV_MAX]; /* guest addresses of req.iov, to tell of what was read */
     gpa_t status;                      /* where the status byte goes */
@@ -42,6 +44,8 @@ struct virtio_blk {
     const struct blk *blk;
     char serial[VIRTIO_BLK_SERIAL_SIZE];
     u8 config[VIRTIO_BLK_CONFIG_SIZE];
+    u64 size;                 /* bytes, as the driver is told */
+    u32 turn;                 /* the queue to look at first */
     bool pumping, pump_again; /* one thread at a time takes from the queue, in order */
     bool draining;
     _Atomic u32 flying;       /* requests that the back end has, or whose done still runs */
@@ -52,10 +56,14 @@ struct virtio_blk {
 struct virtio_blk_config {
     const struct blk *blk; /* outlives the device */
     const char *serial;    /* at most 20 bytes are shown; NULL: none */
+    u32 queues;            /* 1..VIRTIO_BLK_QUEUES_MAX; 0: 1 */
 };
 
 /* The back end completes what it was given by the time device_fini of the transport returns. */
 void virtio_blk_init(struct virtio_blk *blk, const struct virtio_blk_config *config);
+
+/* The back end has become larger: the driver hears of it. No request goes to it meanwhile. */
+void virtio_blk_resized(struct virtio_blk *blk);
 
 /* For transports: &blk->dev. */
 static inline struct virtio_dev *virtio_blk_dev(struct virtio_blk *blk)

@@ -144,7 +144,7 @@ static void status_wrote(struct device *dev, u32 index, u64 value)
         selectors_reset(mmio);
     /* The driver may have filled queues before it was ready, without a kick. */
     if (value & VIRTIO_DRIVER_OK)
-        kick(mmio, (u32)(BIT(mmio->dev->cls->queue_count) - 1));
+        kick(mmio, (u32)(BIT(mmio->dev->queue_count) - 1));
 }
 
 static u64 area_read(struct virtio_mmio *mmio, enum virtio_area area, u32 word)

@@ -16,12 +16,19 @@ void virtio_init(struct virtio_dev *dev, const struct virtio_class *cls, u64 fea
     dev->offered = features | RING_FEATURES;
     dev->config = config;
     dev->config_size = config_size;
+    dev->queue_count = cls->queue_count;
     ASSERT(cls->queue_count <= VIRTIO_QUEUES_MAX);
     for (u32 i = 0; i < cls->queue_count; i++) {
         ASSERT(cls->queue_size[i] <= VIRTQ_SIZE_MAX);
         dev->queue[i].size_max = cls->queue_size[i];
         virtq_reset(&dev->queue[i]);
     }
+}
+
+void virtio_limit_queues(struct virtio_dev *dev, u32 count)
+{
+    ASSERT(count && count <= dev->cls->queue_count);
+    dev->queue_count = count;
 }
 
 void virtio_attach(struct virtio_dev *dev, const struct virtio_transport *transport,
@@ -114,7 +121,7 @@ void virtio_config_changed_locked(struct virtio_dev *dev)
 void virtio_reset(struct virtio_dev *dev)
 {
     lock_acquire(&dev->lock);
-    for (u32 i = 0; i < dev->cls->queue_count; i++)
+    for (u32 i = 0; i < dev->queue_count; i++)
         virtq_reset(&dev->queue[i]);
     dev->status = 0;
     dev->accepted = 0;
@@ -242,7 +249,7 @@ bool virtio_config_write(struct virtio_dev *dev, u64 at, u32 size, u64 value)
 
 bool virtio_notify(struct virtio_dev *dev, u32 queue)
 {
-    if (queue >= dev->cls->queue_count && queue != VIRTIO_CAUSE_CONFIG)
+    if (queue >= dev->queue_count && queue != VIRTIO_CAUSE_CONFIG)
         return false;
     return dev->cls->notify(dev, queue);
 }
@@ -250,14 +257,14 @@ bool virtio_notify(struct virtio_dev *dev, u32 queue)
 /* The queue if it exists and the driver may set it up now, else NULL. */
 static struct virtq *queue_idle_locked(struct virtio_dev *dev, u32 queue)
 {
-    if (queue >= dev->cls->queue_count || dev->queue[queue].ready)
+    if (queue >= dev->queue_count || dev->queue[queue].ready)
         return NULL;
     return &dev->queue[queue];
 }
 
 u32 virtio_queue_size_max(struct virtio_dev *dev, u32 queue)
 {
-    return queue < dev->cls->queue_count ? dev->queue[queue].size_max : 0;
+    return queue < dev->queue_count ? dev->queue[queue].size_max : 0;
 }
 
 void virtio_queue_set_size(struct virtio_dev *dev, u32 queue, u32 size)
@@ -300,7 +307,7 @@ u64 virtio_queue_area(struct virtio_dev *dev, u32 queue, enum virtio_area area)
     u64 gpa = 0;
 
     lock_acquire(&dev->lock);
-    if (queue < dev->cls->queue_count)
+    if (queue < dev->queue_count)
         gpa = *queue_area(&dev->queue[queue], area);
     lock_release(&dev->lock);
     return gpa;
@@ -326,7 +333,7 @@ void virtio_queue_set_ready(struct virtio_dev *dev, u32 queue, bool ready)
     lock_acquire(&dev->lock);
     if (ready) {
         queue_up_locked(dev, queue);
-    } else if (queue < dev->cls->queue_count && dev->queue[queue].ready) {
+    } else if (queue < dev->queue_count && dev->queue[queue].ready) {
         virtq_reset(&dev->queue[queue]);
         down = true;
     }
@@ -340,7 +347,7 @@ bool virtio_queue_is_ready(struct virtio_dev *dev, u32 queue)
     bool ready;
 
     lock_acquire(&dev->lock);
-    ready = queue < dev->cls->queue_count && dev->queue[queue].ready;
+    ready = queue < dev->queue_count && dev->queue[queue].ready;
     lock_release(&dev->lock);
     return ready;
 }

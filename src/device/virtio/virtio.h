@@ -15,7 +15,7 @@
 #include "port/gmem.h"
 #include "port/lock.h"
 
-#define VIRTIO_QUEUES_MAX   4
+#define VIRTIO_QUEUES_MAX   20 /* of a device; transports have 31 bits for them */
 #define VIRTIO_CAUSE_CONFIG UINT32_MAX
 /* Chains handled in one notify: no guest gets there that does not refill its queue meanwhile. */
 #define VIRTIO_BUDGET 65536
@@ -41,7 +41,7 @@ struct virtio_dev;
 struct virtio_class {
     const char *name; /* log subsystem, "virtio-blk" */
     u32 id;
-    u32 queue_count;
+    u32 queue_count;                   /* at most: see virtio_limit_queues */
     u16 queue_size[VIRTIO_QUEUES_MAX]; /* entries offered */
     /*
      * The driver kicked the queue, or set DRIVER_OK (then once for each queue); or
@@ -81,12 +81,16 @@ struct virtio_dev {
     u32 config_generation;
     u8 *config; /* configuration space, in the device's state struct */
     u32 config_size;
+    u32 queue_count;
     struct virtq queue[VIRTIO_QUEUES_MAX];
 };
 
 /* For devices: features beside the ring's own; config is kept, may be NULL with size 0. */
 void virtio_init(struct virtio_dev *dev, const struct virtio_class *cls, u64 features, u8 *config,
                  u32 config_size);
+
+/* The device has so many queues, not its class' number. After init, before a transport comes. */
+void virtio_limit_queues(struct virtio_dev *dev, u32 count);
 
 /* True while the driver has the device running (DRIVER_OK, not NEEDS_RESET). */
 bool virtio_is_running_locked(const struct virtio_dev *dev);
