@@ -3,7 +3,7 @@
 #include "apps/cosm/manage.h"
 
 #include "api/client.h"
-#include "api/listener.h"
+#include "host/listener.h"
 #include "base/fmt.h"
 #include "host/scope.h"
 #include "host/tty.h"
@@ -165,7 +165,7 @@ static int connect_to(const struct record *r, struct err *err)
     if (dir < 0)
         return dir;
     fmt_print(name, sizeof(name), "%s.console", r->name);
-    fd = listener_connect(dir, name);
+    fd = listener_connect(dir, name, true);
     if (fd < 0)
         return err_set(err, -fd, "cannot connect to the console of '%s': %s", r->name,
                        strerror(-fd));

@@ -2,7 +2,7 @@
 /* The other end of a VM's control socket: one request at a time, with a time for the answer. */
 #include "api/client.h"
 
-#include "api/listener.h"
+#include "host/listener.h"
 #include "base/fmt.h"
 #include "host/scope.h"
 
@@ -115,7 +115,7 @@ static int client_connect(const struct record *r)
     record_read(r, &info);
     dir = dirs_open_checked(info.runtime, &err);
     fmt_print(name, sizeof(name), "%s.sock", r->name);
-    return dir < 0 ? dir : listener_connect(dir, name);
+    return dir < 0 ? dir : listener_connect(dir, name, true);
 }
 
 int client_open(struct client *c, const struct record *r, struct err *err)

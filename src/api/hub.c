@@ -8,7 +8,7 @@
  */
 #include "api/hub.h"
 
-#include "api/listener.h"
+#include "host/listener.h"
 #include "base/fmt.h"
 #include "host/clock.h"
 #include "host/thread.h"

@@ -9,7 +9,7 @@
 #include "api/server.h"
 
 #include "api/commands.h"
-#include "api/listener.h"
+#include "host/listener.h"
 
 #include <errno.h>
 #include <stdlib.h>

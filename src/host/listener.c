@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A local socket in a checked folder, served on a loop; nobody but its user gets in. */
-#include "api/listener.h"
+#include "host/listener.h"
 
 #include "base/fmt.h"
 #include "host/scope.h"
@@ -123,9 +123,9 @@ void listener_destroy(struct listener *l)
     free(l);
 }
 
-int listener_connect(int dir, const char *name)
+int listener_connect(int dir, const char *name, bool blocks)
 {
-    AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (blocks ? 0 : SOCK_NONBLOCK), 0);
     struct sockaddr_un sa;
 
     address(&sa, dir, name);

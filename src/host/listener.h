@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A local socket in a checked folder, served on a loop; nobody but its user gets in. */
-#ifndef COSM_API_LISTENER_H
-#define COSM_API_LISTENER_H
+#ifndef COSM_HOST_LISTENER_H
+#define COSM_HOST_LISTENER_H
 
 #include "base/err.h"
 #include "host/loop.h"
@@ -19,7 +19,7 @@ MUST_CHECK int listener_create(struct listener **listener, struct loop *loop, in
 /* Closes and removes the socket. NULL is allowed. */
 void listener_destroy(struct listener *listener);
 
-/* Connects to dir/name; a descriptor that blocks, or -errno. */
-MUST_CHECK int listener_connect(int dir, const char *name);
+/* Connects to dir/name; a descriptor, that blocks or does not, or -errno. */
+MUST_CHECK int listener_connect(int dir, const char *name, bool blocks);
 
 #endif
