@@ -12,6 +12,7 @@ import stat
 MODULE_LISTS = {
     "devices": ["virtio_mmio", "virtio_blk", "virtio_net", "virtio-rng"],
     "filesystems": ["crc32c_generic", "ext4"],
+    "sharing": ["vmw_vsock_virtio_transport", "virtio_balloon"],
 }
 DIRECTORIES = ["bin", "sbin", "dev", "etc", "lib", "lib/modules", "mnt", "proc", "root", "sys", "tmp", "usr"]
 INITTAB = b"""::respawn:/init shell

@@ -500,6 +500,8 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
         p.arg++;
     }
     rc = options_parse_rest(&p, err);
+    if (!options->config.vsock.chosen && !options->config.icount)
+        options->config.vsock.enabled = options->name || options->config.detached;
     if (rc || options->help || options->version)
         return rc;
     if (options->command == COMMAND_NONE)

@@ -63,6 +63,9 @@ int instance_serve(struct instance *in, struct vm *vm, struct err *err)
     if (!r)
         r = hub_create(&in->hub, vm_loop(vm), vm_console(vm), in->record.dir, in->runtime, socket,
                        err);
+    fmt_print(socket, sizeof(socket), "%s.vsock", in->record.name);
+    if (!r)
+        r = vm_vsock_listen(vm, in->runtime, socket, err);
     fmt_print(socket, sizeof(socket), "%s.sock", in->record.name);
     if (!r)
         r = server_create(&in->server, vm, in->record.name, in->runtime, socket, err);

@@ -323,6 +323,8 @@ static void remove_sockets(const struct record *r)
     unlinkat(dir, name, 0);
     fmt_print(name, sizeof(name), "%s.console", r->name);
     unlinkat(dir, name, 0);
+    fmt_print(name, sizeof(name), "%s.vsock", r->name);
+    unlinkat(dir, name, 0);
 }
 
 int record_remove(struct record *r, struct err *err)

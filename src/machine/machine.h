@@ -16,6 +16,7 @@
 #include "port/gmem.h"
 #include "port/irq.h"
 #include "port/net.h"
+#include "port/vsock.h"
 
 #define MACHINE_HARTS_MAX 32
 #define MACHINE_VIRTIO_MAX                                                 \
@@ -33,7 +34,8 @@ enum machine_virtio_kind {
     MACHINE_VIRTIO_BLK,
     MACHINE_VIRTIO_CONSOLE,
     MACHINE_VIRTIO_RNG,
-    MACHINE_VIRTIO_NET
+    MACHINE_VIRTIO_NET,
+    MACHINE_VIRTIO_VSOCK
 };
 
 /* What is plugged into a virtio-mmio slot; the ports outlive the machine. */
@@ -45,6 +47,8 @@ struct machine_virtio {
     const struct chardev *chardev;
     const struct net *net;
     u8 mac[6];
+    const struct vsock *vsock;
+    u32 cid; /* virtio-vsock: the guest's */
 };
 
 /* How the guest asks for the end (test finisher, SBI SRST). */

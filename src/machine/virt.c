@@ -18,6 +18,7 @@
 #include "device/virtio/mmio.h"
 #include "device/virtio/net.h"
 #include "device/virtio/rng.h"
+#include "device/virtio/vsock.h"
 #include "machine/boot_rom.h"
 #include "machine/virt_fdt.h"
 #include "machine/virt_map.h"
@@ -58,6 +59,7 @@ struct slot {
     struct virtio_console *console;
     struct virtio_rng *rng;
     struct virtio_net *net;
+    struct virtio_vsock *vsock;
     char serial[sizeof(((struct machine_virtio *)0)->serial)];
 };
 
@@ -277,6 +279,14 @@ static bool slot_plug(struct machine *m, struct slot *s, const struct machine_vi
         *dev = virtio_net_dev(s->net);
         break;
     }
+    case MACHINE_VIRTIO_VSOCK:
+        s->vsock = calloc(1, sizeof(*s->vsock));
+        if (!s->vsock)
+            return false;
+        virtio_vsock_init(s->vsock,
+                          &(struct virtio_vsock_config){.vsock = v->vsock, .cid = v->cid});
+        *dev = virtio_vsock_dev(s->vsock);
+        break;
     }
     return true;
 }
@@ -402,6 +412,7 @@ void machine_destroy(struct machine *m)
         free(m->slot[i].console);
         free(m->slot[i].rng);
         free(m->slot[i].net);
+        free(m->slot[i].vsock);
     }
     if (m->rom)
         remove_rom(m);

@@ -42,10 +42,10 @@ struct channel {
     bool silent; /* a connection of our own: no "OK" */
     u32 hello_len;
     char hello[HELLO_MAX];
-    u32 guest_end; /* what the guest does no more */
+    u32 guest_end;     /* what the guest does no more */
     bool client_ended; /* it sends no more */
     bool deaf;         /* it does not read: what comes for it is thrown away */
-    u8 *in, *out; /* from the guest, VSOCK_BUFFER; to it, READ_MAX; NULL until needed */
+    u8 *in, *out;      /* from the guest, VSOCK_BUFFER; to it, READ_MAX; NULL until needed */
     size_t in_at, in_len, out_at, out_len;
 };
 

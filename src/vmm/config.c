@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/fmt.h"
 #include "host/log.h"
+#include "vmm/config_text.h"
 #include "vmm/trace_spec.h"
 
 #include <arpa/inet.h>
@@ -18,21 +19,6 @@ void vm_config_init(struct vm_config *config)
     config->ram_size = VM_RAM_DEFAULT;
     config->hart_count = 1;
     config->rng = true;
-}
-
-/* Digits alone, as strtoul would not have it: no sign, no space, no rest. */
-static bool config_number(const char *text, size_t len, u64 *value)
-{
-    u64 v = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        if (!checked_mul(v, 10, &v) || !checked_add(v, (u64)(text[i] - '0'), &v))
-            return false;
-    }
-    *value = v;
-    return len > 0;
 }
 
 /* The unit that a size ends in: "", K, KB, KiB, ... */
@@ -187,62 +173,9 @@ int vm_config_parse_trace(struct vm_config *config, const char *value, struct er
     return rc;
 }
 
-static int config_switch(const char *text, bool *on, struct err *err)
-{
-    if (!strcmp(text, "on") || !strcmp(text, "true") || !strcmp(text, "yes"))
-        *on = true;
-    else if (!strcmp(text, "off") || !strcmp(text, "false") || !strcmp(text, "no"))
-        *on = false;
-    else
-        return err_set(err, EINVAL, "'%s' is neither on nor off", text);
-    return 0;
-}
-
 int vm_config_parse_rng(struct vm_config *config, const char *value, struct err *err)
 {
     return config_switch(value, &config->rng, err);
-}
-
-/* A list of items between commas, each KEY=VALUE or a word; ",," stands for a comma in a value. */
-struct config_list {
-    const char *rest;
-    char item[VM_PATH_MAX + 16];
-    char *value; /* behind the '=' of item, or NULL */
-};
-
-/* Takes the next item. 0: there is none, 1: here it is, negative: it is too long. */
-static int config_list_next(struct config_list *list, struct err *err)
-{
-    size_t n = 0;
-
-    if (!*list->rest)
-        return 0;
-    while (*list->rest) {
-        if (*list->rest == ',' && list->rest[1] != ',')
-            break;
-        if (n + 1 == sizeof(list->item))
-            return err_set(err, EINVAL, "'%.40s...' is too long", list->item);
-        list->rest += *list->rest == ',';
-        list->item[n++] = *list->rest++;
-        list->item[n] = '\0';
-    }
-    list->item[n] = '\0';
-    list->rest += *list->rest == ',';
-    list->value = strchr(list->item, '=');
-    if (list->value)
-        *list->value++ = '\0';
-    return 1;
-}
-
-static int config_copy(char *to, size_t room, const char *from, const char *what, struct err *err)
-{
-    if (!*from)
-        return err_set(err, EINVAL, "the %s is empty", what);
-    if (strlen(from) >= room)
-        return err_set(err, EINVAL, "the %s '%.40s...' is longer than %zu characters", what, from,
-                       room - 1);
-    memcpy(to, from, strlen(from) + 1);
-    return 0;
 }
 
 static int config_slot(const char *value, int *slot, struct err *err)
@@ -680,7 +613,8 @@ static int config_take_slot(int slot, u32 *taken, u32 *count, struct err *err)
 
 int vm_config_check(const struct vm_config *config, struct err *err)
 {
-    u32 taken = 0, count = config->rng + (config->console == VM_CONSOLE_VIRTIO);
+    u32 taken = 0,
+        count = config->rng + (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled;
     bool has_bios = config->bios && strcmp(config->bios, "none");
     int rc = 0;
 

@@ -65,6 +65,14 @@ struct vm_fw_cfg {
     bool file;
 };
 
+/* Sockets between guest and host. */
+struct vm_vsock {
+    bool enabled;
+    bool chosen;            /* by an option; else the default of a VM with a name */
+    u32 cid;                /* of the guest; 0: one that no other VM of this machine has */
+    char path[VM_PATH_MAX]; /* of the host's socket; "": none but by the VM's name */
+};
+
 struct vm_pflash {
     char path[VM_PATH_MAX]; /* "": none */
     bool readonly;
@@ -99,6 +107,7 @@ struct vm_config {
     u32 drive_count;
     struct vm_net net[VM_NETS_MAX];
     u32 net_count;
+    struct vm_vsock vsock;
     bool rng; /* a virtio-rng in a slot */
     enum vm_console console;
     struct vm_pflash pflash[2];
@@ -137,6 +146,8 @@ MUST_CHECK int vm_config_parse_net(struct vm_config *config, const char *value,
                                    struct err *err); /* [user|null|loopback][,KEY=VALUE]... */
 MUST_CHECK int vm_config_parse_publish(struct vm_config *config, const char *value,
                                        struct err *err); /* [ADDRESS:]PORT:GUEST-PORT[/udp] */
+MUST_CHECK int vm_config_parse_vsock(struct vm_config *config, const char *value,
+                                     struct err *err); /* on|off|[guest-cid=N][,path=P] */
 MUST_CHECK int vm_config_parse_rng(struct vm_config *config, const char *value,
                                    struct err *err); /* on|off */
 MUST_CHECK int vm_config_parse_console(struct vm_config *config, const char *value,

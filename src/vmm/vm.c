@@ -124,9 +124,8 @@ static u32 fixed_slots(const struct vm_config *c)
     return slots;
 }
 
-/* The slot that was asked for, else the first that is free and nobody asked for. */
-static int take_slot(const struct vm *vm, const struct machine_config *mc, int wanted,
-                     const char *what, struct err *err)
+int vm_take_slot(const struct vm *vm, const struct machine_config *mc, int wanted, const char *what,
+                 struct err *err)
 {
     u32 fixed = fixed_slots(vm->config);
 
@@ -151,7 +150,7 @@ static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err
     for (u32 i = 0; i < c->drive_count; i++) {
         const struct vm_drive *d = &c->drive[i];
         int r = vm_disk_open(vm, i, err);
-        int slot = r ? r : take_slot(vm, mc, d->slot, d->path, err);
+        int slot = r ? r : vm_take_slot(vm, mc, d->slot, d->path, err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_BLK;
@@ -202,7 +201,7 @@ static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
 
     for (u32 i = 0; i < c->net_count; i++) {
         const struct vm_net *n = &c->net[i];
-        int slot = take_slot(vm, mc, n->slot, "--net", err);
+        int slot = vm_take_slot(vm, mc, n->slot, "--net", err);
         int r = slot < 0 ? slot : create_net(vm, i, &mc->virtio[slot].net, err);
         if (r < 0)
             return r;
@@ -225,7 +224,7 @@ static int plug_virtio(struct vm *vm, struct machine_config *mc, struct err *err
     if (r)
         return r;
     if (vm->config->console == VM_CONSOLE_VIRTIO) {
-        slot = take_slot(vm, mc, VM_SLOT_ANY, "--console", err);
+        slot = vm_take_slot(vm, mc, VM_SLOT_ANY, "--console", err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_CONSOLE;
@@ -233,12 +232,12 @@ static int plug_virtio(struct vm *vm, struct machine_config *mc, struct err *err
         vm->virtio_console_slot = (u32)slot;
     }
     if (vm->config->rng) {
-        slot = take_slot(vm, mc, VM_SLOT_ANY, "--rng (leave it out with --rng off)", err);
+        slot = vm_take_slot(vm, mc, VM_SLOT_ANY, "--rng (leave it out with --rng off)", err);
         if (slot < 0)
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_RNG;
     }
-    return 0;
+    return vm_share_plug(vm, mc, err);
 }
 
 static u32 block_size(const struct vm *vm, enum isa_ext ext)
@@ -553,6 +552,7 @@ void vm_destroy(struct vm *vm)
         return;
     for (u32 i = 0; i < VM_NETS_MAX; i++)
         net_process_close(vm->net_process[i]);
+    vm_share_close(vm);
     /* Disk answers on their way reach the devices, their wires and the code caches: in this order.
      */
     if (vm->machine)
@@ -574,6 +574,7 @@ void vm_destroy(struct vm *vm)
         loop_destroy(vm->loop);
     for (u32 i = 0; i < VM_NETS_MAX; i++)
         net_process_destroy(vm->net_process[i]);
+    vm_share_destroy(vm);
     if (vm->log_sink)
         log_sink_destroy(vm->log_sink);
     host_memory_destroy(&vm->ram);

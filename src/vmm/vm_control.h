@@ -64,6 +64,10 @@ void vm_quit(struct vm *vm, int status);
  */
 MUST_CHECK int vm_ask_powerdown(struct vm *vm, struct err *err);
 
+/* Virtio sockets listen on name in dir, too (share/vsock_host.h); before vm_run. Nothing if the VM
+ * has none. */
+MUST_CHECK int vm_vsock_listen(struct vm *vm, int dir, const char *name, struct err *err);
+
 /* A break on the serial console; nothing on a virtio console. */
 void vm_send_break(struct vm *vm);
 

@@ -17,6 +17,7 @@
 #include "port/lock.h"
 #include "rv/debug.h"
 #include "sbi/sbi.h"
+#include "share/vsock_host.h"
 #include "vmm/gdb.h"
 #include "vmm/vm.h"
 #include "vmm/vm_control.h"
@@ -75,6 +76,7 @@ struct vm {
     bool starved;                  /* held as requests wait for the host */
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
+    struct vsock_host *vsock; /* NULL: none */
     u32 virtio_console_slot;
     struct machine *machine;
     struct boot_plan plan;
@@ -128,6 +130,9 @@ void vm_hart_woke(void *ctx, struct hart *hart);
 void vm_ask_end(struct vm *vm, enum machine_exit how, u32 code);
 /* On the loop; in vm.c. */
 void vm_end_posted(void *ctx);
+/* The slot that was asked for, else the first that is free and nobody asked for; in vm.c. */
+MUST_CHECK int vm_take_slot(const struct vm *vm, const struct machine_config *mc, int wanted,
+                            const char *what, struct err *err);
 /* Power-on state everywhere, images read anew. All harts are paused; in vm.c. */
 MUST_CHECK int vm_reset(struct vm *vm, struct err *err);
 
@@ -152,6 +157,11 @@ void vm_debug_hart_stopped(void *ctx, struct hart *hart, enum hart_exit why);
 MUST_CHECK int vm_disk_open(struct vm *vm, u32 i, struct err *err); /* of config->drive */
 /* What waits for the host is tried again. */
 void vm_disks_retry(struct vm *vm);
+
+/* vm_share.c: what guest and host share. close: nothing is said to devices any more. */
+MUST_CHECK int vm_share_plug(struct vm *vm, struct machine_config *mc, struct err *err);
+void vm_share_close(struct vm *vm);
+void vm_share_destroy(struct vm *vm);
 
 /* vm_stats.c: writes counters to standard error, as text or JSON. */
 void vm_stats_print(struct vm *vm, u64 elapsed_ns);

@@ -3,12 +3,15 @@
 
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import guest  # noqa: E402  (tools/)
+import initramfs  # noqa: E402
 import tap  # noqa: E402
 from console import Console, Ended, Timeout  # noqa: E402
 
@@ -25,10 +28,29 @@ def obtain(part, suite):
         raise tap.Skip(str(failure).splitlines()[0]) from None
 
 
-def command(suite="trixie", append="", harts=1, memory="512M", extra=()):
+def guest_program(source, folder, *options):
+    """A program of C compiled for the guest; where there is no compiler the test skips."""
+    if not shutil.which("riscv64-linux-gnu-gcc"):
+        raise tap.Skip("no riscv64-linux-gnu-gcc here")
+    program = pathlib.Path(folder) / pathlib.Path(source).stem
+    subprocess.run(["riscv64-linux-gnu-gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source,
+                    *options], check=True)
+    return program
+
+
+def initramfs_with(folder, programs, suite="trixie"):
+    """Our initramfs with more programs in its /bin."""
+    linux = obtain("linux", suite)
+    image = pathlib.Path(folder) / "initramfs.cpio"
+    image.write_bytes(initramfs.build(linux / "busybox", guest.INIT, linux / "modules",
+                                      [(f"bin/{program.name}", program) for program in programs]))
+    return image
+
+
+def command(suite="trixie", append="", harts=1, memory="512M", initrd=None, extra=()):
     """The command line that boots Debian's kernel of a suite with our initramfs."""
     linux = obtain("linux", suite)
-    return [COSM, "run", "--kernel", linux / "Image", "--initrd", linux / "initramfs.cpio",
+    return [COSM, "run", "--kernel", linux / "Image", "--initrd", initrd or linux / "initramfs.cpio",
             "--append", f"console=ttyS0 {append}".strip(), "-m", memory, "--smp", harts, *extra]
 
 

@@ -275,6 +275,24 @@ TEST(published_ports)
     CHECK_EQ(config.net_count, 3);
 }
 
+TEST(vsock)
+{
+    vm_config_init(&config);
+    CHECK(!config.vsock.enabled && !config.vsock.chosen);
+    CHECK_EQ(vm_config_parse_vsock(&config, "guest-cid=3,path=/run/a,,b", &err), 0);
+    CHECK(config.vsock.enabled && config.vsock.chosen);
+    CHECK_EQ(config.vsock.cid, 3);
+    CHECK_STR(config.vsock.path, "/run/a,b");
+    CHECK(refused(vm_config_parse_vsock, "guest-cid=2", "3 to 4294967294"));
+    CHECK(refused(vm_config_parse_vsock, "guest-cid=4294967295", "3 to"));
+    CHECK(refused(vm_config_parse_vsock, "path=", "empty"));
+    CHECK(refused(vm_config_parse_vsock, "cid=3", "guest-cid="));
+    CHECK(refused(vm_config_parse_vsock, "maybe", "neither on nor off"));
+    CHECK_EQ(config.vsock.cid, 3);
+    CHECK_EQ(vm_config_parse_vsock(&config, "off", &err), 0);
+    CHECK(!config.vsock.enabled && config.vsock.chosen);
+}
+
 TEST(whole)
 {
     vm_config_init(&config);

@@ -77,7 +77,7 @@ static u32 index_of(const struct virtio_vsock *v, const struct virtio_vsock_stre
 static struct virtio_vsock_stream *stream_find(struct virtio_vsock *v, u32 guest_port,
                                                u32 host_port)
 {
-    for (u32 i = 0; i < VSOCK_STREAMS_MAX; i++) {
+    for (u32 i = 0; i < v->top; i++) {
         struct virtio_vsock_stream *s = &v->stream[i];
 
         if (is_live(s) && s->guest_port == guest_port && s->host_port == host_port)
@@ -94,10 +94,19 @@ static struct virtio_vsock_stream *stream_new(struct virtio_vsock *v, u32 guest_
         if (s->state == FREE) {
             *s = (struct virtio_vsock_stream){
                 .state = OPEN, .guest_port = guest_port, .host_port = host_port};
+            if (i >= v->top)
+                v->top = i + 1;
             return s;
         }
     }
     return NULL;
+}
+
+static void stream_free_locked(struct virtio_vsock *v, struct virtio_vsock_stream *s)
+{
+    s->state = FREE;
+    while (v->top && v->stream[v->top - 1].state == FREE)
+        v->top--;
 }
 
 /* The stream's room at the guest; 0 also if the guest's counts make no sense. */
@@ -167,8 +176,7 @@ static void reset_add_locked(struct virtio_vsock *v, u64 cid, u32 guest_port, u3
                              u16 type)
 {
     if (v->reset_count < VIRTIO_VSOCK_RESETS_MAX) /* else the guest's own timeouts serve */
-        v->reset[v->reset_count++] =
-            (struct virtio_vsock_reset){cid, guest_port, host_port, type};
+        v->reset[v->reset_count++] = (struct virtio_vsock_reset){cid, guest_port, host_port, type};
 }
 
 /* The stream is over for the guest; the back end is told by work. */
@@ -219,7 +227,7 @@ static void flush_locked(struct virtio_vsock *v)
     bool room = true;
 
     resets_flush_locked(v);
-    for (u32 i = 0; room && i < VSOCK_STREAMS_MAX; i++)
+    for (u32 i = 0; room && i < v->top; i++)
         room = !v->stream[i].pending || stream_flush_locked(v, &v->stream[i]);
 }
 
@@ -356,7 +364,7 @@ static void tell_locked(struct virtio_vsock *v, struct virtio_vsock_stream *s, e
     } else if (!good) {
         if (s->state == OPEN)
             reset_add_locked(v, VIRTIO_VSOCK_HOST_CID, s->guest_port, s->host_port, TYPE_STREAM);
-        s->state = FREE;
+        stream_free_locked(v, s);
     }
 }
 
@@ -367,8 +375,7 @@ static void packet_do_locked(struct virtio_vsock *v)
     struct packet p;
 
     if (!packet_take_locked(v, &p)) {
-        log_guest(v->dev.log, &v->dev.limit, v->dev.cls->name,
-                  "a packet is shorter than it says");
+        log_guest(v->dev.log, &v->dev.limit, v->dev.cls->name, "a packet is shorter than it says");
         return;
     }
     if (p.src_cid != v->cid) /* nobody to answer to */
@@ -385,7 +392,7 @@ static void streams_tell_locked(struct virtio_vsock *v)
     bool room = v->room_changed;
 
     v->room_changed = false;
-    for (u32 i = 0; i < VSOCK_STREAMS_MAX; i++) {
+    for (u32 i = 0; i < v->top; i++) {
         struct virtio_vsock_stream *s = &v->stream[i];
 
         if (s->state == DYING) {
@@ -449,7 +456,7 @@ static void reset_locked(struct virtio_dev *dev)
 
     v->reset_count = 0;
     v->starved = v->room_changed = false;
-    for (u32 i = 0; i < VSOCK_STREAMS_MAX; i++) {
+    for (u32 i = 0; i < v->top; i++) {
         if (is_live(&v->stream[i]))
             stream_end_locked(v, &v->stream[i], false);
     }
@@ -555,8 +562,8 @@ static void device_close(void *ctx, u32 stream)
         resets_flush_locked(v);
         virtio_signal_locked(&v->dev, RX);
     }
-    s->state = FREE;
     s->wants = false;
+    stream_free_locked(v, s);
     lock_release(&v->dev.lock);
 }
 
