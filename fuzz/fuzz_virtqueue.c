@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Virtqueues behind the entropy, console and network devices: hostile rings and registers. */
 #include "device/virtio/console.h"
+#include "device/virtio/input.h"
 #include "device/virtio/net.h"
 #include "device/virtio/rng.h"
 #include "fuzz/virtio_script.h"
 
 static struct virtio_rng rng;
+static struct virtio_input input;
 static struct virtio_console console;
 static struct virtio_net net;
 
@@ -56,6 +58,12 @@ static void frame_in(u8 arg)
         virtio_net_set_link(&net, false);
 }
 
+static void key(u8 arg)
+{
+    (void)virtio_input_press(&input, arg);
+}
+
+static const u8 power = INPUT_KEY_POWER;
 static const struct chardev chardev;
 static const struct net link = {
     .send = frame_back, .attach = frame_attach, .can = NET_CAN_CSUM | NET_CAN_TSO, .mtu = 9000};
@@ -66,13 +74,19 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     struct virtio_rng_config rng_config = {.entropy = {entropy_bytes, NULL}};
     struct virtio_console_config console_config = {&chardev, 80, 25};
     struct virtio_net_config net_config = {.net = &link};
+    struct virtio_input_config input_config = {"Button", &power, 1};
 
-    switch (size ? data[0] >> 6 : 0) {
+    switch (size ? data[0] >> 5 : 0) {
     case 0:
         virtio_rng_init(&rng, &rng_config);
         script_run(virtio_rng_dev(&rng), nothing, data, size);
         break;
     case 1:
+        virtio_input_init(&input, &input_config);
+        script_run(virtio_input_dev(&input), key, data, size);
+        break;
+    case 2:
+    case 3:
         virtio_console_init(&console, &console_config);
         script_run(virtio_console_dev(&console), console_bytes, data, size);
         break;

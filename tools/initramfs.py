@@ -13,6 +13,7 @@ MODULE_LISTS = {
     "devices": ["virtio_mmio", "virtio_blk", "virtio_net", "virtio-rng"],
     "filesystems": ["crc32c_generic", "ext4"],
     "sharing": ["vmw_vsock_virtio_transport", "virtio_balloon"],
+    "input": ["virtio_input", "evdev"],
 }
 DIRECTORIES = ["bin", "sbin", "dev", "etc", "lib", "lib/modules", "mnt", "proc", "root", "sys", "tmp", "usr"]
 INITTAB = b"""::respawn:/init shell

@@ -68,21 +68,25 @@ static int do_kill(const struct options *options, struct record *r, struct err *
     return code;
 }
 
-/* Asked first: a guest that stands still could not hear. */
+/* Whom the key did not move within the time, his kernel writes out its disks when asked once more.
+ */
 static int ask(const struct record *r, u32 time_s, struct err *err)
 {
     struct client client;
     int code = client_open(&client, r, err);
+    bool ends = false;
 
     if (code)
         return code;
-    if (!client_call(&client, r->name, "cont", err) ||
+    if (!client_call(&client, r->name, "cont", err) || /* who stands still could not hear */
         !client_call(&client, r->name, "system_powerdown", err))
         code = -EIO;
+    if (!code)
+        ends = record_wait(r, (int)time_s * 1000);
+    if (!code && !ends && client_call(&client, r->name, "system_powerdown", err))
+        ends = record_wait(r, QUIT_MS);
     client_close(&client);
-    if (code || record_wait(r, (int)time_s * 1000))
-        return code;
-    return -ETIMEDOUT;
+    return code || ends ? code : -ETIMEDOUT;
 }
 
 static int do_stop(const struct options *options, struct record *r, struct err *err)

@@ -168,7 +168,7 @@ static const struct command commands[] = {
     {"stop", "stand still, the guest's clock included", run_stop},
     {"cont", "go on", run_cont},
     {"system_reset", "start anew, as the reset button does", run_reset},
-    {"system_powerdown", "ask Linux to write out its disks and power off, by SysRq", run_powerdown},
+    {"system_powerdown", "ask the guest to power off, by the power key; once more: Linux, by SysRq", run_powerdown},
     {"console-send-break", "a break on the serial console", run_break},
     {"quit", "end at once", run_quit},
 };

@@ -35,7 +35,8 @@ enum machine_virtio_kind {
     MACHINE_VIRTIO_CONSOLE,
     MACHINE_VIRTIO_RNG,
     MACHINE_VIRTIO_NET,
-    MACHINE_VIRTIO_VSOCK
+    MACHINE_VIRTIO_VSOCK,
+    MACHINE_VIRTIO_BUTTON, /* an input device with a power key */
 };
 
 /* What is plugged into a virtio-mmio slot; the ports outlive the machine. */
@@ -126,6 +127,9 @@ size_t machine_console_receive(struct machine *machine, const u8 *bytes, size_t 
 
 /* UART0 receives a break. */
 void machine_console_break(struct machine *machine);
+
+/* The power key is pressed. False: there is none, or no driver listens. */
+bool machine_press_power(struct machine *machine);
 
 /* The console in that virtio slot receives, likewise; 0 if there is none. */
 size_t machine_virtio_console_receive(struct machine *machine, u32 slot, const u8 *bytes,

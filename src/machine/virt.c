@@ -15,6 +15,7 @@
 #include "device/uart16550.h"
 #include "device/virtio/blk.h"
 #include "device/virtio/console.h"
+#include "device/virtio/input.h"
 #include "device/virtio/mmio.h"
 #include "device/virtio/net.h"
 #include "device/virtio/rng.h"
@@ -60,6 +61,7 @@ struct slot {
     struct virtio_rng *rng;
     struct virtio_net *net;
     struct virtio_vsock *vsock;
+    struct virtio_input *button;
     char serial[sizeof(((struct machine_virtio *)0)->serial)];
 };
 
@@ -237,6 +239,17 @@ static void add_pcie(struct machine *m, const struct machine_config *config)
     ASSERT(mapped);
 }
 
+static struct virtio_input *plug_button(void)
+{
+    static const u8 keys[] = {INPUT_KEY_POWER};
+    struct virtio_input *button = calloc(1, sizeof(*button));
+
+    if (button)
+        virtio_input_init(button, &(struct virtio_input_config){
+                                      .name = "Power button", .key = keys, .key_count = 1});
+    return button;
+}
+
 /* Makes what v describes; false: no memory. */
 static bool slot_plug(struct machine *m, struct slot *s, const struct machine_virtio *v,
                       struct virtio_dev **dev)
@@ -286,6 +299,12 @@ static bool slot_plug(struct machine *m, struct slot *s, const struct machine_vi
         virtio_vsock_init(s->vsock,
                           &(struct virtio_vsock_config){.vsock = v->vsock, .cid = v->cid});
         *dev = virtio_vsock_dev(s->vsock);
+        break;
+    case MACHINE_VIRTIO_BUTTON:
+        s->button = plug_button();
+        if (!s->button)
+            return false;
+        *dev = virtio_input_dev(s->button);
         break;
     }
     return true;
@@ -413,6 +432,7 @@ void machine_destroy(struct machine *m)
         free(m->slot[i].rng);
         free(m->slot[i].net);
         free(m->slot[i].vsock);
+        free(m->slot[i].button);
     }
     if (m->rom)
         remove_rom(m);
@@ -466,6 +486,17 @@ size_t machine_console_receive(struct machine *m, const u8 *bytes, size_t len)
 void machine_console_break(struct machine *m)
 {
     uart16550_break(&m->uart);
+}
+
+bool machine_press_power(struct machine *m)
+{
+    bool pressed = false;
+
+    for (u32 i = 0; i < MACHINE_VIRTIO_MAX; i++) {
+        if (m->slot[i].button)
+            pressed |= virtio_input_press(m->slot[i].button, INPUT_KEY_POWER);
+    }
+    return pressed;
 }
 
 size_t machine_virtio_console_receive(struct machine *m, u32 slot, const u8 *bytes, size_t len)

@@ -19,6 +19,7 @@ void vm_config_init(struct vm_config *config)
     config->ram_size = VM_RAM_DEFAULT;
     config->hart_count = 1;
     config->rng = true;
+    config->power_button = true;
 }
 
 /* The unit that a size ends in: "", K, KB, KiB, ... */
@@ -176,6 +177,11 @@ int vm_config_parse_trace(struct vm_config *config, const char *value, struct er
 int vm_config_parse_rng(struct vm_config *config, const char *value, struct err *err)
 {
     return config_switch(value, &config->rng, err);
+}
+
+int vm_config_parse_power_button(struct vm_config *config, const char *value, struct err *err)
+{
+    return config_switch(value, &config->power_button, err);
 }
 
 static int config_slot(const char *value, int *slot, struct err *err)
@@ -613,8 +619,8 @@ static int config_take_slot(int slot, u32 *taken, u32 *count, struct err *err)
 
 int vm_config_check(const struct vm_config *config, struct err *err)
 {
-    u32 taken = 0,
-        count = config->rng + (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled;
+    u32 taken = 0, count = config->rng + config->power_button +
+                           (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled;
     bool has_bios = config->bios && strcmp(config->bios, "none");
     int rc = 0;
 
@@ -625,10 +631,11 @@ int vm_config_check(const struct vm_config *config, struct err *err)
     if (rc)
         return rc;
     if (count > VM_SLOTS)
-        return err_set(err, EINVAL,
-                       "%u devices are more than the %d virtio slots; leave some out (the random "
-                       "number device takes one: --rng off)",
-                       count, VM_SLOTS);
+        return err_set(
+            err, EINVAL,
+            "%u devices are more than the %d virtio slots; leave some out (the random "
+            "number device and the power button take one each: --rng off, --power-button off)",
+            count, VM_SLOTS);
     if (!config->kernel && !has_bios && !*config->pflash[0].path && !config->dump_dtb)
         return err_set(err, EINVAL, "nothing to run; give --kernel IMAGE or --bios FIRMWARE");
     if (config->initrd && !config->kernel)

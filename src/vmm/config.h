@@ -108,7 +108,8 @@ struct vm_config {
     struct vm_net net[VM_NETS_MAX];
     u32 net_count;
     struct vm_vsock vsock;
-    bool rng; /* a virtio-rng in a slot */
+    bool rng;          /* a virtio-rng in a slot */
+    bool power_button; /* a virtio-input in a slot */
     enum vm_console console;
     struct vm_pflash pflash[2];
     struct vm_fw_cfg fw_cfg[VM_FW_CFGS_MAX];
@@ -150,6 +151,8 @@ MUST_CHECK int vm_config_parse_vsock(struct vm_config *config, const char *value
                                      struct err *err); /* on|off|[guest-cid=N][,path=P] */
 MUST_CHECK int vm_config_parse_rng(struct vm_config *config, const char *value,
                                    struct err *err); /* on|off */
+MUST_CHECK int vm_config_parse_power_button(struct vm_config *config, const char *value,
+                                            struct err *err); /* on|off */
 MUST_CHECK int vm_config_parse_console(struct vm_config *config, const char *value,
                                        struct err *err); /* uart|virtio */
 MUST_CHECK int vm_config_parse_pflash(struct vm_config *config, const char *value,

@@ -237,6 +237,12 @@ static int plug_virtio(struct vm *vm, struct machine_config *mc, struct err *err
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_RNG;
     }
+    if (vm->config->power_button) {
+        slot = vm_take_slot(vm, mc, VM_SLOT_ANY, "--power-button (leave it out with off)", err);
+        if (slot < 0)
+            return slot;
+        mc->virtio[slot].kind = MACHINE_VIRTIO_BUTTON;
+    }
     return vm_share_plug(vm, mc, err);
 }
 
@@ -457,6 +463,7 @@ int vm_reset(struct vm *vm, struct err *err)
 {
     int r;
 
+    vm->power_pressed = false;
     machine_reset(vm->machine);
     for (u32 i = 0; i < vm->config->hart_count; i++) {
         timer_arm(&vm->timer[i].port, CLOCK_NEVER);

@@ -124,6 +124,10 @@ int vm_ask_powerdown(struct vm *vm, struct err *err)
 {
     if (vm->holds)
         return err_set(err, EBUSY, "the VM stands still; continue it first");
+    if (!vm->power_pressed && machine_press_power(vm->machine)) {
+        vm->power_pressed = true;
+        return 0;
+    }
     if (!vm->powerdown.arm)
         vm->powerdown = loop_timer(vm->loop, powerdown_step, vm, 0);
     vm->powerdown_step = 0;

@@ -58,9 +58,10 @@ void vm_push_reset(struct vm *vm);
 void vm_quit(struct vm *vm, int status);
 
 /*
- * Asks the guest's kernel to write out its disks and power off: a break and keys on its console, as
- * Linux' SysRq has them; the board has no power button. A guest that does not know of SysRq gets
- * the letters s, u and o as input. -EBUSY: it stands still and could not hear.
+ * Asks the guest to power off: presses the power key. Where no driver listens to that, or when it
+ * is asked again, its kernel is to write out its disks and power off: a break and keys on its
+ * console, as Linux' SysRq has them; a guest that does not know of SysRq gets the letters s, u and
+ * o as input. -EBUSY: it stands still and could not hear.
  */
 MUST_CHECK int vm_ask_powerdown(struct vm *vm, struct err *err);
 

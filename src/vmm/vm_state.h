@@ -106,6 +106,7 @@ struct vm {
     u64 start_ns; /* of vm_run, host_monotonic_ns */
     struct timer_port powerdown;
     u32 powerdown_step;
+    bool power_pressed; /* since the guest started */
 };
 
 /* vm_boot.c: reads the images into RAM (vm->plan); before the machine is made. */

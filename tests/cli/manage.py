@@ -141,6 +141,17 @@ def life():
         check_equal((listed("-a"), list(KEPT.iterdir())), ({}, []), "what is kept after rm")
 
 
+@test("stop presses the power key where a guest listens to it")
+def power_key():
+    script = ("for m in $(cat /lib/modules/input); do insmod /lib/modules/$m; done; echo LISTENING; "
+              "head -c 48 /dev/input/event0 | hexdump -v")
+    with vm("key", ready=False, append=f'console=ttyS0 quiet cosm.test="{script}"'):
+        wait_log("key", "LISTENING")
+        done("stop", "key", seconds=90)
+        log = done("logs", "key")
+        check(" 0001 0074 0001 0000 " in log and "sysrq" not in log.lower(), f"the guest's console: {log[-400:]!r}")
+
+
 @test("files and sockets are the user's alone")
 def modes():
     with vm("web", ready=False):

@@ -147,6 +147,9 @@ TEST(words)
     CHECK_EQ(vm_config_parse_rng(&config, "off", &err), 0);
     CHECK(!config.rng);
     CHECK(refused(vm_config_parse_rng, "maybe", "on nor off"));
+    CHECK(config.power_button);
+    CHECK_EQ(vm_config_parse_power_button(&config, "off", &err), 0);
+    CHECK(!config.power_button);
     CHECK_EQ(vm_config_parse_log(&config, "debug,virtio=info,file=/x", &err), 0);
     CHECK(refused(vm_config_parse_log, "loud", "debug"));
     CHECK(refused(vm_config_parse_log, "virtio=loud", "virtio"));
@@ -314,8 +317,8 @@ TEST(whole)
     while (config.net_count < VM_NETS_MAX)
         CHECK_EQ(vm_config_parse_net(&config, "null", &err), 0);
     CHECK(vm_config_check(&config, &err) < 0);
-    CHECK(strstr(err.msg, "25 devices are more than the 24 virtio slots"));
-    config.rng = false;
+    CHECK(strstr(err.msg, "26 devices are more than the 24 virtio slots"));
+    config.rng = config.power_button = false;
     CHECK_EQ(vm_config_check(&config, &err), 0);
     config.kernel = NULL;
     config.bios = "fw.bin";

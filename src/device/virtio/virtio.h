@@ -39,6 +39,7 @@ enum {
     VIRTIO_ID_BLK = 2,
     VIRTIO_ID_CONSOLE = 3,
     VIRTIO_ID_RNG = 4,
+    VIRTIO_ID_INPUT = 18,
     VIRTIO_ID_VSOCK = 19,
 };
 
