@@ -89,6 +89,29 @@ static int file_write_op(struct node *node, u64 at, const struct vec *v)
     return file_transfer(file_of(node), at, v, true);
 }
 
+/* What the host's page cache has. */
+static int file_try_read(struct node *node, u64 at, const struct vec *v)
+{
+    const struct file *file = file_of(node);
+
+    return preadv2(file->fd, v->io, (int)v->count, (off_t)at, RWF_NOWAIT) == (ssize_t)v->len
+               ? 0
+               : -EAGAIN;
+}
+
+/*
+ * Into the page cache. That waits only where the host has too much that is not written yet, so it
+ * is not asked not to: few file systems can tell.
+ */
+static int file_try_write(struct node *node, u64 at, const struct vec *v)
+{
+    const struct file *file = file_of(node);
+
+    if (file->is_device)
+        return -EAGAIN;
+    return pwritev(file->fd, v->io, (int)v->count, (off_t)at) == (ssize_t)v->len ? 0 : -EAGAIN;
+}
+
 static int file_flush(struct node *node)
 {
     struct file *file = file_of(node);
@@ -194,6 +217,8 @@ static const struct node_ops file_ops = {
     .name = "file",
     .read = file_read_op,
     .write = file_write_op,
+    .try_read = file_try_read,
+    .try_write = file_try_write,
     .flush = file_flush,
     .discard = file_discard,
     .write_zeroes = file_write_zeroes,

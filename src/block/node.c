@@ -110,6 +110,26 @@ int node_write(struct node *node, u64 at, const struct vec *v)
     return node->ops->write(node, at, v);
 }
 
+int node_try_read(struct node *node, u64 at, const struct vec *v)
+{
+    if (!node->ops->try_read)
+        return -EAGAIN;
+    if (!node_has(node, at, v->len))
+        return -EINVAL;
+    return node->ops->try_read(node, at, v);
+}
+
+int node_try_write(struct node *node, u64 at, const struct vec *v)
+{
+    int ret = node->ops->try_write ? node_may_change(node, at, v->len) : -EAGAIN;
+
+    if (ret)
+        return ret;
+    if (node->growable)
+        node_extend(node, at + v->len);
+    return node->ops->try_write(node, at, v);
+}
+
 int node_read_bytes(struct node *node, u64 at, void *bytes, u64 len)
 {
     struct vec v;

@@ -36,6 +36,10 @@ struct node_ops {
     const char *name; /* "file", "qcow2", ... */
     int (*read)(struct node *node, u64 at, const struct vec *v);
     int (*write)(struct node *node, u64 at, const struct vec *v);
+    /* The same without waiting for the host's disk or for other requests: 0, or nothing that counts
+     * was done and -EAGAIN. NULL: it never can. */
+    int (*try_read)(struct node *node, u64 at, const struct vec *v);
+    int (*try_write)(struct node *node, u64 at, const struct vec *v);
     int (*flush)(struct node *node);
     /* A hint; what is discarded may read as before or as zeroes. */
     int (*discard)(struct node *node, u64 at, u64 len);
@@ -67,6 +71,9 @@ void vec_get(const struct vec *v, void *bytes);       /* v->len bytes out of v *
 /* These check the range and whether the node may be written. */
 MUST_CHECK int node_read(struct node *node, u64 at, const struct vec *v);
 MUST_CHECK int node_write(struct node *node, u64 at, const struct vec *v);
+/* Whoever gets -EAGAIN, or any error, calls the ones above. */
+MUST_CHECK int node_try_read(struct node *node, u64 at, const struct vec *v);
+MUST_CHECK int node_try_write(struct node *node, u64 at, const struct vec *v);
 MUST_CHECK int node_read_bytes(struct node *node, u64 at, void *bytes, u64 len);
 MUST_CHECK int node_write_bytes(struct node *node, u64 at, const void *bytes, u64 len);
 MUST_CHECK int node_flush(struct node *node);

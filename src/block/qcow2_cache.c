@@ -71,6 +71,11 @@ void qcow2_cache_fini(struct qcow2_cache *cache)
     cache->bucket = NULL;
 }
 
+bool qcow2_cache_has(struct qcow2_cache *cache, u64 at)
+{
+    return *cache_slot(cache, at);
+}
+
 void qcow2_cache_forget(struct qcow2_cache *cache, u64 at)
 {
     struct qcow2_meta *meta = *cache_slot(cache, at);

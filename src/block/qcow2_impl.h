@@ -162,6 +162,7 @@ MUST_CHECK int qcow2_cache_get(struct qcow2 *q, struct qcow2_cache *cache, u64 a
 /* The same, but zeroes, all dirty: what the file has there is of no interest. */
 MUST_CHECK int qcow2_cache_new(struct qcow2 *q, struct qcow2_cache *cache, u64 at,
                                struct qcow2_meta **meta);
+bool qcow2_cache_has(struct qcow2_cache *cache, u64 at);
 void qcow2_cache_forget(struct qcow2_cache *cache, u64 at);
 void qcow2_cache_soil(struct qcow2_cache *cache, struct qcow2_meta *meta, u32 at, u32 len);
 /* Brings all metadata to the file, in order. What is last is not flushed. */
@@ -196,6 +197,8 @@ MUST_CHECK int qcow2_apply_frees(struct qcow2 *q);
 /* qcow2_map.c */
 /* What [at, at + max) begins with. */
 MUST_CHECK int qcow2_map(struct qcow2 *q, u64 at, u64 max, struct qcow2_run *run);
+/* Is all in memory that qcow2_map needs of at? */
+bool qcow2_map_is_cached(struct qcow2 *q, u64 at);
 /* The L2 table of at for changes: made or copied if need be. */
 MUST_CHECK int qcow2_l2_for_write(struct qcow2 *q, u64 at, struct qcow2_meta **l2);
 u64 qcow2_l2_entry(const struct qcow2 *q, const struct qcow2_meta *l2, u64 at);
@@ -207,6 +210,8 @@ void qcow2_packed_range(const struct qcow2 *q, u64 entry, u64 *at, u64 *len);
 /* qcow2_io.c */
 MUST_CHECK int qcow2_read_op(struct node *node, u64 at, const struct vec *v);
 MUST_CHECK int qcow2_write_op(struct node *node, u64 at, const struct vec *v);
+MUST_CHECK int qcow2_try_read_op(struct node *node, u64 at, const struct vec *v);
+MUST_CHECK int qcow2_try_write_op(struct node *node, u64 at, const struct vec *v);
 MUST_CHECK int qcow2_discard_op(struct node *node, u64 at, u64 len);
 MUST_CHECK int qcow2_zeroes_op(struct node *node, u64 at, u64 len, bool unmap);
 /* Reads len bytes within one run; lock is not held, io is. */

@@ -102,6 +102,13 @@ static int l2_get(struct qcow2 *q, u64 at, struct qcow2_meta **l2)
     return qcow2_cache_get(q, &q->l2, l2_at, l2);
 }
 
+bool qcow2_map_is_cached(struct qcow2 *q, u64 at)
+{
+    u64 i = at >> l1_shift(q), l2_at = i < q->l1.count ? q->l1.entry[i] & QCOW2_OFFSET : 0;
+
+    return !l2_at || qcow2_cache_has(&q->l2, l2_at);
+}
+
 int qcow2_map(struct qcow2 *q, u64 at, u64 max, struct qcow2_run *run)
 {
     u64 end = ((at >> l1_shift(q)) + 1) << l1_shift(q); /* of what the L2 table covers */

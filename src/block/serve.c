@@ -24,6 +24,9 @@
 #define WORKERS  4 /* requests in flight at the host, for each disk */
 #define RETRY_MS 500
 
+#define AT_ONCE_MAX   (1 * MIB)  /* bytes that a submitter transfers itself */
+#define AT_ONCE_AMONG (64 * KIB) /* while others are under way */
+
 struct serve {
     struct blk blk;
     struct node *node;
@@ -220,6 +223,30 @@ static void serve_work(void *ctx)
     }
 }
 
+/*
+ * What the host has in memory need not wait for a thread to wake up. A write may have to wait, so
+ * it is tried only while no other request is under way, which it would hold up.
+ */
+static bool serve_at_once(struct serve *serve, struct blk_req *req)
+{
+    struct vec v;
+    bool alone;
+
+    if ((req->op != BLK_READ && req->op != BLK_WRITE) || req->len > AT_ONCE_MAX)
+        return false;
+    pthread_mutex_lock(&serve->lock);
+    alone = !serve->first && !serve->running && !serve->unsettled;
+    pthread_mutex_unlock(&serve->lock);
+    if (!alone && (req->op == BLK_WRITE || req->len > AT_ONCE_AMONG))
+        return false;
+    vec_of(&v, req);
+    if (req->op == BLK_READ ? node_try_read(serve->node, req->offset, &v)
+                            : node_try_write(serve->node, req->offset, &v))
+        return false;
+    req->done(req, 0);
+    return true;
+}
+
 static void serve_submit(void *ctx, struct blk_req *req)
 {
     struct serve *serve = ctx;
@@ -230,6 +257,8 @@ static void serve_submit(void *ctx, struct blk_req *req)
         execute(serve, req);
         return;
     }
+    if (serve_at_once(serve, req))
+        return;
     pthread_mutex_lock(&serve->lock);
     append(&serve->last, req);
     pthread_cond_signal(&serve->more);
