@@ -5,6 +5,7 @@
 #include "apps/cosm/help.h"
 #include "apps/cosm/manage.h"
 #include "apps/cosm/run.h"
+#include "apps/cosm/ssh.h"
 #include "net/serve.h"
 #include "net/wire.h"
 
@@ -85,6 +86,8 @@ int main(int argc, char **argv)
         status = run_vm(&options, argv, &err);
         return status < 0 ? fail(&err, EXIT_FAILED) : status;
     }
+    if (1u << options.command & CMD_GUEST)
+        return ssh_main(&options);
     status = manage(&options);
     return status ? status : flush();
 }

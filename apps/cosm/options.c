@@ -338,6 +338,8 @@ static int option_act(struct parser *p, const struct action *action, const char 
         return 0;
     case ACT_TIME:
         return number_parse(value, "seconds", 86400, &p->options->time_s, err);
+    case ACT_WAIT:
+        return number_parse(value, "seconds", 86400, &p->options->wait_s, err);
     case ACT_TAIL:
         return number_parse(value, "lines", UINT32_MAX - 1, &p->options->tail, err);
     case ACT_HELP:
@@ -445,7 +447,7 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         options->topic = command_find(arg);
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
-    if (options->command == COMMAND_DISK ||
+    if (options->command == COMMAND_DISK || p->command & CMD_GUEST ||
         (options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
         options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;
@@ -466,6 +468,9 @@ static int options_parse_rest(struct parser *p, struct err *err)
         const char *arg = *p->arg++;
         int rc;
 
+        /* Behind the VM's name all is the program's in it, or ssh's. */
+        if (p->command & CMD_TAIL && p->options->operands)
+            only_operands |= p->options->operands > 1 || strcmp(arg, "--");
         if (!only_operands && !strcmp(arg, "--")) {
             only_operands = true;
             continue;
@@ -480,6 +485,23 @@ static int options_parse_rest(struct parser *p, struct err *err)
     return 0;
 }
 
+/* What the commands into a guest need. */
+static int guest_check(struct options *options, struct err *err)
+{
+    const struct command_info *c = &command_table[options->command];
+    u32 least = options->command == COMMAND_SSH ? 1 : 2;
+
+    if (options->wait_s == UINT32_MAX)
+        options->wait_s = options->command == COMMAND_CONNECT ? 0 : 120;
+    if (options->operands < least)
+        return err_set(err, EINVAL, "%s; say 'cosm %s %s'",
+                       options->operands ? "something is missing" : "which VM?", c->name,
+                       c->arguments);
+    if (options->command == COMMAND_CONNECT && options->operands > 2)
+        return err_set(err, EINVAL, "'%.64s' is one argument too many", options->operand[2]);
+    return 0;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct err *err)
 {
     struct parser p = {options, CMD_NONE, argv + (argc > 0)};
@@ -490,6 +512,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
     options->config.name_holder = record_name_of;
     options->command = options->topic = COMMAND_NONE;
     options->time_s = 20;
+    options->wait_s = UINT32_MAX;
     options->tail = UINT32_MAX;
     options->operand = argv; /* never ahead of what is read */
     if (*p.arg && **p.arg != '-') {
@@ -514,5 +537,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
         return err_set(err, EINVAL, "which VM? Say 'cosm %s %s'",
                        command_table[options->command].name,
                        options->command == COMMAND_RENAME ? "NAME NEW" : "NAME");
+    if (CMD_GUEST & p.command)
+        return guest_check(options, err);
     return options->command == COMMAND_RUN ? vm_config_check(&options->config, err) : 0;
 }

@@ -42,6 +42,12 @@ enum {
     CMD_VM = CMD_STOP | CMD_RM | CMD_LOGS | 1 << COMMAND_KILL | 1 << COMMAND_CONSOLE |
              1 << COMMAND_WAIT | 1 << COMMAND_PAUSE | 1 << COMMAND_RESUME |
              1 << COMMAND_RENAME, /* their operands are VMs */
+    CMD_CP = 1 << COMMAND_CP,
+    CMD_CONNECT = 1 << COMMAND_CONNECT,
+    CMD_LOGIN = 1 << COMMAND_EXEC | 1 << COMMAND_SSH | CMD_CP,
+    CMD_GUEST = CMD_LOGIN | CMD_CONNECT,
+    CMD_TAIL =
+        1 << COMMAND_EXEC | 1 << COMMAND_SSH, /* behind the name nothing is an option of ours */
     CMD_NONE = 1 << COMMAND_NONE,
     CMD_ALL = (CMD_NONE << 1) - 1,
 };
@@ -79,6 +85,7 @@ enum action_kind {
     ACT_ALL,
     ACT_QUIET,
     ACT_TIME,
+    ACT_WAIT,
     ACT_FORCE,
     ACT_FOLLOW,
     ACT_TAIL,
@@ -152,6 +159,9 @@ struct options {
     const char *name; /* NULL: none given */
     bool all, quiet, force, follow;
     u32 time_s;
+    u32 wait_s;       /* until the guest listens */
+    const char *user; /* in the guest; NULL: none given */
+    bool pass_fd;
     u32 tail; /* lines; UINT32_MAX: all */
 };
 

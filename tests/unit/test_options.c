@@ -55,6 +55,34 @@ TEST(values)
     CHECK_STR(options.config.append, "");
 }
 
+/* What stands behind the name is the guest's, whatever it looks like. */
+TEST(commands_of_the_guest)
+{
+    CHECK_EQ(parse("exec -w 5 -u joe web -- ls -la --help -- x"), 0);
+    CHECK_EQ(options.wait_s, 5);
+    CHECK_STR(options.user, "joe");
+    CHECK_EQ(options.operands, 6);
+    CHECK_STR(options.operand[0], "web");
+    CHECK_STR(options.operand[1], "ls");
+    CHECK_STR(options.operand[3], "--help");
+    CHECK_STR(options.operand[4], "--");
+    CHECK(!options.help);
+    CHECK_EQ(parse("exec web ls -w 5"), 0);
+    CHECK_EQ(options.operands, 4);
+    CHECK_EQ(options.wait_s, 120);
+    CHECK(refused("exec web", "COMMAND"));
+    CHECK(refused("exec", "which VM"));
+    CHECK_EQ(parse("ssh web -L 80:localhost:80"), 0);
+    CHECK_EQ(options.operands, 3);
+    CHECK_EQ(parse("cp -q a b web:/c"), 0);
+    CHECK(options.quiet);
+    CHECK_EQ(options.operands, 3);
+    CHECK_EQ(parse("connect web 22"), 0);
+    CHECK_EQ(options.wait_s, 0);
+    CHECK(refused("connect web 22 23", "too many"));
+    CHECK(refused("connect web", "PORT"));
+}
+
 TEST(spellings_of_qemu)
 {
     CHECK_EQ(parse("run -kernel Image -append ro -initrd i -bios none -smp cpus=2 -m 64 -nographic "
