@@ -5,7 +5,7 @@
 set -eu
 
 build="meson ninja-build gcc libc6-dev libfdt-dev libslirp-dev zlib1g-dev libzstd-dev pkgconf python3"
-run="$build ca-certificates debian-archive-keyring"
+run="$build ca-certificates debian-archive-keyring openssh-client"
 cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 lint="clang-format clang-tidy shellcheck"
 test="$run $cross $lint clang libclang-rt-14-dev llvm binutils device-tree-compiler e2fsprogs
