@@ -3,8 +3,8 @@
 #include "apps/cosm/manage.h"
 
 #include "api/client.h"
-#include "host/listener.h"
 #include "base/fmt.h"
+#include "host/listener.h"
 #include "host/scope.h"
 #include "host/tty.h"
 

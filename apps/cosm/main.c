@@ -4,8 +4,10 @@
 #include "apps/cosm/disk.h"
 #include "apps/cosm/help.h"
 #include "apps/cosm/manage.h"
+#include "apps/cosm/net.h"
 #include "apps/cosm/run.h"
 #include "apps/cosm/ssh.h"
+#include "net/lab_wire.h"
 #include "net/serve.h"
 #include "net/wire.h"
 
@@ -65,6 +67,8 @@ int main(int argc, char **argv)
     /* What a VM starts beside itself; nothing for people. */
     if (argc == 2 && !strcmp(argv[1], WIRE_COMMAND))
         return net_serve();
+    if (argc == 2 && !strcmp(argv[1], LAB_COMMAND))
+        return lab_serve();
     if (options_parse(&options, argc, argv, &err) < 0)
         return fail(&err, EXIT_USAGE);
     if (options.help || (options.command == COMMAND_HELP && !options.version)) {
@@ -88,6 +92,10 @@ int main(int argc, char **argv)
     }
     if (1u << options.command & CMD_GUEST)
         return ssh_main(&options);
+    if (options.command == COMMAND_NET) {
+        status = net_main(&options, &err);
+        return status ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : flush();
+    }
     status = manage(&options);
     return status ? status : flush();
 }

@@ -342,6 +342,9 @@ static int option_act(struct parser *p, const struct action *action, const char 
         return number_parse(value, "seconds", 86400, &p->options->wait_s, err);
     case ACT_TAIL:
         return number_parse(value, "lines", UINT32_MAX - 1, &p->options->tail, err);
+    case ACT_DENY:
+    case ACT_ALLOW:
+        return net_settings_rule(&p->options->net.rules, action->kind == ACT_ALLOW, value, err);
     case ACT_HELP:
         p->options->help = true;
         return 0;
@@ -447,7 +450,8 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         options->topic = command_find(arg);
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
-    if (options->command == COMMAND_DISK || p->command & CMD_GUEST ||
+    if (options->command == COMMAND_DISK || options->command == COMMAND_NET ||
+        p->command & CMD_GUEST ||
         (options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
         options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;

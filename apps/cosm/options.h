@@ -3,6 +3,7 @@
 #ifndef COSM_APPS_OPTIONS_H
 #define COSM_APPS_OPTIONS_H
 
+#include "api/network.h"
 #include "base/err.h"
 #include "vmm/config.h"
 
@@ -35,6 +36,7 @@ enum {
     CMD_VERSION = 1 << COMMAND_VERSION,
     CMD_DISASM = 1 << COMMAND_DISASM,
     CMD_DISK = 1 << COMMAND_DISK,
+    CMD_NET = 1 << COMMAND_NET,
     CMD_PS = 1 << COMMAND_PS,
     CMD_STOP = 1 << COMMAND_STOP,
     CMD_RM = 1 << COMMAND_RM,
@@ -89,6 +91,8 @@ enum action_kind {
     ACT_FORCE,
     ACT_FOLLOW,
     ACT_TAIL,
+    ACT_DENY,
+    ACT_ALLOW,
     ACT_HELP,
     ACT_VERSION,
 };
@@ -153,6 +157,7 @@ struct options {
     u64 base;
     bool hex, json;
     struct disk_options disk;
+    struct network_options net;
     char **operand; /* files, words or names of VMs, in argv's array */
     u32 operands;
     /* Of the commands about VMs, and of run. */

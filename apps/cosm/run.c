@@ -144,17 +144,20 @@ static int detach(struct run *run, struct err *err)
     return detached(run, err);
 }
 
-int run_vm(const struct options *options, char *const *argv, struct err *err)
+int run_vm(struct options *options, char *const *argv, struct err *err)
 {
     struct run run = {.options = options, .ready = -1, .err = -1};
-    const struct vm_config *config = &options->config;
-    int status;
+    struct vm_config *config = &options->config;
+    int status = config->dump_dtb ? 0 : network_resolve(config, err);
 
+    if (status)
+        return status;
     if ((!options->name && !config->detached) || config->dump_dtb)
         return run_here(&run, err);
     status = instance_create(&run.instance, options->name, config, argv, err);
     if (status < 0)
         return status;
+    config->name = instance_name(run.instance);
     if (config->detached)
         return detach(&run, err);
     status = run_here(&run, err);

@@ -6,6 +6,6 @@
 #include "apps/cosm/options.h"
 
 /* The exit status, or -errno and the sentence; argv is what main got. */
-MUST_CHECK int run_vm(const struct options *options, char *const *argv, struct err *err);
+MUST_CHECK int run_vm(struct options *options, char *const *argv, struct err *err);
 
 #endif

@@ -144,8 +144,8 @@ static void add_common(struct line *l, const struct options *o, const struct rec
 
     self[n > 0 ? n : 0] = '\0';
     l->full |= n <= 0 || !quote(quoted, sizeof(quoted), self, true);
-    add_option(l, "ProxyCommand=%s connect --pass-fd --wait %u %s %d", quoted, o->wait_s,
-               r->name, SSH_PORT);
+    add_option(l, "ProxyCommand=%s connect --pass-fd --wait %u %s %d", quoted, o->wait_s, r->name,
+               SSH_PORT);
     add_option(l, "ProxyUseFdpass=yes");
     add_identity(l, r);
     login_name(o, r->name, user);

@@ -66,10 +66,10 @@ int dirs_open_checked(const char *path, struct err *err)
     return open_dir(path, 077, err);
 }
 
-int dirs_open_state(struct err *err)
+int dirs_open_kept(const char *kind, struct err *err)
 {
     const char *home = absolute("XDG_STATE_HOME");
-    const char *tail = home ? "cosm/vm" : ".local/state/cosm/vm";
+    const char *tail = home ? "cosm" : ".local/state/cosm";
     struct passwd *user;
     char path[DIRS_PATH_MAX];
     int r;
@@ -82,12 +82,17 @@ int dirs_open_state(struct err *err)
     }
     if (!home)
         return err_set(err, ENOENT, "no home directory; set HOME or XDG_STATE_HOME");
-    r = fmt_print(path, sizeof(path), "%s/%s", home, tail) < sizeof(path) ? make_all(path)
-                                                                          : -ENAMETOOLONG;
+    r = fmt_print(path, sizeof(path), "%s/%s/%s", home, tail, kind) < sizeof(path) ? make_all(path)
+                                                                                   : -ENAMETOOLONG;
     if (r)
-        return err_set(err, -r, "cannot make the folder '%.256s/%s': %s; set XDG_STATE_HOME", home,
-                       tail, strerror(-r));
+        return err_set(err, -r, "cannot make the folder '%.256s/%s/%s': %s; set XDG_STATE_HOME",
+                       home, tail, kind, strerror(-r));
     return open_dir(path, 022, err);
+}
+
+int dirs_open_state(struct err *err)
+{
+    return dirs_open_kept("vm", err);
 }
 
 int dirs_open_runtime(char path[DIRS_PATH_MAX], struct err *err)

@@ -9,9 +9,11 @@
 #define DIRS_PATH_MAX 4096
 
 /*
- * What lasts: $XDG_STATE_HOME/cosm/vm, else ~/.local/state/cosm/vm. Returns a descriptor, or -errno
- * and the sentence: nobody but the user may be able to write there.
+ * What lasts: $XDG_STATE_HOME/cosm/KIND, else ~/.local/state/cosm/KIND. Returns a descriptor, or
+ * -errno and the sentence: nobody but the user may be able to write there.
  */
+MUST_CHECK int dirs_open_kept(const char *kind, struct err *err);
+/* VMs: kind "vm". */
 MUST_CHECK int dirs_open_state(struct err *err);
 
 /*

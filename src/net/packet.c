@@ -119,8 +119,7 @@ bool packet_checksum(u8 *bytes, size_t len, const struct net_offload *offload)
     return true;
 }
 
-/* The sum over addresses, protocol and length that TCP, UDP and ICMPv6 begin with. */
-static u32 pseudo_sum(const u8 *ip, u8 protocol, u32 len)
+u32 packet_pseudo_sum(const u8 *ip, u8 protocol, u32 len)
 {
     bool v6 = ip[0] >> 4 == 6;
 
@@ -168,8 +167,8 @@ static size_t refuse_tcp(const struct packet *p, u8 *answer)
     reset[12] = TCP_HEADER / 4 << 4;
     reset[13] = TCP_RST | TCP_ACK;
     be16_store(reset + 16,
-               (u16)~packet_sum(pseudo_sum(answer + PACKET_ETHERNET, PACKET_TCP, TCP_HEADER), reset,
-                                TCP_HEADER));
+               (u16)~packet_sum(packet_pseudo_sum(answer + PACKET_ETHERNET, PACKET_TCP, TCP_HEADER),
+                                reset, TCP_HEADER));
     return (size_t)(reset - answer) + TCP_HEADER;
 }
 
@@ -188,9 +187,10 @@ static size_t refuse_icmp(const struct packet *p, u8 *answer)
     icmp[0] = v4 ? 3 : 1;
     icmp[1] = v4 ? 13 : 1;
     memcpy(icmp + 8, p->bytes + PACKET_ETHERNET, quote);
-    be16_store(icmp + 2,
-               (u16)~packet_sum(v4 ? 0 : pseudo_sum(answer + PACKET_ETHERNET, PACKET_ICMP6, len),
-                                icmp, len));
+    be16_store(
+        icmp + 2,
+        (u16)~packet_sum(v4 ? 0 : packet_pseudo_sum(answer + PACKET_ETHERNET, PACKET_ICMP6, len),
+                         icmp, len));
     return (size_t)(icmp - answer) + len;
 }
 

@@ -32,6 +32,9 @@ enum packet_kind packet_parse(struct packet *packet, const u8 *bytes, size_t len
 /* The checksum of RFC 1071 over len bytes, begun with what start says; not inverted. */
 u16 packet_sum(u32 start, const u8 *bytes, size_t len);
 
+/* The sum over addresses, protocol and length that TCP, UDP and ICMPv6 begin with: a start. */
+u32 packet_pseudo_sum(const u8 *ip, u8 protocol, u32 len);
+
 /* Does what offload left to do. False: it asks for what lies outside the frame. */
 MUST_CHECK bool packet_checksum(u8 *bytes, size_t len, const struct net_offload *offload);
 

@@ -96,6 +96,7 @@ static bool rules_allow(const struct policy *policy, const struct packet *p)
     struct net_address names[2] = {p->to, {.family = p->to.family}};
     s64 host = local_host(policy, &p->to);
     bool is_gateway = host >= 0 && host != POLICY_NAMES;
+    int port = p->to_port;
 
     if (!policy->settings->rule_count)
         return true;
@@ -103,7 +104,9 @@ static bool rules_allow(const struct policy *policy, const struct packet *p)
         be32_store(names[1].bytes, 0x7f000001);
     else if (is_gateway)
         names[1].bytes[15] = 1;
-    if (net_settings_allow(policy->settings, names, is_gateway ? 2 : 1, p->to_port))
+    if (p->protocol == PACKET_ICMP || p->protocol == PACKET_ICMP6)
+        port = NET_PORT_NONE;
+    if (net_settings_allow(policy->settings, names, is_gateway ? 2 : 1, port))
         return true;
     return p->protocol == PACKET_UDP && p->to_port >= 0 && flow_is_known(policy, p);
 }

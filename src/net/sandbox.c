@@ -58,19 +58,13 @@ static const u16 calls[] = {
     __NR_sendmsg,
     __NR_sendmmsg,
     __NR_ppoll,
-    __NR_connect,
-    __NR_bind,
-    __NR_listen,
     __NR_accept,
     __NR_accept4,
-    __NR_getsockname,
-    __NR_getpeername,
     __NR_getsockopt,
     __NR_setsockopt,
     __NR_shutdown,
     __NR_close,
     __NR_fcntl,
-    __NR_ioctl,
     __NR_clock_gettime,
     __NR_gettimeofday,
     __NR_clock_nanosleep,
@@ -79,8 +73,8 @@ static const u16 calls[] = {
     __NR_mremap,
     __NR_madvise,
     __NR_futex,
-    __NR_newfstatat,
     __NR_fstat,
+    __NR_newfstatat,
     __NR_lseek,
     __NR_getrandom,
     __NR_rt_sigreturn,
@@ -92,8 +86,15 @@ static const u16 calls[] = {
     __NR_restart_syscall,
 #ifdef __NR_poll
     __NR_poll,
-    __NR_stat,
     __NR_time,
+#endif
+};
+
+/* Allowed to who makes sockets, too. */
+static const u16 user_calls[] = {
+    __NR_connect, __NR_bind, __NR_listen, __NR_getsockname, __NR_getpeername, __NR_ioctl,
+#ifdef __NR_stat
+    __NR_stat,
 #endif
 };
 
@@ -102,14 +103,15 @@ static const struct {
     u16 call;
     u8 arg;
     u32 mask, value, other;
+    bool user; /* only to who makes sockets */
 } checked[] = {
-    {__NR_openat, 2, O_ACCMODE | O_CREAT | O_TRUNC | O_PATH, O_RDONLY, O_RDONLY},
-    {__NR_socket, 0, UINT32_MAX, AF_INET, AF_INET6},
+    {__NR_openat, 2, O_ACCMODE | O_CREAT | O_TRUNC | O_PATH, O_RDONLY, O_RDONLY, true},
+    {__NR_socket, 0, UINT32_MAX, AF_INET, AF_INET6, true},
     {__NR_mmap, 2, PROT_EXEC, 0, 0},
     {__NR_mprotect, 2, PROT_EXEC, 0, 0},
 };
 
-#define FILTER_MAX (8 + 2 * ARRAY_SIZE(calls) + 7 * ARRAY_SIZE(checked))
+#define FILTER_MAX (8 + 2 * (ARRAY_SIZE(calls) + ARRAY_SIZE(user_calls)) + 7 * ARRAY_SIZE(checked))
 
 struct filter {
     struct sock_filter code[FILTER_MAX];
@@ -126,7 +128,15 @@ static void filter_return(struct filter *f, u32 action)
     filter_add(f, BPF_RET | BPF_K, action, 0, 0);
 }
 
-static void filter_make(struct filter *f)
+static void filter_allow(struct filter *f, const u16 *call, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        filter_add(f, BPF_JMP | BPF_JEQ | BPF_K, call[i], 0, 1);
+        filter_return(f, SECCOMP_RET_ALLOW);
+    }
+}
+
+static void filter_make(struct filter *f, bool user)
 {
     const u16 load = BPF_LD | BPF_W | BPF_ABS, equal = BPF_JMP | BPF_JEQ | BPF_K;
 
@@ -134,11 +144,12 @@ static void filter_make(struct filter *f)
     filter_add(f, equal, THIS_ARCH, 1, 0);
     filter_return(f, SECCOMP_RET_KILL_PROCESS);
     filter_add(f, load, offsetof(struct seccomp_data, nr), 0, 0);
-    for (u32 i = 0; i < ARRAY_SIZE(calls); i++) {
-        filter_add(f, equal, calls[i], 0, 1);
-        filter_return(f, SECCOMP_RET_ALLOW);
-    }
+    filter_allow(f, calls, ARRAY_SIZE(calls));
+    if (user)
+        filter_allow(f, user_calls, ARRAY_SIZE(user_calls));
     for (u32 i = 0; i < ARRAY_SIZE(checked); i++) {
+        if (checked[i].user && !user)
+            continue;
         filter_add(f, equal, checked[i].call, 0, 6);
         /* Little-endian hosts: the low half of an argument comes first. */
         filter_add(f, load, offsetof(struct seccomp_data, args) + 8u * checked[i].arg, 0, 0);
@@ -174,7 +185,7 @@ static int resolver_folder(void)
     return open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-static bool landlock_enter(void)
+static bool landlock_enter(bool user)
 {
     struct landlock_ruleset_attr attr = {.handled_access_fs = (UINT64_C(1) << 13) - 1};
     struct landlock_path_beneath_attr rule = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE};
@@ -183,7 +194,7 @@ static bool landlock_enter(void)
 
     if (ruleset < 0)
         return false;
-    rule.parent_fd = resolver_folder();
+    rule.parent_fd = user ? resolver_folder() : -1;
     if (rule.parent_fd >= 0) {
         (void)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
         close(rule.parent_fd);
@@ -193,8 +204,9 @@ static bool landlock_enter(void)
     return good;
 }
 
-int net_sandbox_enter(char *warning, size_t room, struct err *err)
+int net_sandbox_enter(enum net_sandbox kind, char *warning, size_t room, struct err *err)
 {
+    bool user = kind == NET_SANDBOX_USER;
     struct filter filter = {.len = 0};
     struct sock_fprog program;
 
@@ -206,10 +218,10 @@ int net_sandbox_enter(char *warning, size_t room, struct err *err)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
         return err_set(err, errno, "the network process cannot give up privileges: %s",
                        strerror(errno));
-    if (!landlock_enter())
+    if (!landlock_enter(user))
         snprintf(warning, room,
                  "this kernel has no Landlock: the network process could read the user's files");
-    filter_make(&filter);
+    filter_make(&filter, user);
     program = (struct sock_fprog){filter.len, filter.code};
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
         return err_set(err, errno, "the network process cannot limit its system calls: %s",

@@ -5,10 +5,16 @@
 
 #include "base/err.h"
 
+enum net_sandbox {
+    NET_SANDBOX_USER,   /* makes sockets, and reads where name servers are listed */
+    NET_SANDBOX_SWITCH, /* has the sockets that it begins with and those that it accepts */
+};
+
 /*
- * No new privileges, limits, files only for reading and only where name servers are listed, and
- * only the system calls that sockets need. warning gets a sentence if the host lacks a part of it.
+ * No new privileges, limits, files only for reading and only as above, and only the system calls
+ * that are needed. warning gets a sentence if the host lacks a part of it.
  */
-MUST_CHECK int net_sandbox_enter(char *warning, size_t room, struct err *err);
+MUST_CHECK int net_sandbox_enter(enum net_sandbox kind, char *warning, size_t room,
+                                 struct err *err);
 
 #endif

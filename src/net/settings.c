@@ -306,7 +306,7 @@ bool net_settings_allow(const struct net_settings *settings, const struct net_ad
 
         if (!address_within(to, rule) && !(names > 1 && address_within(to + 1, rule)))
             continue;
-        if (any || (port < 0 && !rule->allow) ||
+        if (any || (port == NET_PORT_UNKNOWN && !rule->allow) ||
             (port >= rule->port_first && port <= rule->port_last))
             return rule->allow;
     }

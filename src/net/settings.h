@@ -75,9 +75,11 @@ MUST_CHECK int net_settings_loss(struct net_settings *settings, const char *text
 MUST_CHECK int net_settings_rate(struct net_settings *settings, const char *text, struct err *err);
 
 /*
- * May the guest send to this address? It has one or two names, and a rule fits either. port < 0:
- * not known; rules for ports then deny and do not allow.
+ * May the guest send to this address? It has one or two names, and a rule fits either. Where the
+ * port is not known, as of fragments, rules for ports deny and do not allow; what has no ports, as
+ * ICMP, they do not concern.
  */
+enum { NET_PORT_UNKNOWN = -1, NET_PORT_NONE = -2 };
 bool net_settings_allow(const struct net_settings *settings, const struct net_address *to,
                         u32 names, int port);
 

@@ -348,50 +348,110 @@ static int net_kind(const char *word, enum vm_net_kind *kind)
     return -EINVAL;
 }
 
-/* What only a network of the kind user has. */
-static int net_user_item(struct vm_net *net, const char *key, const char *value, struct err *err)
-{
-    static const struct {
-        const char *key;
-        int (*parse)(struct net_settings *settings, const char *text, struct err *err);
-    } items[] = {
-        {"forward", net_settings_forward}, {"mtu", net_settings_mtu},
-        {"delay", net_settings_delay},     {"loss", net_settings_loss},
-        {"rate", net_settings_rate},
-    };
+struct net_key {
+    const char *key;
+    int (*parse)(struct vm_net *net, const char *value, struct err *err);
+    u32 kinds; /* for which it means something */
+};
 
-    if (!strcmp(key, "deny") || !strcmp(key, "allow"))
-        return net_settings_rule(&net->user, *key == 'a', value, err);
-    if (!strcmp(key, "pcap"))
-        return config_copy(net->pcap, sizeof(net->pcap), value, "capture's path", err);
-    for (u32 i = 0; i < ARRAY_SIZE(items); i++) {
-        if (!strcmp(key, items[i].key))
-            return items[i].parse(&net->user, value, err);
+#define USER (1u << VM_NET_USER)
+#define LAB  (1u << VM_NET_LAB)
+
+#define USER_KEY(name)                                                            \
+    static int net_##name(struct vm_net *net, const char *value, struct err *err) \
+    {                                                                             \
+        return net_settings_##name(&net->user, value, err);                       \
     }
-    return err_set(
-        err, EINVAL,
-        "'%s=' is not known of a network; give mac=, slot=, and with user deny=, allow=, "
-        "forward=, mtu=, pcap=, delay=, loss=, rate=",
-        key);
+USER_KEY(forward)
+USER_KEY(mtu)
+USER_KEY(delay)
+USER_KEY(loss)
+USER_KEY(rate)
+
+static int net_deny(struct vm_net *net, const char *value, struct err *err)
+{
+    return net_settings_rule(&net->user, false, value, err);
 }
 
-static int net_item(struct vm_net *net, const char *key, const char *value, bool *only_user,
+static int net_allow(struct vm_net *net, const char *value, struct err *err)
+{
+    return net_settings_rule(&net->user, true, value, err);
+}
+
+static int net_pcap(struct vm_net *net, const char *value, struct err *err)
+{
+    return config_copy(net->pcap, sizeof(net->pcap), value, "capture's path", err);
+}
+
+static int net_vlan(struct vm_net *net, const char *value, struct err *err)
+{
+    return lab_parse_vlan(&net->port, value, err);
+}
+
+static int net_trunk(struct vm_net *net, const char *value, struct err *err)
+{
+    return lab_parse_trunk(&net->port, value, err);
+}
+
+static int net_trust(struct vm_net *net, const char *value, struct err *err)
+{
+    return config_switch(value, &net->port.trusted, err);
+}
+
+static int net_slot(struct vm_net *net, const char *value, struct err *err)
+{
+    return config_slot(value, &net->slot, err);
+}
+
+static int net_mac(struct vm_net *net, const char *value, struct err *err)
+{
+    net->has_mac = true;
+    return config_mac(value, net->mac, err);
+}
+
+static const struct net_key net_keys[] = {
+    {"slot", net_slot, UINT32_MAX}, {"mac", net_mac, UINT32_MAX},
+    {"deny", net_deny, USER},       {"allow", net_allow, USER},
+    {"forward", net_forward, USER}, {"mtu", net_mtu, USER},
+    {"pcap", net_pcap, USER | LAB}, {"delay", net_delay, USER | LAB},
+    {"loss", net_loss, USER | LAB}, {"rate", net_rate, USER | LAB},
+    {"vlan", net_vlan, LAB},        {"trunk", net_trunk, LAB},
+    {"trust", net_trust, LAB},
+};
+
+static int net_keys_unknown(const struct vm_net *net, const char *key, struct err *err)
+{
+    char list[256] = "";
+    size_t len = 0;
+
+    for (u32 i = 0; i < ARRAY_SIZE(net_keys); i++) {
+        if (net_keys[i].kinds >> net->kind & 1)
+            len += fmt_print(list + len, sizeof(list) - len, "%s%s=", len ? ", " : "",
+                             net_keys[i].key);
+    }
+    return err_set(err, EINVAL, "'%.40s=' is not known of a network of this kind; give %s", key,
+                   list);
+}
+
+static int net_item(struct vm_net *net, const char *key, const char *value, bool first,
                     struct err *err)
 {
-    if (!value) {
-        if (!net_kind(key, &net->kind))
-            return 0;
-        return err_set(err, EINVAL, "'%s' is not a kind of network; give user, null or loopback",
-                       key);
+    if (!value && first && !net_kind(key, &net->kind))
+        return 0;
+    if (!value && first) {
+        int rc = lab_check_name(key, err);
+
+        net->kind = VM_NET_LAB;
+        memcpy(net->lab.settings.name, key, rc ? 0 : strlen(key) + 1);
+        return rc;
     }
-    if (!strcmp(key, "slot"))
-        return config_slot(value, &net->slot, err);
-    if (!strcmp(key, "mac")) {
-        net->has_mac = true;
-        return config_mac(value, net->mac, err);
+    if (!value)
+        return err_set(err, EINVAL, "'%.40s' has no value; give KEY=VALUE", key);
+    for (u32 i = 0; i < ARRAY_SIZE(net_keys); i++) {
+        if (!strcmp(key, net_keys[i].key) && net_keys[i].kinds >> net->kind & 1)
+            return net_keys[i].parse(net, value, err);
     }
-    *only_user = true;
-    return net_user_item(net, key, value, err);
+    return net_keys_unknown(net, key, err);
 }
 
 /* The interface that -p made up becomes the first of its kind that is asked for. */
@@ -422,20 +482,17 @@ static int net_add(struct vm_config *config, const struct vm_net *net, const cha
 int vm_config_parse_net(struct vm_config *config, const char *value, struct err *err)
 {
     struct config_list list = {.rest = value};
-    struct vm_net net = {.kind = VM_NET_USER, .slot = VM_SLOT_ANY};
-    bool only_user = false;
+    struct vm_net net = {.kind = VM_NET_USER, .slot = VM_SLOT_ANY, .port.vlan = LAB_VLAN};
+    bool first = true;
     int rc;
 
     while ((rc = config_list_next(&list, err)) > 0) {
-        rc = net_item(&net, list.item, list.value, &only_user, err);
+        rc = net_item(&net, list.item, list.value, first, err);
         if (rc)
             return rc;
+        first = false;
     }
-    /* With another kind they would go unheeded. */
-    if (!rc && only_user && net.kind != VM_NET_USER)
-        rc = err_set(err, EINVAL,
-                     "'%s': null and loopback take mac= and slot= alone; user takes the rest",
-                     value);
+    net.port.impairment = net.user.impairment;
     return rc ? rc : net_add(config, &net, value, err);
 }
 

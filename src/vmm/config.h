@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "block/drive.h"
 #include "block/serve.h"
-#include "net/settings.h"
+#include "net/lab.h"
 
 #define VM_DRIVES_MAX  16
 #define VM_QUEUES_MAX  16 /* of a drive */
@@ -28,7 +28,7 @@
 enum vm_engine { VM_ENGINE_BEST, VM_ENGINE_INTERP, VM_ENGINE_JIT1, VM_ENGINE_JIT };
 enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
-enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK };
+enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK, VM_NET_LAB };
 
 struct vm_drive {
     char path[VM_PATH_MAX];
@@ -52,6 +52,8 @@ struct vm_net {
     bool implied;             /* by -p alone */
     char pcap[VM_PATH_MAX];   /* a record of the frames; "": none */
     struct net_settings user; /* if kind is VM_NET_USER */
+    struct lab_port port;     /* if kind is VM_NET_LAB, without vm and mac */
+    struct lab_place lab;     /* of it the name; who makes the VM completes it */
 };
 
 /*
@@ -87,6 +89,7 @@ struct vm_gdb {
 
 /* Strings are the caller's (argv) and outlive the configuration; NULL: not given. */
 struct vm_config {
+    const char *name; /* what others call the VM; NULL: nothing */
     const char *kernel;
     const char *initrd;
     const char *append;   /* kernel command line */
@@ -143,8 +146,9 @@ MUST_CHECK int vm_config_parse_gdb(struct vm_config *config, const char *value,
                                    struct err *err); /* "", [tcp:][host]:port, ",remote=on" */
 MUST_CHECK int vm_config_parse_drive(struct vm_config *config, const char *value,
                                      struct err *err); /* PATH[,readonly=on][,serial=S][,slot=N] */
-MUST_CHECK int vm_config_parse_net(struct vm_config *config, const char *value,
-                                   struct err *err); /* [user|null|loopback][,KEY=VALUE]... */
+MUST_CHECK int
+vm_config_parse_net(struct vm_config *config, const char *value,
+                    struct err *err); /* [user|null|loopback|NETWORK][,KEY=VALUE]... */
 MUST_CHECK int vm_config_parse_publish(struct vm_config *config, const char *value,
                                        struct err *err); /* [ADDRESS:]PORT:GUEST-PORT[/udp] */
 MUST_CHECK int vm_config_parse_vsock(struct vm_config *config, const char *value,

@@ -5,8 +5,6 @@
 #include "block/serve.h"
 #include "exec/jit.h"
 #include "host/file.h"
-#include "host/scope.h"
-#include "net/null.h"
 #include "rv/code_map.h"
 #include "vmm/vm_state.h"
 
@@ -162,54 +160,18 @@ static int plug_drives(struct vm *vm, struct machine_config *mc, struct err *err
     return 0;
 }
 
-static void random_mac(struct vm *vm, u8 mac[6])
-{
-    struct entropy entropy = vm_entropy(vm);
-
-    entropy_fill(&entropy, mac, 6);
-    mac[0] = (u8)((mac[0] & 0xfc) | 0x02); /* locally administered, unicast */
-}
-
-/* The link of an interface; where nothing will run, a dead one. */
-static int create_net(struct vm *vm, u32 i, const struct net **net, struct err *err)
-{
-    const struct vm_net *n = &vm->config->net[i];
-    AUTO_FD int capture = -1;
-    int r;
-
-    *net = &null_net;
-    if (n->kind == VM_NET_LOOPBACK) {
-        loopback_init(&vm->loopback[i]);
-        *net = &vm->loopback[i].net;
-    }
-    if (n->kind != VM_NET_USER || vm->config->dump_dtb)
-        return 0;
-    if (*n->pcap) {
-        capture = open(n->pcap, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-        if (capture < 0)
-            return err_set(err, errno, "--net: cannot write %s: %s", n->pcap, strerror(errno));
-    }
-    r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, capture, err);
-    if (!r)
-        *net = &net_process_link(vm->net_process[i])->net;
-    return r;
-}
-
 static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
 {
     const struct vm_config *c = vm->config;
 
     for (u32 i = 0; i < c->net_count; i++) {
-        const struct vm_net *n = &c->net[i];
-        int slot = vm_take_slot(vm, mc, n->slot, "--net", err);
-        int r = slot < 0 ? slot : create_net(vm, i, &mc->virtio[slot].net, err);
+        int slot = vm_take_slot(vm, mc, c->net[i].slot, "--net", err), r = slot;
+
+        if (slot >= 0)
+            r = vm_net_create(vm, i, mc->virtio[slot].mac, &mc->virtio[slot].net, err);
         if (r < 0)
             return r;
         mc->virtio[slot].kind = MACHINE_VIRTIO_NET;
-        if (n->has_mac)
-            memcpy(mc->virtio[slot].mac, n->mac, 6);
-        else
-            random_mac(vm, mc->virtio[slot].mac);
     }
     return 0;
 }
@@ -557,8 +519,7 @@ void vm_destroy(struct vm *vm)
 {
     if (!vm)
         return;
-    for (u32 i = 0; i < VM_NETS_MAX; i++)
-        net_process_close(vm->net_process[i]);
+    vm_nets_close(vm);
     vm_share_close(vm);
     /* Disk answers on their way reach the devices, their wires and the code caches: in this order.
      */
@@ -579,8 +540,7 @@ void vm_destroy(struct vm *vm)
     signals_destroy(vm->signals);
     if (vm->loop)
         loop_destroy(vm->loop);
-    for (u32 i = 0; i < VM_NETS_MAX; i++)
-        net_process_destroy(vm->net_process[i]);
+    vm_nets_destroy(vm);
     vm_share_destroy(vm);
     if (vm->log_sink)
         log_sink_destroy(vm->log_sink);

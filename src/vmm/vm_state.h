@@ -76,7 +76,9 @@ struct vm {
     bool starved;                  /* held as requests wait for the host */
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
-    struct vsock_host *vsock; /* NULL: none */
+    struct lab *lab[VM_NETS_MAX];                 /* NULL: none */
+    struct link *link[VM_NETS_MAX];               /* of these; NULL: none */
+    struct vsock_host *vsock;                     /* NULL: none */
     u32 virtio_console_slot;
     struct machine *machine;
     struct boot_plan plan;
@@ -147,6 +149,12 @@ struct entropy vm_entropy(struct vm *vm);
 void vm_hold(struct vm *vm);
 void vm_unhold(struct vm *vm);
 void vm_tell(struct vm *vm, enum vm_event event);
+
+/* vm_net.c: the link of an interface; where nothing will run, a dead one. mac gets its address. */
+MUST_CHECK int vm_net_create(struct vm *vm, u32 index, u8 mac[6], const struct net **net,
+                             struct err *err);
+void vm_nets_close(struct vm *vm);
+void vm_nets_destroy(struct vm *vm); /* once the loop is destroyed */
 
 /* vm_debug.c */
 MUST_CHECK int vm_debug_create(struct vm *vm, struct err *err);

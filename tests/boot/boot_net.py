@@ -9,7 +9,6 @@ loopback interface and the name server is this test's.
 import contextlib
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import struct
@@ -20,10 +19,10 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import namespace  # noqa: E402
 import tap  # noqa: E402
 import world  # noqa: E402
 
-INSIDE = "COSM_TEST_NET"
 PAGE = bytes(range(256)) * 4096  # 1 MiB
 # What udhcpc calls with what it was given.
 LEASE = ("echo '[ \"$1\" = bound ] && ifconfig $interface $ip netmask $subnet && route add default gw $router && "
@@ -32,27 +31,11 @@ LEASE = ("echo '[ \"$1\" = bound ] && ifconfig $interface $ip netmask $subnet &&
          "udhcpc -i eth0 -n -q -t 5 -s /tmp/lease 2>&1")
 
 
-def enter():
-    """Goes on in namespaces of its own, or returns why it cannot."""
-    if os.environ.get(INSIDE):
-        return None
-    if not shutil.which("unshare") or not shutil.which("ip"):
-        return "needs unshare and ip"
-    if subprocess.run(["unshare", "-rmn", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-        return "no namespaces here"
-    try:
-        world.obtain("linux", "trixie")
-    except tap.Skip as reason:
-        return str(reason)
-    os.execvpe("unshare", ["unshare", "-rmn", sys.executable, *sys.argv], os.environ | {INSIDE: "1"})
-    return None
-
-
 def furnish():
-    for command in (["link", "set", "lo", "up"], ["addr", "add", "192.0.2.1/24", "dev", "lo"],
+    for command in (["addr", "add", "192.0.2.1/24", "dev", "lo"],
                     ["-6", "addr", "add", "2001:db8::1/128", "dev", "lo"],
                     ["route", "add", "blackhole", "198.51.100.0/24"]):
-        subprocess.run(["ip", *command], check=True)
+        namespace.ip(*command)
     pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0", encoding="ascii")
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write("nameserver 127.0.0.1\n")
@@ -262,9 +245,7 @@ def _():
 
 
 def main():
-    reason = enter()
-    if reason:
-        print(f"1..0 # SKIP {reason}")
+    if not namespace.enter():
         return
     furnish()
     for address in "127.0.0.1", "192.0.2.1":

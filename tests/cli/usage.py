@@ -76,7 +76,7 @@ def values():
             ("-m", "0", "1M"), ("-m", "2T", "1T"), ("-m", "lots", "512M"), ("-m", "-1", "512M"),
             ("--smp", "0", "1 to 32"), ("--smp", "33", "1 to 32"), ("--cpu-engine", "kvm", "interp"),
             ("--machine", "spike", "virt"), ("--console", "vga", "uart or virtio"),
-            ("--rng", "perhaps", "on"), ("--net", "tap", "null or loopback"),
+            ("--rng", "perhaps", "on"), ("--net", "9x", "a letter first"),
             ("--drive", "x,slot=24", "0 to 23"), ("--log", "loud", "debug"), ("--stats", "xml", "json"),
             ("--icount", "shift=11", "0 to 10"), ("--icount", "auto", "shift=N"),
             ("--gdb", "0.0.0.0:1", "remote=on"), ("--gdb", ":99999", "PORT")]:

@@ -236,7 +236,7 @@ TEST(nets)
     CHECK_EQ(config.net[0].mac[5], 0xEF);
     CHECK_EQ(config.net[0].slot, 3);
     CHECK(refused(vm_config_parse_net, "tap", "tap"));
-    CHECK(refused(vm_config_parse_net, "null,pcap=x", "user takes the rest"));
+    CHECK(refused(vm_config_parse_net, "null,pcap=x", "not known of a network of this kind"));
     CHECK(refused(vm_config_parse_net, "user,deny=10.0.0.0/33", "a rule can say"));
     CHECK(refused(vm_config_parse_net, "user,colour=red", "not known of a network"));
     CHECK(refused(vm_config_parse_publish, "80", "forwards no port"));
