@@ -92,8 +92,9 @@ int main(int argc, char **argv)
     }
     if (1u << options.command & CMD_GUEST)
         return ssh_main(&options);
-    if (options.command == COMMAND_NET) {
-        status = net_main(&options, &err);
+    if (options.command == COMMAND_NET || options.command == COMMAND_PORT) {
+        status =
+            options.command == COMMAND_NET ? net_main(&options, &err) : port_main(&options, &err);
         return status ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : flush();
     }
     status = manage(&options);

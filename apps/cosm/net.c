@@ -336,6 +336,7 @@ static const struct {
     {"rm", do_rm, 1, UINT32_MAX, "NAME... [--force]"},
     {"capture", do_capture, 2, 2, "NAME FILE|off"},
     {"impair", do_impair, 3, 3, "NAME VM delay=D,loss=L,rate=R|none"},
+    {"link", port_link, 2, 3, "VM [netN] up|down"},
 };
 
 int net_main(const struct options *o, struct err *err)

@@ -451,7 +451,7 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
     if (options->command == COMMAND_DISK || options->command == COMMAND_NET ||
-        p->command & CMD_GUEST ||
+        options->command == COMMAND_PORT || p->command & CMD_GUEST ||
         (options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
         options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;

@@ -46,6 +46,12 @@ bool command_integer(const struct command_call *call, const char *name, s64 *val
 int command_query_block(struct command_call *call, struct err *err);
 int command_block_resize(struct command_call *call, struct err *err);
 
+/* commands_net.c */
+int command_query_net(struct command_call *call, struct err *err);
+int command_set_link(struct command_call *call, struct err *err);
+int command_hostfwd_add(struct command_call *call, struct err *err);
+int command_hostfwd_remove(struct command_call *call, struct err *err);
+
 /* QMP's "version" object. */
 void command_put_version(struct json_out *out);
 

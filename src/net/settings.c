@@ -90,6 +90,19 @@ int net_settings_forward(struct net_settings *settings, const char *text, struct
     return 0;
 }
 
+int net_settings_unforward(struct net_settings *settings, const char *text, struct err *err)
+{
+    size_t len = strcspn(text, "/");
+    char whole[128];
+
+    if (!net_settings_forward(settings, text, err))
+        return 0;
+    if (fmt_print(whole, sizeof(whole), "%.*s:1%s", (int)len, text, text + len) < sizeof(whole) &&
+        !net_settings_forward(settings, whole, err))
+        return 0;
+    return err_set(err, EINVAL, "'%.64s' is no port; give [ADDRESS:]PORT[/udp], as in 8080", text);
+}
+
 bool net_settings_drop_forward(struct net_settings *settings, const struct net_forward *forward)
 {
     for (u32 i = 0; i < settings->forward_count; i++) {

@@ -64,6 +64,10 @@ MUST_CHECK int net_settings_forward(struct net_settings *settings, const char *t
 MUST_CHECK int net_settings_rule(struct net_settings *settings, bool allow, const char *text,
                                  struct err *err);
 
+/* [ADDRESS:]PORT[:GUEST-PORT][/udp]: a forward that is to go, its guest port meaning nothing. */
+MUST_CHECK int net_settings_unforward(struct net_settings *settings, const char *text,
+                                      struct err *err);
+
 /* Removes the forward from its host address and port; false: there is none. */
 bool net_settings_drop_forward(struct net_settings *settings, const struct net_forward *forward);
 

@@ -334,14 +334,22 @@ static int config_mac(const char *value, u8 mac[6], struct err *err)
     return 0;
 }
 
+const char *vm_net_kind_name(enum vm_net_kind kind)
+{
+    static const char *const names[] = {[VM_NET_USER] = "user",
+                                        [VM_NET_NULL] = "null",
+                                        [VM_NET_LOOPBACK] = "loopback",
+                                        [VM_NET_LAB] = "network"};
+
+    return names[kind];
+}
+
+/* Those that are asked for by their names. */
 static int net_kind(const char *word, enum vm_net_kind *kind)
 {
-    static const char *const names[] = {
-        [VM_NET_USER] = "user", [VM_NET_NULL] = "null", [VM_NET_LOOPBACK] = "loopback"};
-
-    for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
-        if (!strcmp(word, names[i])) {
-            *kind = (enum vm_net_kind)i;
+    for (enum vm_net_kind k = VM_NET_USER; k < VM_NET_LAB; k++) {
+        if (!strcmp(word, vm_net_kind_name(k))) {
+            *kind = k;
             return 0;
         }
     }

@@ -127,6 +127,9 @@ struct vm_config {
     bool detached;              /* the console is not on standard input and output */
 };
 
+/* "user", ...; "network": one that has a name. */
+const char *vm_net_kind_name(enum vm_net_kind kind);
+
 /* The defaults. */
 void vm_config_init(struct vm_config *config);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A VM's network interfaces: their addresses, and what they are connected to. */
-#include "vmm/vm_state.h"
+#include "vmm/vm_net.h"
 
 #include "base/endian.h"
 #include "base/fmt.h"
 #include "host/scope.h"
 #include "net/null.h"
+#include "vmm/vm_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,7 @@ int vm_net_create(struct vm *vm, u32 i, u8 mac[6], const struct net **net, struc
     int r = 0;
 
     choose_mac(vm, n, mac);
+    memcpy(vm->mac[i], mac, 6);
     *net = &null_net;
     if (n->kind == VM_NET_LOOPBACK) {
         loopback_init(&vm->loopback[i]);
@@ -95,4 +97,54 @@ void vm_nets_destroy(struct vm *vm)
         net_process_destroy(vm->net_process[i]);
         lab_destroy(vm->lab[i]);
     }
+}
+
+bool vm_net_get(struct vm *vm, u32 index, struct vm_net_info *info)
+{
+    const struct link *link;
+
+    if (index >= vm->config->net_count)
+        return false;
+    link = vm->link[index];
+    *info =
+        (struct vm_net_info){.config = &vm->config->net[index],
+                             .mtu = link && link->net.mtu ? link->net.mtu : LAB_MTU,
+                             .up = link ? !link->cut : vm->config->net[index].kind != VM_NET_NULL};
+    memcpy(info->mac, vm->mac[index], 6);
+    if (link)
+        info->dropped = atomic_load_explicit(&link->dropped, memory_order_relaxed);
+    if (vm->net_process[index])
+        info->user = net_process_settings(vm->net_process[index]);
+    return true;
+}
+
+int vm_net_set_link(struct vm *vm, u32 index, bool up, struct err *err)
+{
+    if (index >= vm->config->net_count)
+        return err_set(err, ENODEV, "there is no network interface net%u; the VM has %u", index,
+                       vm->config->net_count);
+    if (!vm->link[index])
+        return err_set(err, ENOTSUP, "net%u is not connected to anything", index);
+    link_cut(vm->link[index], !up);
+    return 0;
+}
+
+int vm_net_forward(struct vm *vm, int index, const char *text, bool add, struct err *err)
+{
+    struct net_settings trial = {0};
+    struct net_process *process;
+    int i = index < 0 ? 0 : index, r;
+
+    while (index < 0 && i < VM_NETS_MAX && !vm->net_process[i])
+        i++;
+    process = i < VM_NETS_MAX ? vm->net_process[i] : NULL;
+    if (!process)
+        return err_set(err, ENODEV,
+                       "the VM has no network of the kind user, whose ports could be "
+                       "forwarded; start it with -p or --net user");
+    r = add ? net_settings_forward(&trial, text, err) : net_settings_unforward(&trial, text, err);
+    if (r)
+        return r;
+    return add ? net_process_forward(process, &trial.forward[0], err)
+               : net_process_unforward(process, &trial.forward[0], err);
 }

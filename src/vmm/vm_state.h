@@ -76,6 +76,7 @@ struct vm {
     bool starved;                  /* held as requests wait for the host */
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
+    u8 mac[VM_NETS_MAX][6];
     struct lab *lab[VM_NETS_MAX];                 /* NULL: none */
     struct link *link[VM_NETS_MAX];               /* of these; NULL: none */
     struct vsock_host *vsock;                     /* NULL: none */

@@ -7,6 +7,7 @@ loopback interface and the name server is this test's.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -174,6 +175,50 @@ def _():
         world.power_off(console)
 
 
+def cosm(*arguments, status=0):
+    """Runs cosm; what it printed."""
+    done = subprocess.run([world.COSM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    tap.check_equal(done.returncode, status, f"the status of 'cosm {' '.join(arguments)}': {done.stderr}")
+    return done.stdout if status == 0 else done.stderr
+
+
+def is_open(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
+
+
+@tap.test("ports come and go while the VM runs, a cable is pulled and plugged")
+def _():
+    with guest("-n", "web", "-p", "8080:80", "--net", "user,deny=192.0.2.7") as console:
+        tap.check_equal(cosm("port", "web"), "127.0.0.1:8080/tcp -> 80\ndeny 192.0.2.7/32\n", "the ports")
+        cosm("port", "add", "web", "8082:82", "127.0.0.1:5301:53/udp")
+        tap.check(is_open(8082), "a port that was added is not open")
+        tap.check("8082" in cosm("port", "add", "web", "8082:82", status=1), "a port forwarded twice")
+        cosm("port", "rm", "web", "8082", "5301/udp")
+        tap.check(not is_open(8082), "a port that was removed is open")
+        tap.check("no port is forwarded" in cosm("port", "rm", "web", "8082", status=1), "another reason")
+        cosm("port", "add", "web", "8083:83")
+        net, = json.loads(cosm("port", "web", "--json"))
+        tap.check_equal([f["host"] for f in net["forwards"]], ["127.0.0.1:8080", "127.0.0.1:8083"], "the ports")
+        # They outlive the process that serves them.
+        os.kill(process_of(console), signal.SIGKILL)
+        console.expect("the network process has ended", 10)
+        for _ in range(100):
+            if is_open(8083):
+                break
+            time.sleep(0.2)
+        tap.check(is_open(8083), "a port is gone")
+        cosm("net", "link", "web", "down")
+        tap.check("0" in console.run("cat /sys/class/net/eth0/carrier"), "the cable is not pulled")
+        cosm("net", "link", "web", "net0", "up")
+        tap.check("1" in console.run("cat /sys/class/net/eth0/carrier"), "the cable is not plugged")
+        check_page(console, "http://10.0.2.2/")
+        tap.check("net1" in cosm("net", "link", "web", "net1", "up", status=1), "another reason")
+        world.power_off(console)
+    cosm("rm", "web")
+
+
 @tap.test("what the rules deny is refused at once, what they allow passes")
 def _():
     with guest("--net", "user,deny=192.0.2.0/24:80,deny=2001:db8::/32,deny=127.0.0.1:81,allow=all") as console:
@@ -254,7 +299,12 @@ def main():
         serve_http(address, socket.AF_INET6)
     serve_udp("127.0.0.1", 53, name_answer)
     serve_udp("192.0.2.1", 53, name_answer)
-    tap.main(sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="cosm-net-") as home:
+        for name in "state", "run":
+            (pathlib.Path(home) / name).mkdir(mode=0o700)
+        os.environ["XDG_STATE_HOME"] = f"{home}/state"
+        os.environ["XDG_RUNTIME_DIR"] = f"{home}/run"
+        tap.main(sys.argv[1:])
 
 
 main()
