@@ -9,7 +9,7 @@ run="$build ca-certificates debian-archive-keyring openssh-client"
 cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 lint="clang-format clang-tidy shellcheck"
 test="$run $cross $lint clang libclang-rt-14-dev llvm binutils device-tree-compiler e2fsprogs
-    gdb-multiarch iproute2 tshark qemu-user qemu-system-misc qemu-utils expect"
+    gdb-multiarch iproute2 tshark qemu-user qemu-system-misc qemu-utils libnbd-bin nbdkit expect"
 bench="$run $cross qemu-user qemu-system-misc e2fsprogs"
 
 wanted=

@@ -30,6 +30,8 @@ static const struct verb {
     {"snapshot", disk_snapshot, 2, 3, "create|list|apply|delete FILE [NAME]"},
     {"rebase", disk_rebase, 1, 1, "[-u] -b FILE [-F FORMAT] FILE"},
     {"commit", disk_commit, 1, 1, "FILE"},
+    {"serve", disk_serve, 1, 1,
+     "[-f FORMAT] [--socket PATH|--listen HOST[:PORT]] [--export NAME] [--readonly] FILE"},
 };
 
 int disk_format(const char *text, const char *path, enum drive_format *format, struct err *err)

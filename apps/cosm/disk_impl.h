@@ -26,6 +26,7 @@ int disk_check(const struct disk *d, struct err *err);
 int disk_snapshot(const struct disk *d, struct err *err);
 int disk_rebase(const struct disk *d, struct err *err);
 int disk_commit(const struct disk *d, struct err *err);
+int disk_serve(const struct disk *d, struct err *err);
 
 /* disk.c */
 /* Opens an image in the format that text tells; NULL: by its name. */

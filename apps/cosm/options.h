@@ -141,7 +141,8 @@ extern const size_t example_count;
 struct disk_options {
     const char *format, *output_format, *options, *repair;
     const char *backing_file, *backing_format;
-    bool backing, compress, progress, quiet, shrink, unsafe;
+    const char *socket, *listen, *export;
+    bool backing, compress, progress, quiet, shrink, unsafe, readonly;
 };
 
 enum help_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH };

@@ -3,6 +3,7 @@
 #include "block/copy.h"
 
 #include "base/bits.h"
+#include "block/filter.h"
 #include "block/qcow2.h"
 #include "host/scope.h"
 
@@ -17,11 +18,11 @@ static bool is_zero(const u8 *bytes, u64 len)
     return !len || (!bytes[0] && !memcmp(bytes, bytes + 1, len - 1));
 }
 
-/* Is there nothing to read? What no layer has is zeroes. */
-static int source_state(struct node *node, u64 at, u64 max, u64 *len)
+int copy_state(struct node *node, u64 at, u64 max, u64 *len)
 {
     int state = node_state(node, at, max, len);
-    struct node *below = qcow2_is(node) ? qcow2_backing(node) : NULL;
+    struct node *image = filter_below(node);
+    struct node *below = qcow2_is(image) ? qcow2_backing(image) : NULL;
 
     if (state != NODE_ABSENT)
         return state;
@@ -29,7 +30,7 @@ static int source_state(struct node *node, u64 at, u64 max, u64 *len)
         return NODE_ZERO;
     if (*len > below->size - at)
         *len = below->size - at;
-    return source_state(below, at, *len, len);
+    return copy_state(below, at, *len, len);
 }
 
 /* Writes a piece, leaving out or zeroing what is zeroes. */
@@ -79,7 +80,7 @@ int copy_disk(struct node *from, struct node *to, const struct copy_options *o)
         return -ENOMEM;
     while (at < from->size) {
         u64 len;
-        int state = source_state(from, at, from->size - at, &len), ret;
+        int state = copy_state(from, at, from->size - at, &len), ret;
 
         if (state < 0)
             return state;

@@ -5,6 +5,9 @@
 
 #include "block/node.h"
 
+/* Is there something to read? As node_state, of the whole stack: ZERO or DATA, or -errno. */
+MUST_CHECK int copy_state(struct node *node, u64 at, u64 max, u64 *len);
+
 struct copy_options {
     bool compressed;      /* into a qcow2 image, cluster by cluster */
     bool target_is_blank; /* it reads as zeroes: these are not written */

@@ -3,6 +3,8 @@
 #include "block/drive.h"
 
 #include "base/endian.h"
+#include "block/nbd.h"
+#include "block/nbd_client.h"
 #include "block/qcow2.h"
 #include "host/scope.h"
 
@@ -190,11 +192,25 @@ static int add_filters(struct node **node, const struct drive_options *o, struct
     return ret;
 }
 
+static int open_nbd(struct node **node, const char *uri, const struct drive_options *o,
+                    struct err *err)
+{
+    const struct nbd_options options = {.readonly = o->readonly, .reconnect_s = o->reconnect_s};
+
+    if (o->format == DRIVE_QCOW2)
+        return err_set(err, ENOTSUP,
+                       "'%.200s': a qcow2 image cannot be used by way of NBD; let the server open "
+                       "it, as 'cosm disk serve' does",
+                       uri);
+    return nbd_open(node, uri, &options, err);
+}
+
 int drive_open(struct node **node, const char *path, const struct drive_options *options,
                struct err *err)
 {
     struct node *image;
-    int ret = open_layer(&image, path, options, NULL, err);
+    int ret = nbd_is_uri(path) ? open_nbd(&image, path, options, err)
+                               : open_layer(&image, path, options, NULL, err);
 
     if (!ret)
         ret = add_filters(&image, options, err);

@@ -18,11 +18,15 @@ struct drive_options {
     bool check_only; /* no damage keeps it from being opened, and nothing is repaired by itself */
     const struct log *log;
     file_holder_fn name_holder; /* may be NULL */
+    u32 reconnect_s;            /* of NBD, see block/nbd_client.h */
     struct throttle throttle;   /* filters on top */
     struct fault fault;
 };
 
-/* Opens an image and, if allowed, what it lies on; all of it is locked. */
+/*
+ * Opens an image and, if allowed, what it lies on; all of it is locked. Or connects to an NBD
+ * server, of which path is the URI.
+ */
 MUST_CHECK int drive_open(struct node **node, const char *path, const struct drive_options *options,
                           struct err *err);
 

@@ -326,6 +326,11 @@ int file_length(const struct node *node, u64 *length, u64 *occupied)
     const struct file *file = CONTAINER_OF(node, const struct file, node);
     struct stat st;
 
+    if (node->ops != &file_ops) {
+        *length = node->size;
+        *occupied = node->size;
+        return 0;
+    }
     if (fstat(file->fd, &st))
         return -errno;
     *length = file->is_device ? node->size : (u64)st.st_size;

@@ -25,7 +25,7 @@ MUST_CHECK int file_open(struct node **node, const char *path, const struct file
 /* Does path lead to the file of a node of file_open? */
 bool file_is_path(const struct node *node, const char *path);
 
-/* How many bytes it has now, and how many it occupies. */
+/* How many bytes it has now, and how many it occupies, which of other nodes is not known. */
 MUST_CHECK int file_length(const struct node *node, u64 *length, u64 *occupied);
 
 #endif

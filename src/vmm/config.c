@@ -4,6 +4,8 @@
 
 #include "base/checked.h"
 #include "base/fmt.h"
+#include "block/nbd.h"
+#include "block/nbd_client.h"
 #include "host/log.h"
 #include "vmm/config_text.h"
 #include "vmm/trace_spec.h"
@@ -226,6 +228,7 @@ static int drive_policy(const char *key, const char *value, enum serve_policy *p
 /* What filters do to a drive's requests. -ENOENT: key is about something else. */
 static int drive_filter(struct vm_drive *drive, const char *key, const char *value, struct err *err)
 {
+    u32 *to = !strcmp(key, "burst") ? &drive->throttle.burst_s : &drive->reconnect_s;
     u64 seconds;
 
     if (!strcmp(key, "iops") || !strcmp(key, "throttling.iops-total"))
@@ -234,11 +237,13 @@ static int drive_filter(struct vm_drive *drive, const char *key, const char *val
         return vm_config_size(value, 1, &drive->throttle.bps, err);
     if (!strcmp(key, "fault"))
         return fault_parse(value, &drive->fault, err);
-    if (strcmp(key, "burst"))
+    if (strcmp(key, "burst") && strcmp(key, "reconnect"))
         return -ENOENT;
-    if (!config_number(value, strlen(value), &seconds) || !seconds || seconds > 3600)
-        return err_set(err, EINVAL, "'burst=%s' is no number of seconds; give 1 to 3600", value);
-    drive->throttle.burst_s = (u32)seconds;
+    if (!config_number(value, strlen(value), &seconds) || (!seconds && *key == 'b') ||
+        seconds > 3600)
+        return err_set(err, EINVAL, "'%s=%s' is no number of seconds; give %d to 3600", key, value,
+                       *key == 'b');
+    *to = (u32)seconds;
     return 0;
 }
 
@@ -287,13 +292,20 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
 int vm_config_parse_drive(struct vm_config *config, const char *value, struct err *err)
 {
     struct config_list list = {.rest = value};
-    struct vm_drive drive = {.slot = VM_SLOT_ANY, .rerror = SERVE_REPORT, .werror = SERVE_ENOSPC};
+    struct vm_drive drive = {.slot = VM_SLOT_ANY,
+                             .reconnect_s = NBD_RECONNECT_S,
+                             .rerror = SERVE_REPORT,
+                             .werror = SERVE_ENOSPC};
     int rc;
 
     if (config->drive_count == VM_DRIVES_MAX)
         return err_set(err, EINVAL, "'%s' is one drive too many; there may be %d", value,
                        VM_DRIVES_MAX);
     while ((rc = config_list_next(&list, err)) > 0) {
+        if (list.value && nbd_is_uri(list.item)) { /* its '=' is its own */
+            list.value[-1] = '=';
+            list.value = NULL;
+        }
         rc = drive_item(&drive, list.item, list.value, err);
         if (rc)
             return rc;

@@ -38,6 +38,7 @@ struct vm_drive {
     enum serve_policy rerror, werror;
     struct throttle throttle;
     struct fault fault;
+    u32 reconnect_s; /* of an NBD export */
     u32 queues;      /* 0: one for each hart, VM_QUEUES_MAX at most */
     char id[32];     /* by which the control socket knows it; "disk0" if none is given */
     char serial[21]; /* "": none */

@@ -7,6 +7,7 @@
  */
 #include "vmm/vm_state.h"
 
+#include "block/nbd.h"
 #include "block/qcow2.h"
 #include "block/serve.h"
 
@@ -99,6 +100,7 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
     const struct drive_options options = {.format = drive->format,
                                           .readonly = drive->readonly,
                                           .backing = drive->backing,
+                                          .reconnect_s = drive->reconnect_s,
                                           .throttle = drive->throttle,
                                           .fault = drive->fault,
                                           .log = vm->log,
@@ -114,7 +116,7 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
     if (!r)
         r = serve_open(&vm->blk[i], node, &serve, err);
     if (!r)
-        vm->blk_path[i] = realpath(drive->path, NULL);
+        vm->blk_path[i] = nbd_is_uri(drive->path) ? NULL : realpath(drive->path, NULL);
     return r;
 }
 

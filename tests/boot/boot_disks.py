@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Several disks of one VM: serials, queues, limits; one grows while the guest runs; an image in use names its VM."""
 
+import hashlib
 import pathlib
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import named  # noqa: E402
@@ -46,5 +49,56 @@ def disks():
         named.check_image(image)
 
 
+class Server:
+    """'cosm disk serve', which is killed and started anew."""
+
+    def __init__(self, image, path):
+        self.command = [named.world.COSM, "disk", "serve", str(image), "--socket", str(path)]
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True)
+        return self.process.stdout.readline().strip()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def network_disk():
+    """A server that dies and comes back is not noticed by a guest that reads. One that stays away stops the VM."""
+    script = ("for n in $(seq 30); do yes $n | head -c 65536 | dd of=/dev/vda bs=64k seek=$n conv=fsync 2>/dev/null || echo failed; done; "
+              "echo begun; for i in 1 2 3 4 5 6; do echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=64k skip=1 count=30 2>/dev/null | md5sum; "
+              "sleep 0.3; done")
+    want = hashlib.md5(b"".join((f"{n}\n".encode() * 65536)[:65536] for n in range(1, 31))).hexdigest()
+    with named.own_folder("cosm-nbd-") as folder:
+        image = folder / "q.qcow2"
+        tap.check_equal(cosm("disk", "create", image, "4M")[0], 0, "the status of create")
+        server = Server(image, folder / "s")
+        uri = server.start()
+        try:
+            with named.guest(folder, script, "--drive", f"{uri},reconnect=60,rerror=stop") as it:
+                it.until(lambda: "begun" in it.text(), "the beginning")
+                for _ in range(3):
+                    time.sleep(0.3)
+                    server.kill()
+                    server.start()
+                text = it.ends()
+            tap.check_equal(text.count(want), 6, f"how often the guest read what it wrote (it saw:\n{text})")
+            tap.check("failed" not in text, "the guest noticed")
+            with named.guest(folder, "sleep 1; dd if=/dev/vda of=/dev/null bs=4k skip=900 count=1 && echo went on", "--drive",
+                             f"{uri},reconnect=0,rerror=stop") as it:
+                it.until(lambda: "test starts" in it.text(), "the beginning")
+                server.kill()
+                it.until_state("io-error")
+                server.start()
+                cosm("resume", "t")
+                tap.check("went on" in it.ends(), "the guest saw an error")
+        finally:
+            server.kill()
+
+
 tap.add("several disks, and larger ones", disks)
+tap.add("a disk of an NBD server", network_disk)
 tap.main(sys.argv[1:])

@@ -36,7 +36,7 @@ class Guest:
         self.folder = folder
         self.log = folder / "console"
         append = f'quiet cosm.test="{script}"'
-        command = list(map(str, world.command("trixie", append, harts, "256M", ["-n", "t", *extra])))
+        command = list(map(str, world.command("trixie", append, harts, "256M", extra=["-n", "t", *extra])))
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 
