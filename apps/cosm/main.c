@@ -3,6 +3,8 @@
 #include "apps/cosm/disasm.h"
 #include "apps/cosm/disk.h"
 #include "apps/cosm/help.h"
+#include "apps/cosm/image.h"
+#include "apps/cosm/launch.h"
 #include "apps/cosm/manage.h"
 #include "apps/cosm/net.h"
 #include "apps/cosm/run.h"
@@ -58,6 +60,17 @@ static int disk(const struct options *options)
     return flushed ? flushed : status;
 }
 
+static int image(const struct options *options)
+{
+    struct err err = {""};
+    int status = image_main(options, &err), flushed;
+
+    if (status < 0)
+        return fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED);
+    flushed = flush();
+    return flushed ? flushed : status;
+}
+
 int main(int argc, char **argv)
 {
     static struct options options; /* large for a stack: paths lie within */
@@ -86,8 +99,12 @@ int main(int argc, char **argv)
     }
     if (options.command == COMMAND_DISK)
         return disk(&options);
+    if (options.command == COMMAND_RUN && options.image) {
+        status = launch_image(&options, argv, &err);
+        return status < 0 ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : status;
+    }
     if (options.command == COMMAND_RUN) {
-        status = run_vm(&options, argv, &err);
+        status = run_vm(&options, argv, NULL, &err);
         return status < 0 ? fail(&err, EXIT_FAILED) : status;
     }
     if (1u << options.command & CMD_GUEST)
@@ -97,6 +114,10 @@ int main(int argc, char **argv)
             options.command == COMMAND_NET ? net_main(&options, &err) : port_main(&options, &err);
         return status ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : flush();
     }
+    if (options.command == COMMAND_START)
+        return launch_again(&options);
+    if (options.command == COMMAND_IMAGE)
+        return image(&options);
     status = manage(&options);
     return status ? status : flush();
 }

@@ -3,6 +3,7 @@
 #include "apps/cosm/manage.h"
 
 #include "api/client.h"
+#include "store/guest.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -115,6 +116,8 @@ static int do_rm(const struct options *options, struct record *r, struct err *er
     if (!code)
         code = record_remove(r, err);
     if (!code)
+        code = guest_remove(r->name, err);
+    if (!code)
         say(r);
     return code;
 }
@@ -154,7 +157,12 @@ static int do_console(const struct options *options, struct record *r, struct er
 
 static int do_rename(const struct options *options, struct record *r, struct err *err)
 {
-    return record_rename(r, options->operand[1], err);
+    int code = guest_exists(r->name) && guest_exists(options->operand[1]) ? -EEXIST : 0;
+
+    if (code)
+        return err_set(err, EEXIST, "there is a VM '%.64s' already", options->operand[1]);
+    code = record_rename(r, options->operand[1], err);
+    return code ? code : guest_rename(options->operand[0], options->operand[1], err);
 }
 
 /* Each VM is tried, whatever becomes of the others. */
@@ -171,6 +179,8 @@ static int for_each(const struct options *options,
 
         if (!code)
             code = fn(options, &r, &err);
+        else if (fn == do_rm && code == -ENOENT && guest_exists(options->operand[i]))
+            code = guest_remove(options->operand[i], &err); /* a disk whose VM never ran */
         record_close(&r);
         if (code) {
             fprintf(stderr, "cosm: %s\n", err.msg);

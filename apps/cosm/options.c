@@ -445,13 +445,20 @@ static u32 vm_operands_max(enum command_id command)
 static int operand_parse(struct parser *p, const char *arg, struct err *err)
 {
     struct options *options = p->options;
+    struct err ignored;
 
     if (options->command == COMMAND_HELP && options->topic == COMMAND_NONE) {
         options->topic = command_find(arg);
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
+    if (options->command == COMMAND_RUN && !options->image && !options->config.kernel &&
+        !options->config.bios && !record_check_name(arg, &ignored)) {
+        options->image = arg;
+        return 0;
+    }
     if (options->command == COMMAND_DISK || options->command == COMMAND_NET ||
-        options->command == COMMAND_PORT || p->command & CMD_GUEST ||
+        options->command == COMMAND_PORT || options->command == COMMAND_IMAGE ||
+        p->command & CMD_GUEST ||
         (options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
         options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;
@@ -543,5 +550,12 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
                        options->command == COMMAND_RENAME ? "NAME NEW" : "NAME");
     if (CMD_GUEST & p.command)
         return guest_check(options, err);
-    return options->command == COMMAND_RUN ? vm_config_check(&options->config, err) : 0;
+    if (options->command != COMMAND_RUN || options->image) /* that is checked when it is known */
+        return 0;
+    if (options->remove || options->size || options->user)
+        return err_set(err, EINVAL, "--%s needs an image, as in 'cosm run debian'",
+                       options->remove ? "rm"
+                       : options->size ? "size"
+                                       : "user");
+    return vm_config_check(&options->config, err);
 }

@@ -38,11 +38,13 @@ enum {
     CMD_DISK = 1 << COMMAND_DISK,
     CMD_NET = 1 << COMMAND_NET,
     CMD_PORT = 1 << COMMAND_PORT,
+    CMD_IMAGE = 1 << COMMAND_IMAGE,
+    CMD_START = 1 << COMMAND_START,
     CMD_PS = 1 << COMMAND_PS,
     CMD_STOP = 1 << COMMAND_STOP,
     CMD_RM = 1 << COMMAND_RM,
     CMD_LOGS = 1 << COMMAND_LOGS,
-    CMD_VM = CMD_STOP | CMD_RM | CMD_LOGS | 1 << COMMAND_KILL | 1 << COMMAND_CONSOLE |
+    CMD_VM = CMD_START | CMD_STOP | CMD_RM | CMD_LOGS | 1 << COMMAND_KILL | 1 << COMMAND_CONSOLE |
              1 << COMMAND_WAIT | 1 << COMMAND_PAUSE | 1 << COMMAND_RESUME |
              1 << COMMAND_RENAME, /* their operands are VMs */
     CMD_CP = 1 << COMMAND_CP,
@@ -164,6 +166,10 @@ struct options {
     u32 operands;
     /* Of the commands about VMs, and of run. */
     const char *name; /* NULL: none given */
+    /* Of run with an image. */
+    const char *image; /* NULL: none */
+    const char *size;
+    bool remove;
     bool all, quiet, force, follow;
     u32 time_s;
     u32 wait_s;       /* until the guest listens */

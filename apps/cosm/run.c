@@ -23,6 +23,7 @@ struct run {
     const struct options *options;
     struct instance *instance; /* NULL: without a name */
     struct vm *vm;
+    void (*ended)(const struct options *options, const char *name); /* NULL: nobody asks */
     int ready, err; /* a detached VM's pipe and the user's standard error until it runs; else -1 */
 };
 
@@ -101,6 +102,17 @@ static int await(struct run *run, int ready, pid_t child, struct err *err)
     return err_set(err, EIO, "the VM's process died of signal %d before it ran", WTERMSIG(status));
 }
 
+/* The record is let go of, so that it may be removed. */
+static void let_go(struct run *run, int status)
+{
+    char name[RECORD_NAME_MAX];
+
+    memcpy(name, instance_name(run->instance), strlen(instance_name(run->instance)) + 1);
+    instance_destroy(run->instance);
+    if (status >= 0 && run->ended)
+        run->ended(run->options, name);
+}
+
 static int detached(struct run *run, struct err *err)
 {
     AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -116,7 +128,7 @@ static int detached(struct run *run, struct err *err)
     status = run_here(run, err);
     if (run->err >= 0)
         dup2(run->err, STDERR_FILENO); /* for the error's sentence */
-    instance_destroy(run->instance);
+    let_go(run, status);
     return status;
 }
 
@@ -144,9 +156,10 @@ static int detach(struct run *run, struct err *err)
     return detached(run, err);
 }
 
-int run_vm(struct options *options, char *const *argv, struct err *err)
+int run_vm(struct options *options, char *const *argv,
+           void (*ended)(const struct options *options, const char *name), struct err *err)
 {
-    struct run run = {.options = options, .ready = -1, .err = -1};
+    struct run run = {.options = options, .ended = ended, .ready = -1, .err = -1};
     struct vm_config *config = &options->config;
     int status = config->dump_dtb ? 0 : network_resolve(config, err);
 
@@ -164,6 +177,6 @@ int run_vm(struct options *options, char *const *argv, struct err *err)
     if (status < 0)
         instance_forget(run.instance);
     else
-        instance_destroy(run.instance);
+        let_go(&run, status);
     return status;
 }

@@ -77,6 +77,7 @@ struct machine_config {
     const char *mmu_type;                   /* "riscv,sv57" ... "riscv,none" */
     u32 cbom_block, cboz_block, cbop_block; /* bytes; 0: extension absent */
     const char *bootargs;                   /* NULL or "": none */
+    u32 boot_delay;                         /* s + 1 that a boot loader waits; 0: as it likes */
     gpa_t initrd;
     u64 initrd_size; /* bytes; 0: none */
     struct machine_virtio virtio[MACHINE_VIRTIO_MAX];

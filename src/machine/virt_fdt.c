@@ -226,6 +226,16 @@ static void put_syscon(struct tree *t, const char *name, const char *compatible,
     node_end(t);
 }
 
+/* What U-Boot heeds: doc/device-tree-bindings/config.txt there. */
+static void put_config(struct tree *t)
+{
+    if (!t->config->boot_delay)
+        return;
+    node_begin(t, "config");
+    prop_cell(t, "bootdelay", t->config->boot_delay - 1);
+    node_end(t);
+}
+
 static void put_memory(struct tree *t)
 {
     node_begin_at(t, "memory", VIRT_RAM_BASE);
@@ -408,11 +418,15 @@ static void put_soc(struct tree *t)
     node_end(t);
 }
 
+/* U-Boot and the like write the command line into the tree where it lies; OpenSBI leaves such room.
+ */
+#define ROOM (4 * KIB)
+
 size_t virt_fdt_bound(const struct machine_config *c)
 {
     size_t per_hart = 1024 + strlen(c->isa) + strlen(c->isa_extensions) + strlen(c->mmu_type);
 
-    return 16 * KIB + c->hart_count * per_hart + (c->bootargs ? strlen(c->bootargs) : 0);
+    return 16 * KIB + ROOM + c->hart_count * per_hart + (c->bootargs ? strlen(c->bootargs) : 0);
 }
 
 int virt_fdt_build(void *buf, size_t size, size_t *used, const struct machine_config *config,
@@ -430,6 +444,7 @@ int virt_fdt_build(void *buf, size_t size, size_t *used, const struct machine_co
     put_fw_cfg(&t);
     put_flash(&t);
     put_chosen(&t, seed);
+    put_config(&t);
     put_syscon(&t, "poweroff", "syscon-poweroff", VIRT_FINISHER_PASS);
     put_syscon(&t, "reboot", "syscon-reboot", VIRT_FINISHER_RESET);
     put_memory(&t);
@@ -437,6 +452,7 @@ int virt_fdt_build(void *buf, size_t size, size_t *used, const struct machine_co
     put_soc(&t);
     node_end(&t);
     tree_do(&t, fdt_finish(buf));
+    tree_do(&t, fdt_open_into(buf, buf, (int)(fdt_totalsize(buf) + ROOM)));
     if (t.error)
         return err_set(err, ENOSPC, "the device tree does not fit in %zu bytes: %s", size,
                        fdt_strerror(t.error));

@@ -67,6 +67,7 @@ int vm_config_parse_memory(struct vm_config *config, const char *value, struct e
         return err_set(err, EINVAL, "'%s' is not a whole number of pages; give a multiple of 4K",
                        value);
     config->ram_size = bytes;
+    config->ram_given = true;
     return 0;
 }
 
@@ -79,6 +80,17 @@ int vm_config_parse_smp(struct vm_config *config, const char *value, struct err 
         return err_set(err, EINVAL, "'%s' is not a number of harts; give 1 to %d", value,
                        VM_HARTS_MAX);
     config->hart_count = (u32)count;
+    config->harts_given = true;
+    return 0;
+}
+
+int vm_config_parse_boot_delay(struct vm_config *config, const char *value, struct err *err)
+{
+    u64 seconds;
+
+    if (!config_number(value, strlen(value), &seconds) || seconds > 3600)
+        return err_set(err, EINVAL, "'%s' is no number of seconds; give 0 to 3600", value);
+    config->boot_delay = (u32)seconds + 1;
     return 0;
 }
 

@@ -94,6 +94,7 @@ struct vm_config {
     const char *kernel;
     const char *initrd;
     const char *append;   /* kernel command line */
+    u32 boot_delay;       /* s + 1 that a boot loader waits for a key; 0: as long as it likes */
     const char *bios;     /* M-mode firmware; NULL or "none": the built-in SBI */
     const char *dtb;      /* instead of the generated device tree */
     const char *dump_dtb; /* write the device tree there and do not run */
@@ -102,6 +103,7 @@ struct vm_config {
     const char *log;      /* spec of host/log.h */
     const char *symbols;  /* names of guest addresses: ELF file or System.map */
     const char *trace;    /* spec of vmm/trace_spec.h */
+    bool ram_given, harts_given; /* else what follows are defaults */
     u64 ram_size;         /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
     u32 hart_count;       /* 1..VM_HARTS_MAX */
     enum vm_engine engine;
@@ -142,6 +144,8 @@ typedef int (*vm_config_parse_fn)(struct vm_config *config, const char *value, s
 
 MUST_CHECK int vm_config_parse_memory(struct vm_config *config, const char *value,
                                       struct err *err); /* 512M, 1G; a plain number is MiB */
+MUST_CHECK int vm_config_parse_boot_delay(struct vm_config *config, const char *value,
+                                          struct err *err); /* seconds */
 MUST_CHECK int vm_config_parse_smp(struct vm_config *config, const char *value, struct err *err);
 MUST_CHECK int vm_config_parse_machine(struct vm_config *config, const char *value,
                                        struct err *err); /* virt[,dumpdtb=FILE] */

@@ -235,6 +235,7 @@ static int create_machine(struct vm *vm, struct err *err)
         .ram_size = c->ram_size,
         .hart_count = c->hart_count,
         .bootargs = c->append,
+        .boot_delay = c->boot_delay,
         .initrd = vm->plan.initrd,
         .initrd_size = vm->plan.initrd_size,
         .flash = {vm->flash[0], vm->flash[1]},

@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Runs in the new root: installs the packages of /iso and makes a system of them. /iso/settings holds what differs between
+# images: first and rest (packages to install before all others, and after), their numbers, suite, mirror, security.
+set -e
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
+export INITRD=No SYSTEMD_OFFLINE=1
+. /iso/settings
+
+say() { echo "@cosm $*" >/dev/console; }
+
+# dpkg's own account of its doings becomes progress: "processing: install: NAME".
+watch() {
+    count=0
+    while read -r word what name; do
+        [ "$word $what" = "processing: $2:" ] || continue
+        say "stage $1 $count $3 ${name%%:*}"
+        count=$((count + 1))
+    done
+}
+
+debs() { for name in $1; do echo "/iso/$name.deb"; done; }
+
+# stage, dpkg's word for what it does, of how many packages, arguments of dpkg.
+run_dpkg() {
+    mkfifo /tmp/status
+    watch "$1" "$2" "$3" </tmp/status &
+    shift 3
+    dpkg --force-unsafe-io --force-confold --force-depends --status-fd 9 "$@" 9>/tmp/status
+    wait $!
+    rm /tmp/status
+}
+
+before_packages() {
+    cp /usr/share/base-passwd/passwd.master /etc/passwd
+    cp /usr/share/base-passwd/group.master /etc/group
+    touch /var/lib/dpkg/status /var/lib/dpkg/available
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+    echo "LABEL=cosm-root / ext4 noatime 0 1" >/etc/fstab
+    # Keys are each VM's own, and take long to make.
+    mkdir -p /etc/ssh
+    for kind in rsa ecdsa ed25519; do touch /etc/ssh/ssh_host_${kind}_key; done
+    # The drivers that this board's disk needs, not all that there are.
+    mkdir -p /etc/initramfs-tools/conf.d
+    printf 'MODULES=list\nCOMPRESS=lz4\n' >/etc/initramfs-tools/conf.d/cosm
+    printf 'virtio_mmio\nvirtio_blk\next4\nqemu_fw_cfg\nrtc-goldfish\nvmw_vsock_virtio_transport\n' >/etc/initramfs-tools/modules
+    cat >/etc/default/u-boot <<EOF
+U_BOOT_ROOT="root=LABEL=cosm-root"
+U_BOOT_PARAMETERS="rw console=ttyS0"
+U_BOOT_TIMEOUT="1"
+# The device tree is the board's.
+U_BOOT_FDT_DIR="/nonexistent-"
+EOF
+}
+
+write_sources() {
+    cat >/etc/apt/sources.list.d/debian.sources <<EOF
+Types: deb
+URIs: $mirror
+Suites: $suite $suite-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+EOF
+    [ -z "$security" ] || cat >>/etc/apt/sources.list.d/debian.sources <<EOF
+
+Types: deb
+URIs: $security
+Suites: $suite-security
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+EOF
+    rm -f /etc/apt/sources.list
+}
+
+# What a VM is told from outside becomes its own at its first boot, and again if its disk was copied for another.
+write_first_boot() {
+    mkdir -p /usr/lib/cosm
+    cp /iso/firstboot /usr/lib/cosm/first-boot
+    chmod 755 /usr/lib/cosm/first-boot
+    cat >/etc/systemd/system/cosm-first-boot.service <<EOF
+[Unit]
+Description=Make this machine its own: user, keys, size of the disk
+DefaultDependencies=no
+After=systemd-remount-fs.service systemd-tmpfiles-setup-dev-early.service
+Before=sysinit.target ssh.service sshd-keygen.service systemd-user-sessions.service serial-getty@ttyS0.service
+Wants=systemd-remount-fs.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ImportCredential=cosm.*
+ExecStart=/usr/lib/cosm/first-boot
+
+[Install]
+WantedBy=sysinit.target
+EOF
+}
+
+after_packages() {
+    write_sources
+    write_first_boot
+    cat >/etc/systemd/network/80-dhcp.network <<EOF
+[Match]
+Type=ether
+[Network]
+DHCP=yes
+EOF
+    systemctl enable cosm-first-boot.service systemd-networkd.service
+    systemctl disable systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer || true
+    systemctl mask sshd-keygen.service
+    systemctl set-default multi-user.target
+    passwd -l root
+    while read -r name mode path; do install -D -m "$mode" "/iso/$name" "$path"; done </iso/copies
+    if [ -e /iso/commands ]; then
+        say "stage commands 0 0"
+        sh -e /iso/commands
+    fi
+    say "stage kernel 0 0"
+    unset INITRD
+    update-initramfs -c -k all
+    u-boot-update
+    # What must not be the same in two machines.
+    rm -f /usr/sbin/policy-rc.d /etc/ssh/ssh_host_* /etc/hostname /var/lib/dbus/machine-id /var/lib/systemd/random-seed
+    rm -rf /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log /var/log/bootstrap.log /var/log/alternatives.log
+    echo uninitialized >/etc/machine-id
+}
+
+before_packages
+run_dpkg essential install "$first_count" --install $(debs "$first")
+run_dpkg unpack install "$rest_count" --unpack $(debs "$rest")
+run_dpkg configure configure "$rest_count" --configure -a
+after_packages
