@@ -363,6 +363,7 @@ const char *vm_net_kind_name(enum vm_net_kind kind)
     static const char *const names[] = {[VM_NET_USER] = "user",
                                         [VM_NET_NULL] = "null",
                                         [VM_NET_LOOPBACK] = "loopback",
+                                        [VM_NET_TAP] = "tap",
                                         [VM_NET_LAB] = "network"};
 
     return names[kind];
@@ -388,6 +389,7 @@ struct net_key {
 
 #define USER (1u << VM_NET_USER)
 #define LAB  (1u << VM_NET_LAB)
+#define TAP  (1u << VM_NET_TAP)
 
 #define USER_KEY(name)                                                            \
     static int net_##name(struct vm_net *net, const char *value, struct err *err) \
@@ -430,6 +432,21 @@ static int net_trust(struct vm_net *net, const char *value, struct err *err)
     return config_switch(value, &net->port.trusted, err);
 }
 
+static int net_ifname(struct vm_net *net, const char *value, struct err *err)
+{
+    return config_copy(net->tap.ifname, sizeof(net->tap.ifname), value, "interface's name", err);
+}
+
+static int net_bridge(struct vm_net *net, const char *value, struct err *err)
+{
+    return config_copy(net->tap.bridge, sizeof(net->tap.bridge), value, "bridge's name", err);
+}
+
+static int net_script(struct vm_net *net, const char *value, struct err *err)
+{
+    return config_copy(net->tap.script, sizeof(net->tap.script), value, "script's path", err);
+}
+
 static int net_slot(struct vm_net *net, const char *value, struct err *err)
 {
     return config_slot(value, &net->slot, err);
@@ -448,7 +465,8 @@ static const struct net_key net_keys[] = {
     {"pcap", net_pcap, USER | LAB}, {"delay", net_delay, USER | LAB},
     {"loss", net_loss, USER | LAB}, {"rate", net_rate, USER | LAB},
     {"vlan", net_vlan, LAB},        {"trunk", net_trunk, LAB},
-    {"trust", net_trust, LAB},
+    {"trust", net_trust, LAB},      {"ifname", net_ifname, TAP},
+    {"bridge", net_bridge, TAP},    {"script", net_script, TAP},
 };
 
 static int net_keys_unknown(const struct vm_net *net, const char *key, struct err *err)
@@ -479,6 +497,8 @@ static int net_item(struct vm_net *net, const char *key, const char *value, bool
     }
     if (!value)
         return err_set(err, EINVAL, "'%.40s' has no value; give KEY=VALUE", key);
+    if (first && !strcmp(key, "bridge")) /* which means a tap */
+        net->kind = VM_NET_TAP;
     for (u32 i = 0; i < ARRAY_SIZE(net_keys); i++) {
         if (!strcmp(key, net_keys[i].key) && net_keys[i].kinds >> net->kind & 1)
             return net_keys[i].parse(net, value, err);

@@ -7,6 +7,7 @@
 #include "block/drive.h"
 #include "block/serve.h"
 #include "net/lab.h"
+#include "net/tap.h"
 
 #define VM_DRIVES_MAX  16
 #define VM_QUEUES_MAX  16 /* of a drive */
@@ -28,7 +29,7 @@
 enum vm_engine { VM_ENGINE_BEST, VM_ENGINE_INTERP, VM_ENGINE_JIT1, VM_ENGINE_JIT };
 enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
-enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK, VM_NET_LAB };
+enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK, VM_NET_TAP, VM_NET_LAB };
 
 struct vm_drive {
     char path[VM_PATH_MAX];
@@ -53,6 +54,7 @@ struct vm_net {
     bool implied;             /* by -p alone */
     char pcap[VM_PATH_MAX];   /* a record of the frames; "": none */
     struct net_settings user; /* if kind is VM_NET_USER */
+    struct tap_settings tap;  /* if kind is VM_NET_TAP */
     struct lab_port port;     /* if kind is VM_NET_LAB, without vm and mac */
     struct lab_place lab;     /* of it the name; who makes the VM completes it */
 };
@@ -156,7 +158,7 @@ MUST_CHECK int vm_config_parse_drive(struct vm_config *config, const char *value
                                      struct err *err); /* PATH[,readonly=on][,serial=S][,slot=N] */
 MUST_CHECK int
 vm_config_parse_net(struct vm_config *config, const char *value,
-                    struct err *err); /* [user|null|loopback|NETWORK][,KEY=VALUE]... */
+                    struct err *err); /* [user|null|loopback|tap|NETWORK][,KEY=VALUE]... */
 MUST_CHECK int vm_config_parse_publish(struct vm_config *config, const char *value,
                                        struct err *err); /* [ADDRESS:]PORT:GUEST-PORT[/udp] */
 MUST_CHECK int vm_config_parse_vsock(struct vm_config *config, const char *value,

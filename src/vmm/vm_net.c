@@ -75,8 +75,11 @@ int vm_net_create(struct vm *vm, u32 i, u8 mac[6], const struct net **net, struc
         r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, capture, err);
     else if (n->kind == VM_NET_LAB)
         r = create_lab(vm, i, mac, capture, err);
+    else if (n->kind == VM_NET_TAP)
+        r = tap_create(&vm->tap[i], vm->loop, vm->log, &n->tap, err);
     vm->link[i] = vm->net_process[i] ? net_process_link(vm->net_process[i])
                   : vm->lab[i]       ? lab_link(vm->lab[i])
+                  : vm->tap[i]       ? tap_link(vm->tap[i])
                                      : NULL;
     if (vm->link[i])
         *net = &vm->link[i]->net;
@@ -88,6 +91,7 @@ void vm_nets_close(struct vm *vm)
     for (u32 i = 0; i < VM_NETS_MAX; i++) {
         net_process_close(vm->net_process[i]);
         lab_close(vm->lab[i]);
+        tap_close(vm->tap[i]);
     }
 }
 
@@ -96,6 +100,7 @@ void vm_nets_destroy(struct vm *vm)
     for (u32 i = 0; i < VM_NETS_MAX; i++) {
         net_process_destroy(vm->net_process[i]);
         lab_destroy(vm->lab[i]);
+        tap_destroy(vm->tap[i]);
     }
 }
 
@@ -113,6 +118,8 @@ bool vm_net_get(struct vm *vm, u32 index, struct vm_net_info *info)
     memcpy(info->mac, vm->mac[index], 6);
     if (link)
         info->dropped = atomic_load_explicit(&link->dropped, memory_order_relaxed);
+    if (vm->tap[index])
+        info->ifname = tap_ifname(vm->tap[index]);
     if (vm->net_process[index])
         info->user = net_process_settings(vm->net_process[index]);
     return true;

@@ -8,6 +8,7 @@
 struct vm_net_info {
     const struct vm_net *config;
     const struct net_settings *user; /* as it is now; NULL unless VM_NET_USER */
+    const char *ifname;              /* of the host; NULL unless VM_NET_TAP */
     u8 mac[6];
     u16 mtu;
     bool up; /* the user has not pulled the cable */

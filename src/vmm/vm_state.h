@@ -77,9 +77,10 @@ struct vm {
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
     u8 mac[VM_NETS_MAX][6];
-    struct lab *lab[VM_NETS_MAX];                 /* NULL: none */
-    struct link *link[VM_NETS_MAX];               /* of these; NULL: none */
-    struct vsock_host *vsock;                     /* NULL: none */
+    struct lab *lab[VM_NETS_MAX];   /* NULL: none */
+    struct tap *tap[VM_NETS_MAX];   /* NULL: none */
+    struct link *link[VM_NETS_MAX]; /* of these; NULL: none */
+    struct vsock_host *vsock;       /* NULL: none */
     u32 virtio_console_slot;
     struct machine *machine;
     struct boot_plan plan;

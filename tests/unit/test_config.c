@@ -235,7 +235,13 @@ TEST(nets)
     CHECK_EQ(config.net[0].mac[3], 0xAB);
     CHECK_EQ(config.net[0].mac[5], 0xEF);
     CHECK_EQ(config.net[0].slot, 3);
-    CHECK(refused(vm_config_parse_net, "tap", "tap"));
+    CHECK_EQ(vm_config_parse_net(&config, "bridge=br0,ifname=tap7", &err), 0);
+    CHECK_EQ(config.net[1].kind, VM_NET_TAP);
+    CHECK(refused(vm_config_parse_net, "tap,ifname=a-name-that-is-long", "longer than 15"));
+    CHECK(refused(vm_config_parse_net, "tap,deny=all", "not known of a network of this kind"));
+    CHECK(refused(vm_config_parse_net, "lab,vlan=4095", "is no VLAN"));
+    CHECK(refused(vm_config_parse_net, "lab,trunk=10-5", "names no VLANs"));
+    CHECK(refused(vm_config_parse_net, "Lab", "a letter first"));
     CHECK(refused(vm_config_parse_net, "null,pcap=x", "not known of a network of this kind"));
     CHECK(refused(vm_config_parse_net, "user,deny=10.0.0.0/33", "a rule can say"));
     CHECK(refused(vm_config_parse_net, "user,colour=red", "not known of a network"));
