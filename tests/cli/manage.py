@@ -159,7 +159,7 @@ def modes():
             check_equal(stat.S_IMODE(path.stat().st_mode), 0o700, f"the mode of {path}")
         for path in (*SOCKETS.iterdir(), *(KEPT / "web").iterdir()):
             check_equal(stat.S_IMODE(path.stat().st_mode), 0o600, f"the mode of {path}")
-        check_equal(sorted(p.name for p in SOCKETS.iterdir()), ["web.console", "web.sock"], "the sockets")
+        check_equal(sorted(p.name for p in SOCKETS.iterdir()), ["web.console", "web.sock", "web.vsock"], "the sockets")
         SOCKETS.chmod(0o755)
         try:
             refused(FAILED, "run", "-d", "-n", "more", "-k", COSM, says=["open to others", "chmod 700"])
