@@ -9,6 +9,7 @@
 #include "apps/cosm/net.h"
 #include "apps/cosm/run.h"
 #include "apps/cosm/ssh.h"
+#include "net/keeper.h"
 #include "net/lab_wire.h"
 #include "net/serve.h"
 #include "net/wire.h"
@@ -82,6 +83,8 @@ int main(int argc, char **argv)
         return net_serve();
     if (argc == 2 && !strcmp(argv[1], LAB_COMMAND))
         return lab_serve();
+    if (argc == 2 && !strcmp(argv[1], KEEPER_COMMAND))
+        return keeper_serve();
     if (options_parse(&options, argc, argv, &err) < 0)
         return fail(&err, EXIT_USAGE);
     if (options.help || (options.command == COMMAND_HELP && !options.version)) {

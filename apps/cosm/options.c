@@ -88,6 +88,8 @@ const char *completion_words(enum completion completion)
         return "user tap null loopback";
     case COMPLETE_CONSOLE:
         return "uart virtio";
+    case COMPLETE_SANDBOX:
+        return "auto strict off";
     case COMPLETE_SWITCH:
         return "on off";
     case COMPLETE_LOG:

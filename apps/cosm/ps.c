@@ -17,6 +17,7 @@ struct row {
     const char *name;
     const char
         *state; /* starting, running, paused, no-space, io-error, mute (no answer), ended, died */
+    char sandbox[16]; /* full, partial, none; "": it does not tell */
     struct record_info info;
     char line[LINE];
     char trouble[LINE]; /* why it stands still by itself; "": it does not */
@@ -33,6 +34,16 @@ static const char *trouble_read(struct row *row, const struct json *json,
     fmt_print(row->trouble, sizeof(row->trouble), "%.200s: %.40s", file ? file : "a disk",
               reason ? reason : "unknown");
     return full && full->kind == JSON_TRUE ? "no-space" : "io-error";
+}
+
+static void ask_sandbox(struct client *client, const char *name, char *text, size_t size)
+{
+    struct err err;
+    const struct json_node *answer = client_call(client, name, "query-sandbox", &err);
+    const struct json_node *state = answer ? json_get(&client->json, answer, "state") : NULL;
+
+    if (json_string(state))
+        fmt_print(text, size, "%s", json_string(state));
 }
 
 /* What a process with the name says of itself. */
@@ -53,6 +64,7 @@ static const char *ask_state(const struct record *r, struct row *row)
         state = !strcmp(json_string(status), "paused") ? "paused" : "running";
     if (trouble)
         state = trouble_read(row, &client.json, trouble);
+    ask_sandbox(&client, r->name, row->sandbox, sizeof(row->sandbox));
     client_close(&client);
     return state;
 }
@@ -67,6 +79,7 @@ static bool row_read(struct row *row, const char *name)
         return false; /* removed meanwhile */
     row->name = name;
     *row->trouble = '\0';
+    *row->sandbox = '\0';
     record_read(&r, &row->info);
     row->state = states[row->info.state];
     if (row->info.state == RECORD_RUNNING)
@@ -137,6 +150,8 @@ static void print_json(const struct row *row, bool first)
     put_integer(&out, "harts", info->harts);
     put_integer(&out, "memory", (s64)info->memory);
     put_integer(&out, "created", info->created);
+    if (*row->sandbox)
+        put_string(&out, "sandbox", row->sandbox);
     if (info->state == RECORD_ENDED) {
         put_integer(&out, "ended", info->ended);
         put_integer(&out, "status", info->status);

@@ -49,8 +49,13 @@ static void on_running(void *ctx)
 
 static int serve(struct run *run, struct err *err)
 {
-    int status = run->instance ? instance_serve(run->instance, run->vm, err) : 0;
+    struct sandbox_grant grant;
+    int status = run->instance ? instance_serve(run->instance, run->vm, &grant, err) : 0;
 
+    if (!status)
+        status = vm_confine(run->vm, &grant, run->instance ? 1 : 0, err);
+    if (!status && run->instance)
+        status = instance_begin(run->instance, run->vm, err);
     if (status < 0)
         return status;
     if (run->ready >= 0)

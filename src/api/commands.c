@@ -94,6 +94,35 @@ static int run_status(struct command_call *c, struct err *err)
     return 0;
 }
 
+static void put_flag(struct json_out *out, const char *name, bool value)
+{
+    json_key(out, name);
+    json_put_bool(out, value);
+}
+
+static int run_sandbox(struct command_call *c, struct err *err)
+{
+    const struct sandbox *s = vm_sandbox(c->vm);
+
+    (void)err;
+    json_open(c->out, '{');
+    json_key(c->out, "mode");
+    json_put_string(c->out, sandbox_mode_name(s->mode));
+    json_key(c->out, "state");
+    json_put_string(c->out, sandbox_state(s));
+    put_flag(c->out, "files", s->namespaces || s->landlock);
+    put_flag(c->out, "namespaces", s->namespaces);
+    put_flag(c->out, "landlock", s->landlock);
+    put_flag(c->out, "network", s->network);
+    put_flag(c->out, "system-calls", s->syscalls);
+    json_key(c->out, "memory-max");
+    json_put_integer(c->out, (s64)s->memory_max);
+    json_key(c->out, "missing");
+    json_put_string(c->out, s->missing);
+    json_close(c->out, '}');
+    return 0;
+}
+
 static void put_stat(void *ctx, const char *name, u64 value)
 {
     json_key(ctx, name);
@@ -179,6 +208,7 @@ static const struct command commands[] = {
      "hand them on no more: [ADDRESS:]PORT[/udp]",
      command_hostfwd_remove,
      {{"forward", JSON_STRING}, {"name", JSON_STRING, true}}},
+    {"query-sandbox", "what its process has given up: state is full, partial or none", run_sandbox},
     {"stop", "stand still, the guest's clock included", run_stop},
     {"cont", "go on", run_cont},
     {"system_reset", "start anew, as the reset button does", run_reset},

@@ -62,6 +62,7 @@ struct hub {
     u64 log_size;
     struct thread thread;
     bool started;
+    const struct sandbox *sandbox; /* of the thread */
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t more, room;
@@ -171,6 +172,7 @@ static void log_main(void *ctx)
 {
     struct hub *h = ctx;
 
+    sandbox_thread(h->sandbox, SANDBOX_WRITER);
     pthread_mutex_lock(&h->mutex);
     for (;;) {
         size_t at = h->logged % RING, len = h->head - h->logged;
@@ -439,10 +441,7 @@ static int hub_open(struct hub *h, int runtime, const char *socket, struct err *
         return err_set(err, code, "cannot keep the log of the console: %s", strerror(code));
     }
     h->log_size = (u64)st.st_size;
-    r = thread_start(&h->thread, "console-log", log_main, h, err);
-    h->started = r == 0;
-    if (!r)
-        r = loop_fd_add(h->loop, h->wake, LOOP_READ, on_wake, h, &h->wake_handler, err);
+    r = loop_fd_add(h->loop, h->wake, LOOP_READ, on_wake, h, &h->wake_handler, err);
     if (!r)
         r = loop_fd_add(h->loop, h->tick, LOOP_READ, on_tick, h, &h->tick_handler, err);
     if (!r)
@@ -468,6 +467,16 @@ int hub_create(struct hub **out, struct loop *loop, struct console *console, int
     }
     *out = h;
     return 0;
+}
+
+int hub_begin(struct hub *h, const struct sandbox *sandbox, struct err *err)
+{
+    int r;
+
+    h->sandbox = sandbox;
+    r = thread_start(&h->thread, "console-log", log_main, h, err);
+    h->started = r == 0;
+    return r;
 }
 
 static void close_clients(struct hub *h)

@@ -15,9 +15,13 @@
 
 struct hub;
 
-/* Log in the folder dir, socket runtime/socket. All outlive the hub. Before the guest runs. */
+/* Log in the folder dir, socket runtime/socket. All outlive the hub. Before the guest runs. What it
+ * prints waits for hub_begin. */
 MUST_CHECK int hub_create(struct hub **hub, struct loop *loop, struct console *console, int dir,
                           int runtime, const char *socket, struct err *err);
+
+/* Starts the thread that writes the log, in this sandbox, which outlives the hub. Once. */
+MUST_CHECK int hub_begin(struct hub *hub, const struct sandbox *sandbox, struct err *err);
 
 /* When neither guest nor loop run. What is left goes out as far as readers take it at once. */
 void hub_destroy(struct hub *hub);

@@ -54,22 +54,39 @@ int instance_dir(const struct instance *in)
     return in->record.dir;
 }
 
-int instance_serve(struct instance *in, struct vm *vm, struct err *err)
+static int serve_sockets(struct instance *in, struct vm *vm, struct err *err)
 {
     char socket[RECORD_NAME_MAX + 16];
-    int r = record_own(&in->record, err);
+    int r;
 
     fmt_print(socket, sizeof(socket), "%s.console", in->record.name);
+    r = hub_create(&in->hub, vm_loop(vm), vm_console(vm), in->record.dir, in->runtime, socket, err);
     if (!r)
-        r = hub_create(&in->hub, vm_loop(vm), vm_console(vm), in->record.dir, in->runtime, socket,
-                       err);
+        r = vm_attend(vm, in->runtime, socket, err);
     fmt_print(socket, sizeof(socket), "%s.vsock", in->record.name);
     if (!r)
         r = vm_vsock_listen(vm, in->runtime, socket, err);
     fmt_print(socket, sizeof(socket), "%s.sock", in->record.name);
     if (!r)
         r = server_create(&in->server, vm, in->record.name, in->runtime, socket, err);
+    return r ? r : vm_attend(vm, in->runtime, socket, err);
+}
+
+int instance_serve(struct instance *in, struct vm *vm, struct sandbox_grant *grant, struct err *err)
+{
+    int r = record_own(&in->record, err);
+
+    if (!r)
+        r = serve_sockets(in, vm, err);
+    *grant = (struct sandbox_grant){.fd = &in->record.dir, .write = true};
     return r;
+}
+
+int instance_begin(struct instance *in, struct vm *vm, struct err *err)
+{
+    if (vm_sandbox(vm)->on)
+        in->runtime = -1; /* the sandbox has closed it: other VMs' sockets lie there, too */
+    return hub_begin(in->hub, vm_sandbox(vm), err);
 }
 
 int instance_finish(struct instance *in, int status, const char *reason, struct err *err)

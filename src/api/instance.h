@@ -4,6 +4,7 @@
 #define COSM_API_INSTANCE_H
 
 #include "api/record.h"
+#include "host/sandbox.h"
 #include "vmm/vm.h"
 
 struct instance;
@@ -15,8 +16,12 @@ const char *instance_name(const struct instance *instance);
 /* Where cosm.log goes, of a process without a terminal. */
 int instance_dir(const struct instance *instance);
 
-/* In the process that is to run the VM, which was created and does not run yet. */
-MUST_CHECK int instance_serve(struct instance *instance, struct vm *vm, struct err *err);
+/* In the process that is to run the VM, which was created and does not run yet: sockets and logs.
+ * grant gets the folder that it goes on using. */
+MUST_CHECK int instance_serve(struct instance *instance, struct vm *vm, struct sandbox_grant *grant,
+                              struct err *err);
+/* After vm_confine. */
+MUST_CHECK int instance_begin(struct instance *instance, struct vm *vm, struct err *err);
 
 /* After vm_run, before vm_destroy: status is what it returned. */
 MUST_CHECK int instance_finish(struct instance *instance, int status, const char *reason,

@@ -14,10 +14,10 @@
 
 #include "base/assert.h"
 #include "base/checked.h"
-#include "host/scope.h"
 #include "host/thread.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -30,6 +30,7 @@
 struct serve {
     struct blk blk;
     struct node *node;
+    const struct sandbox *sandbox;
     struct thread worker[WORKERS];
     u32 workers;
     pthread_mutex_t lock; /* of what follows */
@@ -214,6 +215,7 @@ static void serve_work(void *ctx)
     struct serve *serve = ctx;
     struct blk_req *req;
 
+    sandbox_thread(serve->sandbox, SANDBOX_DISK);
     while ((req = serve_next(serve))) {
         execute(serve, req);
         pthread_mutex_lock(&serve->lock);
@@ -395,17 +397,20 @@ static int serve_check_size(const struct node *node, struct err *err)
     return 0;
 }
 
-static int serve_start(struct blk **blk, struct node *node, const struct serve_options *options,
-                       struct err *err)
+int serve_open(struct blk **blk, struct node *node, const struct serve_options *options,
+               struct err *err)
 {
-    AUTO_FREE struct serve *serve = NULL;
+    struct serve *serve = NULL;
     int ret = serve_check_size(node, err);
 
-    if (ret)
+    if (!ret)
+        serve = calloc(1, sizeof(*serve));
+    if (!ret && !serve)
+        ret = err_set(err, ENOMEM, "disk image '%s': out of memory", node->name);
+    if (ret) {
+        node_close(node);
         return ret;
-    serve = calloc(1, sizeof(*serve));
-    if (!serve)
-        return err_set(err, ENOMEM, "disk image '%s': out of memory", node->name);
+    }
     serve->blk = (struct blk){.submit = serve_submit,
                               .give_up = serve_give_up,
                               .ctx = serve,
@@ -417,25 +422,20 @@ static int serve_start(struct blk **blk, struct node *node, const struct serve_o
     serve->node = node;
     serve->options = *options;
     serve_init_locks(serve);
-    while (!ret && serve->workers < WORKERS) {
-        ret = thread_start(&serve->worker[serve->workers], "disk", serve_work, serve, err);
-        serve->workers += !ret;
-    }
-    if (ret) {
-        serve_stop(serve);
-        return ret;
-    }
-    *blk = &steal(serve)->blk;
+    *blk = &serve->blk;
     return 0;
 }
 
-int serve_open(struct blk **blk, struct node *node, const struct serve_options *options,
-               struct err *err)
+int serve_begin(struct blk *blk, const struct sandbox *sandbox, struct err *err)
 {
-    int ret = serve_start(blk, node, options, err);
+    struct serve *serve = CONTAINER_OF(blk, struct serve, blk);
+    int ret = 0;
 
-    if (ret)
-        node_close(node);
+    serve->sandbox = sandbox;
+    while (!ret && !serve->options.inline_work && serve->workers < WORKERS) {
+        ret = thread_start(&serve->worker[serve->workers], "disk", serve_work, serve, err);
+        serve->workers += !ret;
+    }
     return ret;
 }
 

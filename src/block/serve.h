@@ -4,6 +4,7 @@
 #define COSM_BLOCK_SERVE_H
 
 #include "block/node.h"
+#include "host/sandbox.h"
 
 /* What becomes of a request that fails. */
 enum serve_policy {
@@ -36,6 +37,10 @@ struct serve_halt {
  */
 MUST_CHECK int serve_open(struct blk **blk, struct node *node, const struct serve_options *options,
                           struct err *err);
+
+/* Starts the threads that do the requests, in this sandbox (NULL: none), which outlives them; until
+ * then requests wait. Once; with inline_work it does nothing. */
+MUST_CHECK int serve_begin(struct blk *blk, const struct sandbox *sandbox, struct err *err);
 
 /* Do requests wait for the host to recover? halt may be NULL. */
 bool serve_halted(struct blk *blk, struct serve_halt *halt);

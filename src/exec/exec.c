@@ -199,11 +199,18 @@ enum hart_exit vcpu_run(struct vcpu *v, bool step)
     return v->exec->config.trace && !step ? run_traced(v) : run_engine(v, step);
 }
 
+void vcpu_began(struct exec *exec)
+{
+    if (exec->config.began)
+        exec->config.began(exec->config.ctx, false);
+}
+
 static void *vcpu_main(void *arg)
 {
     struct vcpu *v = arg;
     bool step;
 
+    vcpu_began(v->exec);
     while (wait_until_runnable(v, &step)) {
         enum hart_exit why;
         if (v->rest == REST_SUSPEND) {
@@ -372,7 +379,7 @@ struct hart *exec_hart(struct exec *exec, u32 index)
 int exec_start(struct exec *exec, struct err *err)
 {
     u32 threads = exec->icount ? 1 : exec->count;
-    int failed = exec->jit ? jit_start(exec->jit) : 0;
+    int failed = exec->jit ? jit_start(exec->jit, exec->config.began, exec->config.ctx) : 0;
 
     if (failed)
         return err_set(err, failed, "no host thread for translation: %s; use --cpu-engine=jit1",

@@ -34,6 +34,8 @@ struct exec_config {
      * May be NULL. */
     void (*stopped_itself)(void *ctx, struct hart *hart);
     void (*woke)(void *ctx, struct hart *hart);
+    /* First on each thread that exec makes, for harts or to translate. May be NULL. */
+    void (*began)(void *ctx, bool translates);
     void *ctx;
     const struct exec_trace *trace; /* NULL: none; outlives the harts */
 };

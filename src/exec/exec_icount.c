@@ -257,6 +257,7 @@ void *icount_main(void *arg)
     struct vcpu *v;
     bool step;
 
+    vcpu_began(exec);
     vclock_own(&ic->clock);
     for (u32 i = 0; i < exec->count; i++)
         vcpu_fall_asleep(&exec->vcpus[i]);

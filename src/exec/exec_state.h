@@ -47,6 +47,9 @@ struct exec {
 void vcpu_fall_asleep(struct vcpu *v);
 void vcpu_wake_up(struct vcpu *v);
 
+/* First on each thread. */
+void vcpu_began(struct exec *exec);
+
 /* Runs the engine, or the trace in its place. */
 enum hart_exit vcpu_run(struct vcpu *v, bool step);
 

@@ -39,8 +39,8 @@ MUST_CHECK bool jit_attach_alone(struct hart *hart, const struct jit_config *con
 void jit_detach(struct hart *hart);
 
 /* Begins to sample harts and to compile regions in the background, if there shall be any; until
- * a hart is detached. 0 or an errno. */
-MUST_CHECK int jit_start(struct jit *jit);
+ * a hart is detached. The thread calls began first, unless that is NULL. 0 or an errno. */
+MUST_CHECK int jit_start(struct jit *jit, void (*began)(void *ctx, bool translates), void *ctx);
 
 enum jit_tier { JIT_TIER_BLOCK, JIT_TIER_REGION, JIT_TIERS };
 

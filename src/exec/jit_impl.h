@@ -186,6 +186,8 @@ struct jit {
     struct job job[JOBS_MAX];
     u32 job_count;
     u32 heat_wanted;
+    void (*began)(void *ctx, bool translates); /* NULL: nobody wants to know */
+    void *began_ctx;
     bool at_once, quit, has_worker;
     bool found_cold;    /* since the worker last looked */
     _Atomic bool rests; /* the worker; harts that run for a while rouse it */

@@ -509,6 +509,8 @@ static void *work(void *arg)
     struct jit *jit = arg;
     u32 cold = 0, asleep = 0;
 
+    if (jit->began)
+        jit->began(jit->began_ctx, true);
     pthread_mutex_lock(&jit->lock);
     while (!jit->quit) {
         bool awake;
@@ -524,12 +526,14 @@ static void *work(void *arg)
     return NULL;
 }
 
-int jit_start(struct jit *jit)
+int jit_start(struct jit *jit, void (*began)(void *ctx, bool translates), void *ctx)
 {
     int r;
 
     if (!jit->work || jit->at_once || jit->has_worker)
         return 0;
+    jit->began = began;
+    jit->began_ctx = ctx;
     r = pthread_create(&jit->worker, NULL, work, jit);
     jit->has_worker = !r;
     return r;

@@ -44,6 +44,7 @@ struct console {
     pthread_cond_t out_more;   /* bytes in the ring, or closing */
     pthread_cond_t out_room;   /* bytes left the ring */
     struct thread out_thread;
+    const struct sandbox *sandbox; /* of that thread */
     bool out_started;
     int out_fd;
     u8 *out_ring;
@@ -213,6 +214,7 @@ static void console_out_main(void *ctx)
 {
     struct console *c = ctx;
 
+    sandbox_thread(c->sandbox, SANDBOX_WRITER);
     pthread_mutex_lock(&c->out_mutex);
     for (;;) {
         size_t at = c->out_tail % OUT_RING;
@@ -497,17 +499,20 @@ static int console_open_in(struct console *c, struct err *err)
 
 static int console_open_out(struct console *c, struct err *err)
 {
-    int rc;
-
     c->out_fd = console_open_own(c->config.out, O_WRONLY);
     c->out_dead = c->out_fd < 0;
     c->out_ring = malloc(OUT_RING);
-    if (!c->out_ring)
-        return err_set(err, ENOMEM, "no memory for the console");
-    if (c->out_dead)
+    return c->out_ring ? 0 : err_set(err, ENOMEM, "no memory for the console");
+}
+
+int console_begin(struct console *c, const struct sandbox *sandbox, struct err *err)
+{
+    int rc;
+
+    if (c->out_fd < 0)
         return 0;
+    c->sandbox = sandbox;
     rc = thread_start(&c->out_thread, "console", console_out_main, c, err);
-    c->out_dead = rc != 0;
     c->out_started = rc == 0;
     return rc;
 }
@@ -575,6 +580,8 @@ static void console_close_out(struct console *c)
     pthread_mutex_unlock(&c->out_mutex);
     if (c->out_started)
         thread_join(&c->out_thread);
+    else
+        console_out_main(c); /* what was said before it began */
     close(c->out_fd);
 }
 

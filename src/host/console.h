@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "host/loop.h"
+#include "host/sandbox.h"
 #include "port/chardev.h"
 
 struct console;
@@ -31,9 +32,13 @@ struct console_config {
     void *ctx;
 };
 
-/* Makes in raw if it is a terminal. loop outlives the console. */
+/* Makes in raw if it is a terminal. loop outlives the console. Output waits for console_begin. */
 MUST_CHECK int console_create(struct console **console, struct loop *loop,
                               const struct console_config *config, struct err *err);
+
+/* Starts the thread that writes, in this sandbox (NULL: none), which outlives the console. Once. */
+MUST_CHECK int console_begin(struct console *console, const struct sandbox *sandbox,
+                             struct err *err);
 
 /* On the loop's thread, or when the loop does not run. Writes out what is left (at most for 2 s),
  * restores the terminal. No one writes or takes any more. NULL is allowed. */

@@ -49,7 +49,7 @@ static void turn_away(struct listener *l)
     fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0)
         close(fd);
-    l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    l->spare = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 }
 
 static void on_ready(void *ctx, u32 ready)
@@ -90,11 +90,11 @@ int listener_create(struct listener **out, struct loop *loop, int dir, const cha
 
     if (!l)
         return err_set(err, ENOMEM, "no memory for a control socket");
-    *l = (struct listener){.fd = -1, .accepted = accepted, .ctx = ctx};
+    *l = (struct listener){.fd = -1, .spare = -1, .accepted = accepted, .ctx = ctx};
     fmt_print(l->name, sizeof(l->name), "%s", name);
-    l->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
-    l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    r = l->dir < 0 ? -errno : listener_bind(l);
+    l->dir = dir;
+    r = listener_bind(l);
+    l->spare = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
     if (r)
         r = err_set(err, -r, "cannot make the socket '%s': %s", name, strerror(-r));
     else
@@ -112,12 +112,10 @@ void listener_destroy(struct listener *l)
     if (!l)
         return;
     loop_fd_remove(l->handler);
-    if (l->fd >= 0 && l->dir >= 0)
+    if (l->fd >= 0)
         unlinkat(l->dir, l->name, 0);
     if (l->fd >= 0)
         close(l->fd);
-    if (l->dir >= 0)
-        close(l->dir);
     if (l->spare >= 0)
         close(l->spare);
     free(l);

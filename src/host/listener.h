@@ -10,7 +10,7 @@ struct listener;
 
 /*
  * Binds dir/name (mode 0600), in place of what lies there: the caller holds the name's lock.
- * accepted(ctx, fd) gets each connection, non-blocking and its to close.
+ * dir outlives the listener. accepted(ctx, fd) gets each connection, non-blocking and its to close.
  */
 MUST_CHECK int listener_create(struct listener **listener, struct loop *loop, int dir,
                                const char *name, void (*accepted)(void *ctx, int fd), void *ctx,

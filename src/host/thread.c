@@ -7,11 +7,13 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static void *thread_main(void *arg)
 {
     struct thread *thread = arg;
 
+    prctl(PR_SET_NAME, thread->name);
     thread->run(thread->ctx);
     return NULL;
 }
@@ -42,7 +44,6 @@ int thread_start(struct thread *thread, const char *name, void (*run)(void *ctx)
     if (rc)
         return err_set(err, rc, "cannot start the host thread '%s': %s", thread->name,
                        strerror(rc));
-    pthread_setname_np(thread->id, thread->name);
     return 0;
 }
 

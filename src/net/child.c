@@ -11,10 +11,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 
-#define END_MS      1000 /* until a process that was told to end is killed */
 #define SOCKET_ROOM (4 * MIB)
 #define FDS_MAX     8
 #define HIGH        64 /* above all numbers that a process begins with */
@@ -86,17 +83,4 @@ int child_pair(int *ours, int *theirs, struct err *err)
     *ours = fd[0];
     *theirs = fd[1];
     return 0;
-}
-
-void child_reap(pid_t pid)
-{
-    const struct timespec nap = {0, 2000000};
-
-    for (u32 ms = 0; ms < END_MS; ms += 2) {
-        if (waitpid(pid, NULL, WNOHANG))
-            return;
-        nanosleep(&nap, NULL);
-    }
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
 }

@@ -19,7 +19,4 @@ MUST_CHECK int child_start(const char *command, const int *fd, u32 count, pid_t 
 /* A pair of sockets with large buffers that keeps message boundaries; both close on exec. */
 MUST_CHECK int child_pair(int *ours, int *theirs, struct err *err);
 
-/* Waits a while for a process that was told to end, then ends it. */
-void child_reap(pid_t pid);
-
 #endif

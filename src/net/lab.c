@@ -34,6 +34,8 @@ struct lab {
     struct lab_port port;
     struct timer_port again;
     int capture;
+    struct attendant *attendant; /* which joins anew; NULL: we do */
+    u32 maker;
     pid_t child; /* the switch, if this VM started it */
     u32 delay_s;
     bool told;
@@ -228,13 +230,30 @@ static void on_again(void *ctx, u32 arg)
 
     if (lab->child > 0 && waitpid(lab->child, NULL, WNOHANG))
         lab->child = 0;
-    fd = join(lab, false, &can, &err);
+    fd = lab->attendant ? attendant_make(lab->attendant, lab->maker, &can, &err)
+                        : join(lab, false, &can, &err);
     if (fd >= 0 && link_plug(&lab->link, fd, &err) == 0) {
         return; /* the next time it takes longer */
     }
     log_print(lab->log, fd == -ENOENT ? LOG_ERROR : LOG_DEBUG, "net", "%s", err.msg);
     if (fd != -ENOENT)
         retry(lab);
+}
+
+static int make_again(void *ctx, u32 *can, struct err *err)
+{
+    return join(ctx, false, can, err);
+}
+
+int lab_attend(struct lab *lab, struct attendant *attendant, struct err *err)
+{
+    int maker = attendant_add_maker(attendant, make_again, lab, lab->capture, err);
+
+    if (maker < 0)
+        return maker;
+    lab->attendant = attendant;
+    lab->maker = (u32)maker;
+    return 0;
 }
 
 static void on_lost(void *ctx)

@@ -9,6 +9,7 @@
 #define COSM_NET_LAB_H
 
 #include "base/log.h"
+#include "host/attendant.h"
 #include "net/link.h"
 #include "net/settings.h"
 
@@ -98,6 +99,9 @@ struct lab;
 MUST_CHECK int lab_create(struct lab **lab, struct loop *loop, const struct log *log,
                           const struct lab_place *place, const struct lab_port *port, int capture,
                           struct err *err);
+/* The attendant is to connect again, as this process will not be able to. Before it starts; it
+ * outlives the lab's end. */
+MUST_CHECK int lab_attend(struct lab *lab, struct attendant *attendant, struct err *err);
 /* Nothing is handed to the device any more. The loop does not run. NULL is allowed. */
 void lab_close(struct lab *lab);
 /* Once the loop is destroyed. NULL is allowed. */

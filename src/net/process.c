@@ -6,19 +6,14 @@
 #include "net/process.h"
 
 #include "host/scope.h"
-#include "net/child.h"
+#include "net/keeper.h"
 #include "net/link.h"
-#include "net/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#define ANSWER_MS  10000 /* for an answer; a busy machine is slow to load a library */
+#define END_MS     1000 /* until a process that was told to end is killed */
 #define SECOND     UINT64_C(1000000000)
 #define DELAY_MOST 64 /* s */
 
@@ -28,68 +23,37 @@ struct net_process {
     const struct log *log;
     struct timer_port restart;
     struct net_settings settings; /* with the forwards of now */
-    int control, capture;
-    pid_t pid;
+    int capture;
+    struct net_spawned spawned; /* its data is the link's */
+    struct keeper keeper;
     u32 delay_s;  /* before the next start */
     u64 begun_ns; /* host_monotonic_ns */
 };
 
 static int request(struct net_process *p, const struct wire_request *request, struct err *err)
 {
-    struct pollfd fd = {.fd = p->control, .events = POLLIN};
-    struct wire_answer answer;
-
-    if (p->control < 0 || send(p->control, request, sizeof(*request), MSG_NOSIGNAL) < 0)
-        return err_set(err, EPIPE, "the network process has ended");
-    if (poll(&fd, 1, ANSWER_MS) != 1)
-        return err_set(err, ETIMEDOUT, "the network process does not answer");
-    if (recv(p->control, &answer, sizeof(answer), 0) != sizeof(answer))
-        return err_set(err, EPIPE, "the network process has ended at its start");
-    answer.text[sizeof(answer.text) - 1] = '\0';
-    if (answer.code)
-        return err_set(err, answer.code < 0 ? -answer.code : EINVAL, "%s", answer.text);
-    if (*answer.text)
-        log_print(p->log, LOG_WARN, "net", "%s", answer.text);
-    return 0;
+    return net_ask(p->spawned.control, request, NULL, err);
 }
 
-/* Starts the process; *data gets our end of the frames' socket. */
-static int begin(struct net_process *p, bool again, int *data, struct err *err)
+/* Starts the process and plugs its link in. */
+static int begin(struct net_process *p, bool again, struct err *err)
 {
-    struct wire_request start = {.kind = WIRE_START,
-                                 .settings = p->settings,
-                                 .capture = p->capture >= 0,
-                                 .capture_goes_on = again};
-    AUTO_FD int theirs = -1, control = -1;
-    int r = child_pair(data, &theirs, err);
+    char warning[sizeof(((struct wire_answer *)NULL)->text)] = "";
+    int r = p->keeper.socket >= 0
+                ? keeper_spawn(&p->keeper, &p->settings, &p->spawned, err)
+                : net_spawn(&p->spawned, &p->settings, p->capture, again, warning, err);
 
-    if (!r)
-        r = child_pair(&p->control, &control, err);
-    if (!r)
-        r = child_start(WIRE_COMMAND, (int[]){theirs, control, p->capture}, 3, &p->pid, err);
+    if (*warning)
+        log_print(p->log, again ? LOG_DEBUG : LOG_WARN, "net", "%s", warning);
     if (r)
         return r;
-    /* Else its end would not be seen. */
-    close(steal_fd(&theirs));
-    close(steal_fd(&control));
     p->begun_ns = host_monotonic_ns();
-    return request(p, &start, err);
+    return link_plug(&p->link, steal_fd(&p->spawned.data), err);
 }
 
-/* What is left of the process goes. */
-static int end(struct net_process *p)
+int net_process_keep(struct net_process *p, struct err *err)
 {
-    int status = 0;
-
-    if (p->control >= 0)
-        close(p->control);
-    p->control = -1;
-    if (p->pid > 0) {
-        kill(p->pid, SIGKILL);
-        waitpid(p->pid, &status, 0);
-    }
-    p->pid = -1;
-    return status;
+    return keeper_start(&p->keeper, &p->settings, p->capture, err);
 }
 
 static void restart_later(struct net_process *p)
@@ -101,15 +65,11 @@ static void restart_later(struct net_process *p)
 static void restart(void *ctx, u32 arg)
 {
     struct net_process *p = ctx;
-    AUTO_FD int data = -1;
     struct err err;
-    int r = begin(p, true, &data, &err);
 
-    if (!r)
-        r = link_plug(&p->link, steal_fd(&data), &err);
-    if (!r)
+    if (!begin(p, true, &err))
         return;
-    end(p);
+    (void)net_spawned_end(&p->spawned, 0);
     log_print(p->log, LOG_DEBUG, "net", "%s", err.msg);
     restart_later(p);
 }
@@ -119,7 +79,7 @@ static void lost(void *ctx)
 {
     struct net_process *p = ctx;
     bool first = p->delay_s == 0;
-    int status = end(p);
+    int status = net_spawned_end(&p->spawned, 0);
 
     if (!first && host_monotonic_ns() - p->begun_ns > DELAY_MOST * SECOND)
         p->delay_s = 1;
@@ -136,7 +96,6 @@ int net_process_create(struct net_process **out, struct loop *loop, const struct
                        const struct net_settings *settings, int capture, struct err *err)
 {
     struct net_process *p = calloc(1, sizeof(*p));
-    AUTO_FD int data = -1;
     int r;
 
     if (!p)
@@ -144,7 +103,8 @@ int net_process_create(struct net_process **out, struct loop *loop, const struct
     p->loop = loop;
     p->log = log;
     p->settings = *settings;
-    p->pid = p->control = -1;
+    net_spawned_init(&p->spawned);
+    p->keeper = (struct keeper){-1, -1, -1};
     p->capture = capture < 0 ? -1 : fcntl(capture, F_DUPFD_CLOEXEC, 0);
     p->restart = loop_timer(loop, restart, p, 0);
     link_init(&p->link, loop,
@@ -152,9 +112,7 @@ int net_process_create(struct net_process **out, struct loop *loop, const struct
                                     .mtu = settings->mtu ? settings->mtu : NET_MTU_DEFAULT,
                                     .lost = lost,
                                     .ctx = p});
-    r = begin(p, false, &data, err);
-    if (!r)
-        r = link_plug(&p->link, steal_fd(&data), err);
+    r = begin(p, false, err);
     if (r) {
         net_process_close(p);
         net_process_destroy(p);
@@ -170,12 +128,8 @@ void net_process_close(struct net_process *p)
         return;
     timer_arm(&p->restart, CLOCK_NEVER);
     link_close(&p->link);
-    if (p->control >= 0)
-        close(p->control);
-    p->control = -1;
-    if (p->pid > 0)
-        child_reap(p->pid);
-    p->pid = -1;
+    (void)net_spawned_end(&p->spawned, END_MS);
+    keeper_stop(&p->keeper);
     if (p->capture >= 0)
         close(p->capture);
     p->capture = -1;

@@ -19,6 +19,12 @@ MUST_CHECK int net_process_create(struct net_process **process, struct loop *loo
                                   const struct log *log, const struct net_settings *settings,
                                   int capture, struct err *err);
 
+/*
+ * From now on another process starts it anew, as this one is about to give up starting any
+ * (net/keeper.h). Once.
+ */
+MUST_CHECK int net_process_keep(struct net_process *process, struct err *err);
+
 /* Ends the process; nothing is handed to the device any more. The loop does not run. NULL is
  * allowed. */
 void net_process_close(struct net_process *process);

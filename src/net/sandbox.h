@@ -3,7 +3,7 @@
 #ifndef COSM_NET_SANDBOX_H
 #define COSM_NET_SANDBOX_H
 
-#include "base/err.h"
+#include "host/sandbox.h"
 
 enum net_sandbox {
     NET_SANDBOX_USER,   /* makes sockets, and reads where name servers are listed */
@@ -14,7 +14,7 @@ enum net_sandbox {
  * No new privileges, limits, files only for reading and only as above, and only the system calls
  * that are needed. warning gets a sentence if the host lacks a part of it.
  */
-MUST_CHECK int net_sandbox_enter(enum net_sandbox kind, char *warning, size_t room,
-                                 struct err *err);
+MUST_CHECK int net_sandbox_enter(enum net_sandbox kind, enum sandbox_mode mode, char *warning,
+                                 size_t room, struct err *err);
 
 #endif

@@ -212,7 +212,7 @@ static int start(struct server *s, const struct wire_request *request, char *war
     for (u32 i = 0; i < 2; i++)
         cable_init(&s->cable[i], &s->settings.impairment, now_ns() + i * 77);
     r = backend_create(&s->backend, &s->settings, deliver, s, err);
-    return r ? r : net_sandbox_enter(NET_SANDBOX_USER, warning, room, err);
+    return r ? r : net_sandbox_enter(NET_SANDBOX_USER, s->settings.sandbox, warning, room, err);
 }
 
 static int request_do(struct server *s, const struct wire_request *request, char *warning,

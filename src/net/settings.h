@@ -4,6 +4,7 @@
 #define COSM_NET_SETTINGS_H
 
 #include "base/err.h"
+#include "host/sandbox.h"
 
 #define NET_FORWARDS_MAX 64
 #define NET_RULES_MAX    64
@@ -54,6 +55,7 @@ struct net_settings {
     struct net_rule rule[NET_RULES_MAX];
     u16 mtu; /* 0: the default */
     struct net_impairment impairment;
+    enum sandbox_mode sandbox; /* of the process that does it */
 };
 
 /* [HOST-ADDRESS:]PORT:GUEST-PORT[/udp]; an IPv6 address stands in brackets. */

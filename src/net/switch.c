@@ -321,7 +321,9 @@ static int start(struct lab_switch *s, struct lab_answer *answer, struct err *er
     s->bridge.port[BRIDGE_TUNNEL].used = s->settings.tunnel.remote.family;
     if (s->settings.nat)
         r = uplink_start(s, err);
-    return r ? r : net_sandbox_enter(NET_SANDBOX_SWITCH, answer->text, sizeof(answer->text), err);
+    return r ? r
+             : net_sandbox_enter(NET_SANDBOX_SWITCH, sandbox_mode_default(), answer->text,
+                                 sizeof(answer->text), err);
 }
 
 /* Takes the settings and answers once it can serve. */

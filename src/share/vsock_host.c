@@ -57,6 +57,7 @@ struct vsock_host {
     int dir[LISTENERS_MAX];
     char name[LISTENERS_MAX][VSOCK_HOST_NAME_MAX];
     u32 listener_count;
+    struct attendant *attendant; /* NULL: we connect */
     atomic_bool posted;
     bool closed;
     struct channel channel[CHANNELS_MAX];
@@ -325,31 +326,40 @@ static void channel_serve(void *ctx, u32 ready)
         channel_watch(c);
 }
 
-static bool incoming(void *ctx, u32 stream, u32 host_port)
+/* To whoever listens on the host's port; or -1. */
+static int connect_to(struct vsock_host *h, u32 host_port)
 {
-    struct vsock_host *h = ctx;
-    struct channel *c;
+    int fd = -1;
 
-    for (u32 i = 0; i < h->listener_count; i++) {
+    if (h->attendant)
+        return attendant_dial(h->attendant, host_port);
+    for (u32 i = 0; i < h->listener_count && fd < 0; i++) {
         char name[VSOCK_HOST_NAME_MAX + 16];
-        int fd;
 
         fmt_print(name, sizeof(name), "%s_%u", h->name[i], host_port);
         fd = listener_connect(h->dir[i], name, false);
-        if (fd < 0)
-            continue;
-        c = channel_new(h, fd, CONNECTING);
-        if (!c) {
-            close(fd);
-            return false;
-        }
-        c->stream = stream;
-        c->state = OPEN;
-        h->of_stream[stream] = c;
-        channel_watch(c);
-        return true;
     }
-    return false;
+    return fd;
+}
+
+static bool incoming(void *ctx, u32 stream, u32 host_port)
+{
+    struct vsock_host *h = ctx;
+    int fd = connect_to(h, host_port);
+    struct channel *c;
+
+    if (fd < 0)
+        return false;
+    c = channel_new(h, fd, CONNECTING);
+    if (!c) {
+        close(fd);
+        return false;
+    }
+    c->stream = stream;
+    c->state = OPEN;
+    h->of_stream[stream] = c;
+    channel_watch(c);
+    return true;
 }
 
 static void opened(void *ctx, u32 stream)
@@ -492,7 +502,7 @@ int vsock_host_listen(struct vsock_host *h, int dir, const char *name, struct er
     h->dir[n] = fcntl(dir, F_DUPFD_CLOEXEC, 0);
     if (h->dir[n] < 0)
         return err_set(err, errno, "no descriptor for the socket '%s': %s", name, strerror(errno));
-    r = listener_create(&h->listener[n], h->loop, dir, name, on_accepted, h, err);
+    r = listener_create(&h->listener[n], h->loop, h->dir[n], name, on_accepted, h, err);
     if (r) {
         close(h->dir[n]);
         return r;
@@ -500,6 +510,16 @@ int vsock_host_listen(struct vsock_host *h, int dir, const char *name, struct er
     fmt_print(h->name[n], sizeof(h->name[n]), "%s", name);
     h->listener_count++;
     return 0;
+}
+
+int vsock_host_attend(struct vsock_host *h, struct attendant *attendant, struct err *err)
+{
+    int r = 0;
+
+    for (u32 i = 0; i < h->listener_count && !r; i++)
+        r = attendant_add(attendant, h->dir[i], h->name[i], true, err);
+    h->attendant = attendant;
+    return r;
 }
 
 /* May the name be taken? What nobody answers on is left from before. */

@@ -10,6 +10,7 @@
 #define COSM_SHARE_VSOCK_HOST_H
 
 #include "base/log.h"
+#include "host/attendant.h"
 #include "host/loop.h"
 #include "port/vsock.h"
 
@@ -26,6 +27,11 @@ MUST_CHECK int vsock_host_listen(struct vsock_host *host, int dir, const char *n
 
 /* The same by a path; -EADDRINUSE: something answers there, or it is no socket. */
 MUST_CHECK int vsock_host_listen_path(struct vsock_host *host, const char *path, struct err *err);
+
+/* The attendant is to connect to NAME_PORT and to remove NAME, as this process will not be able to.
+ * Before it starts, after the last socket; it outlives the host's end. */
+MUST_CHECK int vsock_host_attend(struct vsock_host *host, struct attendant *attendant,
+                                 struct err *err);
 
 /*
  * A connection of this process itself to a port of the guest: a socket that does not block and has

@@ -22,6 +22,8 @@ void vm_config_init(struct vm_config *config)
     config->hart_count = 1;
     config->rng = true;
     config->power_button = true;
+    config->sandbox = sandbox_mode_default();
+    config->memory_max = VM_OWN_DEFAULT;
 }
 
 /* The unit that a size ends in: "", K, KB, KiB, ... */
@@ -134,6 +136,27 @@ int vm_config_parse_console(struct vm_config *config, const char *value, struct 
         config->console = VM_CONSOLE_VIRTIO;
     else
         return err_set(err, EINVAL, "'%s' is not a console; give uart or virtio", value);
+    return 0;
+}
+
+int vm_config_parse_sandbox(struct vm_config *config, const char *value, struct err *err)
+{
+    if (sandbox_mode_parse(value, &config->sandbox))
+        return 0;
+    return err_set(err, EINVAL, "'%s' is not a kind of sandbox; give strict, auto or off", value);
+}
+
+int vm_config_parse_memory_max(struct vm_config *config, const char *value, struct err *err)
+{
+    u64 bytes = 0;
+    int r = strcmp(value, "none") ? vm_config_size(value, MIB, &bytes, err) : 0;
+
+    if (r)
+        return r;
+    if (bytes < VM_OWN_MIN && strcmp(value, "none"))
+        return err_set(err, EINVAL,
+                       "'%s' is too little for cosm itself; give 256M or more, or none", value);
+    config->memory_max = bytes;
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "block/drive.h"
 #include "block/serve.h"
+#include "host/sandbox.h"
 #include "net/lab.h"
 #include "net/tap.h"
 
@@ -19,6 +20,8 @@
 #define VM_RAM_MIN     MIB
 #define VM_RAM_MAX     (1024 * GIB)
 #define VM_RAM_DEFAULT (128 * MIB)
+#define VM_OWN_DEFAULT GIB /* of memory_max */
+#define VM_OWN_MIN     (256 * MIB)
 #define VM_GDB_PORT    1234
 #define VM_SLOT_ANY    (-1)
 
@@ -129,7 +132,9 @@ struct vm_config {
     u64 icount_seed;            /* of random numbers, which then are the same in each run */
     bool no_reboot;             /* a guest's reboot ends the run */
     file_holder_fn name_holder; /* tells whose a process is that uses an image; may be NULL */
-    bool detached;              /* the console is not on standard input and output */
+    enum sandbox_mode sandbox;
+    u64 memory_max; /* bytes of the process's own memory, beside the guest's; 0: no limit */
+    bool detached;  /* the console is not on standard input and output */
 };
 
 /* "user", ...; "network": one that has a name. */
@@ -175,6 +180,10 @@ MUST_CHECK int vm_config_parse_fw_cfg(struct vm_config *config, const char *valu
                                       struct err *err); /* [name=]NAME,string=TEXT|file=PATH */
 MUST_CHECK int vm_config_parse_stats(struct vm_config *config, const char *value,
                                      struct err *err); /* ""|text|json */
+MUST_CHECK int vm_config_parse_sandbox(struct vm_config *config, const char *value,
+                                       struct err *err); /* strict|auto|off */
+MUST_CHECK int vm_config_parse_memory_max(struct vm_config *config, const char *value,
+                                          struct err *err); /* a size, or none */
 MUST_CHECK int vm_config_parse_icount(struct vm_config *config, const char *value,
                                       struct err *err); /* "", shift=N, seed=N, both */
 MUST_CHECK int vm_config_parse_log(struct vm_config *config, const char *value, struct err *err);

@@ -10,21 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* The pieces that only the host has: log, clock, loop, signals. */
-static void on_signal(void *ctx, int number)
-{
-    struct vm *vm = ctx;
-
-    vm->status = 128 + number;
-    vm->end_reason = "host-signal";
-    loop_stop(vm->loop);
-}
-
 static void on_console_event(void *ctx, enum console_event event)
 {
     struct vm *vm = ctx;
@@ -322,6 +312,7 @@ static int create_harts(struct vm *vm, struct err *err)
         .stopped = vm_debug_hart_stopped,
         .stopped_itself = vm_hart_stopped_itself,
         .woke = vm_hart_woke,
+        .began = vm_thread_began,
         .ctx = vm,
     };
 
@@ -394,6 +385,7 @@ int vm_create(struct vm **out, const struct vm_config *config, struct err *err)
         return err_set(err, ENOMEM, "no host memory for the virtual machine");
     vm->config = config;
     vm->random = config->icount_seed;
+    vm->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     isa_default(&vm->isa);
     for (u32 i = 0; i < VM_HARTS_MAX; i++)
         vm->wires[i] = (struct vm_wires){vm, i};
@@ -489,11 +481,11 @@ static void attach_console(struct vm *vm)
 
 int vm_run(struct vm *vm, struct err *err)
 {
-    int r = signals_create(&vm->signals, vm->loop, on_signal, vm, err);
+    int r = console_begin(vm->console, &vm->sandbox, err);
 
     vm->start_ns = host_monotonic_ns();
-    if (!r)
-        r = vm_debug_create(vm, err);
+    for (u32 i = 0; i < vm->config->drive_count && !r; i++)
+        r = serve_begin(vm->blk[i], &vm->sandbox, err);
     if (!r)
         r = exec_start(vm->exec, err);
     if (r)
@@ -543,10 +535,13 @@ void vm_destroy(struct vm *vm)
         loop_destroy(vm->loop);
     vm_nets_destroy(vm);
     vm_share_destroy(vm);
+    attendant_stop(&vm->attendant);
     if (vm->log_sink)
         log_sink_destroy(vm->log_sink);
     host_memory_destroy(&vm->ram);
     vm_free_fw_cfg(vm);
+    if (vm->statm >= 0)
+        close(vm->statm);
     free(vm->flash[0]);
     free(vm->flash[1]);
     free(vm->user_dtb);

@@ -24,6 +24,11 @@ struct console *vm_console(struct vm *vm)
     return vm->console;
 }
 
+const struct sandbox *vm_sandbox(const struct vm *vm)
+{
+    return &vm->sandbox;
+}
+
 void vm_watch(struct vm *vm, void (*fn)(void *ctx, enum vm_event event), void *ctx)
 {
     vm->watcher = fn;

@@ -5,11 +5,15 @@
 
 #include "host/console.h"
 #include "host/loop.h"
+#include "host/sandbox.h"
 #include "vmm/vm.h"
 
 /* Both live as long as the VM. The console is NULL where nothing is to run (dump_dtb). */
 struct loop *vm_loop(struct vm *vm);
 struct console *vm_console(struct vm *vm);
+
+/* What its process may still do. Valid until destroy. */
+const struct sandbox *vm_sandbox(const struct vm *vm);
 
 enum vm_event {
     VM_EVENT_STOP,     /* it stands still, its clock included */

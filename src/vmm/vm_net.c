@@ -54,6 +54,7 @@ static int create_lab(struct vm *vm, u32 i, const u8 mac[6], int capture, struct
 int vm_net_create(struct vm *vm, u32 i, u8 mac[6], const struct net **net, struct err *err)
 {
     const struct vm_net *n = &vm->config->net[i];
+    struct net_settings settings = n->user;
     AUTO_FD int capture = -1;
     int r = 0;
 
@@ -71,8 +72,9 @@ int vm_net_create(struct vm *vm, u32 i, u8 mac[6], const struct net **net, struc
         if (capture < 0)
             return err_set(err, errno, "--net: cannot write %s: %s", n->pcap, strerror(errno));
     }
+    settings.sandbox = vm->config->sandbox;
     if (n->kind == VM_NET_USER)
-        r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &n->user, capture, err);
+        r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &settings, capture, err);
     else if (n->kind == VM_NET_LAB)
         r = create_lab(vm, i, mac, capture, err);
     else if (n->kind == VM_NET_TAP)

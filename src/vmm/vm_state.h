@@ -4,11 +4,13 @@
 #define COSM_VMM_VM_STATE_H
 
 #include "exec/exec.h"
+#include "host/attendant.h"
 #include "host/clock.h"
 #include "host/console.h"
 #include "host/log.h"
 #include "host/loop.h"
 #include "host/memory.h"
+#include "host/sandbox.h"
 #include "host/signals.h"
 #include "machine/boot_plan.h"
 #include "machine/machine.h"
@@ -49,6 +51,9 @@ struct vm {
     struct isa isa;
     char isa_text[1024], isa_list[1024];
 
+    struct sandbox sandbox;
+    struct attendant attendant;
+    int statm; /* /proc/self/statm, which a sandbox does not let open; -1: none */
     struct log_sink *log_sink;
     const struct log *log;
     struct host_clock clock;
@@ -173,6 +178,9 @@ void vm_disks_retry(struct vm *vm);
 MUST_CHECK int vm_share_plug(struct vm *vm, struct machine_config *mc, struct err *err);
 void vm_share_close(struct vm *vm);
 void vm_share_destroy(struct vm *vm);
+
+/* vm_confine.c: first on each of exec's threads. */
+void vm_thread_began(void *ctx, bool translates);
 
 /* vm_stats.c: writes counters to standard error, as text or JSON. */
 void vm_stats_print(struct vm *vm, u64 elapsed_ns);

@@ -28,7 +28,9 @@ static int raw_open(struct blk **blk, const char *name, bool readonly, struct er
     struct node *node;
     int ret = file_open(&node, name, &options, err);
 
-    return ret ? ret : serve_open(blk, node, &(struct serve_options){0}, err);
+    if (!ret)
+        ret = serve_open(blk, node, &(struct serve_options){0}, err);
+    return ret ? ret : serve_begin(*blk, NULL, err);
 }
 
 static struct blk *image_open(void)

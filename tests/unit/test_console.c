@@ -83,6 +83,7 @@ static void rig_open(int in, int out)
     r.limit = loop_timer(r.loop, on_limit, NULL, 0);
     r.room = sizeof(r.got);
     CHECK_EQ(console_create(&r.console, r.loop, &config, &r.err), 0);
+    CHECK_EQ(console_begin(r.console, NULL, &r.err), 0);
     console_attach(r.console, receive, NULL);
 }
 

@@ -232,7 +232,7 @@ static void start_and_join(struct machine *m)
 {
     pthread_t thread[HARTS];
 
-    CHECK_EQ(jit_start(m->jit), 0);
+    CHECK_EQ(jit_start(m->jit, NULL, NULL), 0);
     for (u32 i = 0; i < HARTS; i++)
         CHECK(!pthread_create(&thread[i], NULL, run, m->hart[i]));
     for (u32 i = 0; i < HARTS; i++)

@@ -21,7 +21,9 @@ static int raw_open(struct blk **blk, const char *name, bool readonly, struct er
     struct node *node;
     int ret = file_open(&node, name, &options, err);
 
-    return ret ? ret : serve_open(blk, node, &(struct serve_options){0}, err);
+    if (!ret)
+        ret = serve_open(blk, node, &(struct serve_options){0}, err);
+    return ret ? ret : serve_begin(*blk, NULL, err);
 }
 
 struct waiter {
@@ -263,6 +265,7 @@ static void weak_open(struct weak_node *w, struct blk **blk, enum serve_policy w
     *w = (struct weak_node){.node = {.ops = &ops, .size = MIB, .name = path}, .code = code};
     sem_init(&changed, 0, 0);
     CHECK_EQ(serve_open(blk, &w->node, &options, NULL), 0);
+    CHECK_EQ(serve_begin(*blk, NULL, NULL), 0);
 }
 
 static void weak_submit(struct blk *blk, struct blk_req *req, struct waiter *w)
