@@ -47,6 +47,7 @@ struct machine_virtio {
     char serial[21]; /* virtio-blk serial, may be "" */
     const struct chardev *chardev;
     const struct net *net;
+    u32 pairs; /* of virtio-net's queues; 0: 1 */
     u8 mac[6];
     const struct vsock *vsock;
     u32 cid; /* virtio-vsock: the guest's */

@@ -283,7 +283,7 @@ static bool slot_plug(struct machine *m, struct slot *s, const struct machine_vi
         *dev = virtio_rng_dev(s->rng);
         break;
     case MACHINE_VIRTIO_NET: {
-        struct virtio_net_config config = {.net = v->net};
+        struct virtio_net_config config = {.net = v->net, .pairs = v->pairs};
         s->net = calloc(1, sizeof(*s->net));
         if (!s->net)
             return false;

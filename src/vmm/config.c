@@ -470,6 +470,17 @@ static int net_script(struct vm_net *net, const char *value, struct err *err)
     return config_copy(net->tap.script, sizeof(net->tap.script), value, "script's path", err);
 }
 
+static int net_queues(struct vm_net *net, const char *value, struct err *err)
+{
+    u64 n;
+
+    if (!config_number(value, strlen(value), &n) || !n || n > VM_NET_PAIRS_MAX)
+        return err_set(err, EINVAL, "'queues=%s' is no number of queue pairs; give 1 to %d", value,
+                       VM_NET_PAIRS_MAX);
+    net->pairs = (u32)n;
+    return 0;
+}
+
 static int net_slot(struct vm_net *net, const char *value, struct err *err)
 {
     return config_slot(value, &net->slot, err);
@@ -488,8 +499,9 @@ static const struct net_key net_keys[] = {
     {"pcap", net_pcap, USER | LAB}, {"delay", net_delay, USER | LAB},
     {"loss", net_loss, USER | LAB}, {"rate", net_rate, USER | LAB},
     {"vlan", net_vlan, LAB},        {"trunk", net_trunk, LAB},
-    {"trust", net_trust, LAB},      {"ifname", net_ifname, TAP},
-    {"bridge", net_bridge, TAP},    {"script", net_script, TAP},
+    {"trust", net_trust, LAB},      {"queues", net_queues, UINT32_MAX},
+    {"ifname", net_ifname, TAP},    {"bridge", net_bridge, TAP},
+    {"script", net_script, TAP},
 };
 
 static int net_keys_unknown(const struct vm_net *net, const char *key, struct err *err)

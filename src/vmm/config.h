@@ -10,20 +10,21 @@
 #include "net/lab.h"
 #include "net/tap.h"
 
-#define VM_DRIVES_MAX  16
-#define VM_QUEUES_MAX  16 /* of a drive */
-#define VM_NETS_MAX    8
-#define VM_FW_CFGS_MAX 16
-#define VM_SLOTS       24 /* virtio-mmio slots of the board */
-#define VM_HARTS_MAX   32
-#define VM_PATH_MAX    4096
-#define VM_RAM_MIN     MIB
-#define VM_RAM_MAX     (1024 * GIB)
-#define VM_RAM_DEFAULT (128 * MIB)
-#define VM_OWN_DEFAULT GIB /* of memory_max */
-#define VM_OWN_MIN     (256 * MIB)
-#define VM_GDB_PORT    1234
-#define VM_SLOT_ANY    (-1)
+#define VM_DRIVES_MAX    16
+#define VM_QUEUES_MAX    16 /* of a drive */
+#define VM_NETS_MAX      8
+#define VM_FW_CFGS_MAX   16
+#define VM_NET_PAIRS_MAX 8
+#define VM_SLOTS         24 /* virtio-mmio slots of the board */
+#define VM_HARTS_MAX     32
+#define VM_PATH_MAX      4096
+#define VM_RAM_MIN       MIB
+#define VM_RAM_MAX       (1024 * GIB)
+#define VM_RAM_DEFAULT   (128 * MIB)
+#define VM_OWN_DEFAULT   GIB /* of memory_max */
+#define VM_OWN_MIN       (256 * MIB)
+#define VM_GDB_PORT      1234
+#define VM_SLOT_ANY      (-1)
 
 #define VM_ICOUNT_SHIFT     3
 #define VM_ICOUNT_SHIFT_MAX 10
@@ -57,6 +58,7 @@ struct vm_net {
     bool implied;             /* by -p alone */
     char pcap[VM_PATH_MAX];   /* a record of the frames; "": none */
     struct net_settings user; /* if kind is VM_NET_USER */
+    u32 pairs;                /* of queues; 0: 1 */
     struct tap_settings tap;  /* if kind is VM_NET_TAP */
     struct lab_port port;     /* if kind is VM_NET_LAB, without vm and mac */
     struct lab_place lab;     /* of it the name; who makes the VM completes it */
@@ -109,8 +111,8 @@ struct vm_config {
     const char *symbols;  /* names of guest addresses: ELF file or System.map */
     const char *trace;    /* spec of vmm/trace_spec.h */
     bool ram_given, harts_given; /* else what follows are defaults */
-    u64 ram_size;         /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
-    u32 hart_count;       /* 1..VM_HARTS_MAX */
+    u64 ram_size;                /* bytes, multiple of 4096, VM_RAM_MIN..VM_RAM_MAX */
+    u32 hart_count;              /* 1..VM_HARTS_MAX */
     enum vm_engine engine;
     struct vm_gdb gdb;
     bool paused; /* harts wait for gdb's continue */

@@ -162,6 +162,7 @@ static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
         if (r < 0)
             return r;
         mc->virtio[slot].kind = MACHINE_VIRTIO_NET;
+        mc->virtio[slot].pairs = c->net[i].pairs;
     }
     return 0;
 }

@@ -188,6 +188,17 @@ def is_open(port):
     return False
 
 
+@tap.test("several pairs of queues carry frames of several harts")
+def _():
+    with guest("--net", "user,queues=2", "--smp", "2") as console:
+        tap.check_equal(console.run("ls /sys/class/net/eth0/queues").split(), ["rx-0", "rx-1", "tx-0", "tx-1"], "queues")
+        console.run("for i in 1 2 3 4 5 6; do (wget -q -O /tmp/p$i http://10.0.2.2/; echo done >/tmp/d$i) & done")
+        console.run("while [ $(ls /tmp/d? | wc -l) != 6 ]; do sleep 1; done", timeout=120)
+        for i in range(1, 7):
+            tap.check_equal(console.run(f"md5sum </tmp/p{i}").split()[0], page_sum(), f"the sum of page {i}")
+        world.power_off(console)
+
+
 @tap.test("ports come and go while the VM runs, a cable is pulled and plugged")
 def _():
     with guest("-n", "web", "-p", "8080:80", "--net", "user,deny=192.0.2.7") as console:

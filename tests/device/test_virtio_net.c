@@ -355,4 +355,83 @@ TEST(control_commands)
     driver_destroy(d);
 }
 
+static u8 pairs_set(struct driver *d, u32 queue, u16 pairs)
+{
+    gpa_t at = driver_alloc(d, 64);
+    struct driver_seg seg[2] = {{at, 4, false}, {at + 32, 1, true}};
+    u16 id;
+    u32 len;
+
+    memcpy(driver_at(d, at), (const u8[]){4, 0, (u8)pairs, (u8)(pairs >> 8)}, 4);
+    *driver_at(d, at + 32) = 9;
+    driver_offer(d, queue, seg, 2);
+    driver_kick(d, queue);
+    CHECK(driver_used(d, queue, &id, &len));
+    return *driver_at(d, at + 32);
+}
+
+/* A datagram of a flow, by way of a loopback: the queue that it comes back at. */
+static u32 comes_back_at(struct driver *d, gpa_t tx, u32 pair, u16 from, u16 to)
+{
+    struct driver_seg out = {tx, 12 + 60, false};
+    u8 *frame = driver_at(d, tx) + 12;
+    u16 id;
+    u32 len, found = UINT32_MAX;
+
+    memset(driver_at(d, tx), 0, 72);
+    be16_store(frame + 12, 0x0800);
+    frame[14] = 0x45;
+    frame[23] = 17;
+    be32_store(frame + 26, from < to ? 1 : 2);
+    be32_store(frame + 30, from < to ? 2 : 1);
+    be16_store(frame + 34, from);
+    be16_store(frame + 36, to);
+    driver_offer(d, 2 * pair + 1, &out, 1);
+    driver_kick(d, 2 * pair + 1);
+    for (u32 q = 0; q < 6; q += 2) {
+        if (driver_used(d, q, &id, &len))
+            found = q;
+    }
+    return found;
+}
+
+TEST(flows_come_in_at_the_pair_that_sent_them)
+{
+    struct virtio_net_config config = {.net = &loopback.net, .pairs = 3};
+    struct driver *d;
+    gpa_t tx, rx;
+    bool seen[3] = {false};
+
+    loopback_init(&loopback);
+    virtio_net_init(&net, &config);
+    d = driver_create(virtio_net_dev(&net));
+    tx = driver_alloc(d, 2048);
+    rx = driver_alloc(d, 2048);
+    driver_start(d, VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_MQ, 64);
+    for (u32 q = 0; q < 6; q += 2) {
+        for (u32 i = 0; i < 60; i++)
+            driver_offer(d, q, &(struct driver_seg){rx, 2048, true}, 1);
+    }
+    CHECK_EQ(comes_back_at(d, tx, 0, 1000, 2000), 0);
+    CHECK_EQ(comes_back_at(d, tx, 1, 1000, 2000), UINT32_MAX); /* not yet in use */
+    CHECK_EQ(pairs_set(d, 6, 0), 1);
+    CHECK_EQ(pairs_set(d, 6, 4), 1);
+    CHECK_EQ(pairs_set(d, 6, 3), 0);
+    driver_kick(d, 3);
+    for (u16 port = 1; port < 30; port++) {
+        u32 pair = port % 3;
+
+        CHECK_EQ(comes_back_at(d, tx, pair, port, 2000), 2 * pair);
+        seen[pair] = true;
+        CHECK_EQ(comes_back_at(d, tx, (pair + 1) % 3, 2000, port), 2 * ((pair + 1) % 3));
+    }
+    CHECK(seen[0] && seen[1] && seen[2]);
+    driver_destroy(d);
+    /* Without the feature there is one pair, and the queue behind it controls. */
+    d = driver_create(virtio_net_dev(&net));
+    driver_start(d, VIRTIO_NET_F_CTRL_VQ, 16);
+    CHECK_EQ(pairs_set(d, 2, 1), 1);
+    driver_destroy(d);
+}
+
 TEST_MAIN()

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtio network device (VIRTIO 1.2, 5.1): queue 0 receives, queue 1 transmits, queue 2 controls.
+ * Virtio network device (VIRTIO 1.2, 5.1): of a pair, queue 2i receives and 2i + 1 transmits; the
+ * queue behind the last pair that the driver may use controls.
  *
  * Frames are bytes here: what is in them is the back end's affair. Only the offload header before a
- * frame is looked at; one that breaks the rules drops the frame, which is counted.
+ * frame is looked at; one that breaks the rules drops the frame, which is counted. With several
+ * pairs addresses and ports choose one, and any choice is a right one.
  */
 #include "device/virtio/net.h"
 
+#include "base/assert.h"
+#include "base/endian.h"
 #include "base/mem.h"
 
-enum { RX = 0, TX = 1, CTRL = 2 };
+enum { RX = 0, TX = 1 }; /* of a pair */
+
+#define QUEUES (2 * VIRTIO_NET_PAIRS_MAX + 1)
+_Static_assert(QUEUES <= VIRTIO_QUEUES_MAX, "pairs and the control queue");
 
 /* Offsets in the configuration space (5.1.4). */
 enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_PAIRS = 8, CONFIG_MTU = 10 };
@@ -27,13 +34,70 @@ enum {
 };
 
 /* Control commands (5.1.6.5): a class, a command, its data; an answer of one byte. */
-enum { CTRL_RX = 0, CTRL_MAC = 1 };
+enum { CTRL_RX = 0, CTRL_MAC = 1, CTRL_MQ = 4 };
 enum { CTRL_RX_ALLMULTI = 1, CTRL_MAC_TABLE_SET = 0, CTRL_MAC_ADDR_SET = 1 };
+enum { CTRL_MQ_PAIRS_SET = 0 };
 enum { CTRL_OK = 0, CTRL_ERR = 1 };
 
 static struct virtio_net *net_of(struct virtio_dev *dev)
 {
     return CONTAINER_OF(dev, struct virtio_net, dev);
+}
+
+static u32 ctrl_queue_locked(const struct virtio_net *net)
+{
+    return 2 * (virtio_has_locked(&net->dev, VIRTIO_NET_F_MQ) ? net->pairs : 1);
+}
+
+/* Where the IP header lies, its tag skipped; 0: there is none within len. */
+static u32 ip_offset(const u8 *frame, size_t len)
+{
+    u32 at = 14;
+
+    if (len < 38)
+        return 0;
+    if (be16_load(frame + 12) == 0x8100)
+        at = 18;
+    return be16_load(frame + at - 2) == 0x0800 || len >= at + 44 ? at : 0;
+}
+
+/* The same for both directions of a flow. */
+static u32 flow_hash(const u8 *frame, size_t len)
+{
+    u32 at = ip_offset(frame, len), hash = 0;
+    const u8 *ip = frame + at;
+    u8 protocol;
+
+    if (!at)
+        return 0;
+    if (be16_load(ip - 2) == 0x0800) {
+        hash = be32_load(ip + 12) ^ be32_load(ip + 16);
+        protocol = ip[9];
+        /* Parts of a packet have no ports, so that all go one way. */
+        at = be16_load(ip + 6) & 0x3fff ? (u32)len : at + (ip[0] & 15) * 4;
+    } else if (be16_load(ip - 2) == 0x86dd) {
+        for (u32 i = 8; i < 40; i += 4)
+            hash ^= be32_load(ip + i);
+        protocol = ip[6];
+        at += 40;
+    } else {
+        return 0;
+    }
+    if ((protocol == 6 || protocol == 17) && at + 4 <= len)
+        hash ^= (u32)be16_load(frame + at) ^ be16_load(frame + at + 2);
+    return (hash * 0x9e3779b1u) >> 24;
+}
+
+/* The pair that a frame is to come in at. */
+static u32 pair_choose_locked(const struct virtio_net *net, const struct net_frame *frame)
+{
+    u32 hash, pair;
+
+    if (net->active < 2)
+        return 0;
+    hash = flow_hash(frame->bytes, frame->len) % VIRTIO_NET_FLOWS;
+    pair = net->flow[hash] ? net->flow[hash] - 1u : hash;
+    return pair % net->active;
 }
 
 static bool link_is_up_locked(const struct virtio_net *net)
@@ -76,11 +140,12 @@ static bool offload_take_locked(const struct virtio_net *net, const u8 *header, 
            (u32)o->csum_start + o->csum_offset + 2 <= len;
 }
 
-/* Reads the frame of net->tx and what is said of it. False: there is nothing to send. */
-static bool frame_take_locked(struct virtio_net *net, struct net_frame *frame)
+/* Reads the frame of a pair's chain and what is said of it. False: there is nothing to send. */
+static bool frame_take_locked(struct virtio_net *net, u32 pair, struct net_frame *frame)
 {
-    const struct virtq *q = &net->dev.queue[TX];
-    u32 len = net->tx.readable_len;
+    const struct virtq *q = &net->dev.queue[2 * pair + TX];
+    const struct virtq_chain *chain = &net->tx[pair].chain;
+    u32 len = chain->readable_len;
     u8 header[VIRTIO_NET_HEADER];
 
     if (!link_is_up_locked(net) || !net->net->send)
@@ -90,27 +155,29 @@ static bool frame_take_locked(struct virtio_net *net, struct net_frame *frame)
         return false;
     }
     len -= VIRTIO_NET_HEADER;
-    if (virtq_chain_read(q, &net->tx, 0, header, sizeof(header)) != sizeof(header) ||
-        virtq_chain_read(q, &net->tx, VIRTIO_NET_HEADER, net->frame, len) != len ||
+    if (virtq_chain_read(q, chain, 0, header, sizeof(header)) != sizeof(header) ||
+        virtq_chain_read(q, chain, VIRTIO_NET_HEADER, net->frame[pair], len) != len ||
         !offload_take_locked(net, header, len, &frame->offload)) {
         net->malformed++;
         return false;
     }
-    frame->bytes = net->frame;
+    frame->bytes = net->frame[pair];
     frame->len = len;
+    if (net->active > 1)
+        net->flow[flow_hash(frame->bytes, len) % VIRTIO_NET_FLOWS] = (u8)(1 + pair);
     return true;
 }
 
 /*
- * Sends net->tx. The lock is released meanwhile: a loopback delivers from within send. False: the
- * back end has no room.
+ * Sends a pair's chain. The lock is released meanwhile: a loopback delivers from within send.
+ * False: the back end has no room.
  */
-static bool chain_send_locked(struct virtio_net *net)
+static bool chain_send_locked(struct virtio_net *net, u32 pair)
 {
     struct net_frame frame;
     bool sent;
 
-    if (!frame_take_locked(net, &frame))
+    if (!frame_take_locked(net, pair, &frame))
         return true;
     lock_release(&net->dev.lock);
     sent = net->net->send(net->net->ctx, &frame);
@@ -119,37 +186,40 @@ static bool chain_send_locked(struct virtio_net *net)
 }
 
 /* Until the queue is empty, the budget spent or the back end full. */
-static void queue_send_locked(struct virtio_net *net, u32 *budget)
+static void queue_send_locked(struct virtio_net *net, u32 pair, u32 *budget)
 {
     struct virtio_dev *dev = &net->dev;
+    struct virtq_chain *chain = &net->tx[pair].chain;
+    u32 queue = 2 * pair + TX;
 
-    for (; *budget && virtio_pop_locked(dev, TX, &net->tx); --*budget) {
-        if (!chain_send_locked(net)) {
-            virtq_unpop(&dev->queue[TX], net->tx.token);
+    for (; *budget && virtio_pop_locked(dev, queue, chain); --*budget) {
+        if (!chain_send_locked(net, pair)) {
+            virtq_unpop(&dev->queue[queue], chain->token);
             break;
         }
-        virtio_push_locked(dev, TX, net->tx.token, 0);
+        virtio_push_locked(dev, queue, chain->token, 0);
     }
-    virtio_signal_locked(dev, TX);
+    virtio_signal_locked(dev, queue);
 }
 
-static bool send(struct virtio_net *net)
+static bool send(struct virtio_net *net, u32 pair)
 {
     struct virtio_dev *dev = &net->dev;
+    struct virtio_net_tx *tx = &net->tx[pair];
     u32 budget = VIRTIO_BUDGET;
 
     lock_acquire(&dev->lock);
-    net->send_again = true;
-    if (net->sending) {
+    tx->again = pair < net->active;
+    if (tx->sending) {
         lock_release(&dev->lock);
         return false;
     }
-    net->sending = true;
-    while (net->send_again && budget) {
-        net->send_again = false;
-        queue_send_locked(net, &budget);
+    tx->sending = true;
+    while (tx->again && budget) {
+        tx->again = false;
+        queue_send_locked(net, pair, &budget);
     }
-    net->sending = false;
+    tx->sending = false;
     lock_release(&dev->lock);
     return !budget;
 }
@@ -157,7 +227,19 @@ static bool send(struct virtio_net *net)
 /* The back end has room again. What VIRTIO_BUDGET leaves over waits for the driver's next kick. */
 static void ready(void *ctx)
 {
-    (void)send(ctx);
+    struct virtio_net *net = ctx;
+
+    for (u32 pair = 0; pair < net->pairs; pair++)
+        (void)send(net, pair);
+}
+
+static u8 pairs_set_locked(struct virtio_net *net, u16 pairs)
+{
+    if (!virtio_has_locked(&net->dev, VIRTIO_NET_F_MQ) || !pairs || pairs > net->pairs)
+        return CTRL_ERR;
+    net->active = pairs;
+    memset(net->flow, 0, sizeof(net->flow));
+    return CTRL_OK;
 }
 
 /* Which frames the driver wants is advice (5.1.6.5.1): all are delivered. */
@@ -165,6 +247,8 @@ static u8 command_locked(struct virtio_net *net, const u8 *command, size_t len)
 {
     if (command[0] == CTRL_RX)
         return command[1] <= CTRL_RX_ALLMULTI && len == 3 ? CTRL_OK : CTRL_ERR;
+    if (command[0] == CTRL_MQ && len == 4 && command[1] == CTRL_MQ_PAIRS_SET)
+        return pairs_set_locked(net, le16_load(command + 2));
     if (command[0] != CTRL_MAC)
         return CTRL_ERR;
     if (command[1] == CTRL_MAC_TABLE_SET)
@@ -176,25 +260,25 @@ static u8 command_locked(struct virtio_net *net, const u8 *command, size_t len)
     return CTRL_OK;
 }
 
-static bool control(struct virtio_net *net)
+static bool control(struct virtio_net *net, u32 queue)
 {
     struct virtio_dev *dev = &net->dev;
-    struct virtq *q = &dev->queue[CTRL];
+    struct virtq *q = &dev->queue[queue];
     u32 budget = VIRTIO_BUDGET;
     u8 command[9], answer;
 
     lock_acquire(&dev->lock);
-    while (budget && virtio_pop_locked(dev, CTRL, &net->ctrl)) {
+    while (budget && virtio_pop_locked(dev, queue, &net->ctrl)) {
         size_t len = virtq_chain_read(q, &net->ctrl, 0, command, sizeof(command));
 
         answer = len < 2 || !virtio_has_locked(dev, VIRTIO_NET_F_CTRL_VQ)
                      ? CTRL_ERR
                      : command_locked(net, command, len);
         len = virtq_chain_write(q, &net->ctrl, 0, &answer, 1);
-        virtio_push_locked(dev, CTRL, net->ctrl.token, (u32)len);
+        virtio_push_locked(dev, queue, net->ctrl.token, (u32)len);
         budget--;
     }
-    virtio_signal_locked(dev, CTRL);
+    virtio_signal_locked(dev, queue);
     lock_release(&dev->lock);
     return !budget;
 }
@@ -203,15 +287,20 @@ static bool notify(struct virtio_dev *dev, u32 queue)
 {
     struct virtio_net *net = net_of(dev);
     bool refused;
+    u32 ctrl;
 
-    if (queue == TX)
-        return send(net);
-    if (queue == CTRL)
-        return control(net);
     lock_acquire(&dev->lock);
-    refused = net->refused;
-    net->refused = false;
+    ctrl = ctrl_queue_locked(net);
+    refused = queue % 2 == RX && queue < ctrl && net->refused;
+    if (refused)
+        net->refused = false;
     lock_release(&dev->lock);
+    if (queue == ctrl)
+        return control(net, queue);
+    if (queue > ctrl)
+        return false;
+    if (queue % 2 == TX)
+        return send(net, queue / 2);
     if (refused && net->net && net->net->room)
         net->net->room(net->net->ctx);
     return false;
@@ -248,10 +337,10 @@ static void header_make_locked(const struct virtio_net *net, const struct net_of
 }
 
 /* The buffers net->merged[0 .. count) go back to the driver's side of the queue. */
-static void merged_unpop_locked(struct virtio_net *net, u32 count)
+static void merged_unpop_locked(struct virtio_net *net, u32 queue, u32 count)
 {
     while (count)
-        virtq_unpop(&net->dev.queue[RX], net->merged[--count].token);
+        virtq_unpop(&net->dev.queue[queue], net->merged[--count].token);
 }
 
 enum put { PUT_DONE, PUT_NO_ROOM, PUT_NEVER };
@@ -260,7 +349,8 @@ enum put { PUT_DONE, PUT_NO_ROOM, PUT_NEVER };
 static enum put frame_put_locked(struct virtio_net *net, const struct net_frame *frame)
 {
     struct virtio_dev *dev = &net->dev;
-    struct virtq *q = &dev->queue[RX];
+    u32 queue = 2 * pair_choose_locked(net, frame) + RX;
+    struct virtq *q = &dev->queue[queue];
     u32 most = virtio_has_locked(dev, VIRTIO_NET_F_MRG_RXBUF) ? VIRTIO_NET_MERGE_MAX : 1;
     u8 header[VIRTIO_NET_HEADER];
     size_t done = 0;
@@ -271,13 +361,13 @@ static enum put frame_put_locked(struct virtio_net *net, const struct net_frame 
         u32 at = count ? 0 : VIRTIO_NET_HEADER;
         size_t n;
 
-        if (count == most || !virtio_pop_locked(dev, RX, chain)) {
-            merged_unpop_locked(net, count);
+        if (count == most || !virtio_pop_locked(dev, queue, chain)) {
+            merged_unpop_locked(net, queue, count);
             return count == most ? PUT_NEVER : PUT_NO_ROOM;
         }
         net->merged[count++].token = chain->token;
         if (chain->writable_len <= at) {
-            merged_unpop_locked(net, count);
+            merged_unpop_locked(net, queue, count);
             return PUT_NEVER;
         }
         n = virtq_chain_write(q, chain, at, frame->bytes + done, frame->len - done);
@@ -287,8 +377,8 @@ static enum put frame_put_locked(struct virtio_net *net, const struct net_frame 
     header_make_locked(net, &frame->offload, header);
     le16_store(header + HEADER_NUM_BUFFERS, (u16)count);
     (void)virtq_chain_write(q, &net->first, 0, header, sizeof(header));
-    virtio_push_all_locked(dev, RX, net->merged, count);
-    virtio_signal_locked(dev, RX);
+    virtio_push_all_locked(dev, queue, net->merged, count);
+    virtio_signal_locked(dev, queue);
     return PUT_DONE;
 }
 
@@ -322,12 +412,22 @@ static void link_changed(void *ctx, bool up)
     virtio_net_set_link(ctx, up);
 }
 
+static void reset_locked(struct virtio_dev *dev)
+{
+    struct virtio_net *net = net_of(dev);
+
+    net->active = 1;
+    net->refused = false;
+    memset(net->flow, 0, sizeof(net->flow));
+}
+
 static const struct virtio_class virtio_net_class = {
     .name = "virtio-net",
     .id = VIRTIO_ID_NET,
-    .queue_count = 3,
-    .queue_size = {256, 256, 64},
+    .queue_count = QUEUES,
+    .queue_size = {[0 ... QUEUES - 1] = 256},
     .notify = notify,
+    .reset_locked = reset_locked,
 };
 
 static u64 net_features(const struct virtio_net_config *config)
@@ -346,6 +446,8 @@ static u64 net_features(const struct virtio_net_config *config)
              VIRTIO_NET_F_GUEST_TSO6;
     if (config->net && config->net->mtu)
         f |= VIRTIO_NET_F_MTU;
+    if (config->pairs > 1)
+        f |= VIRTIO_NET_F_MQ;
     return f;
 }
 
@@ -357,11 +459,15 @@ void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *con
     net->net = config->net;
     memcpy(net->config + CONFIG_MAC, config->mac, sizeof(config->mac));
     net->config[CONFIG_STATUS] = config->net ? STATUS_LINK_UP : 0;
-    le16_store(net->config + CONFIG_PAIRS, 1);
+    net->pairs = config->pairs ? config->pairs : 1;
+    net->active = 1;
+    ASSERT(net->pairs <= VIRTIO_NET_PAIRS_MAX);
+    le16_store(net->config + CONFIG_PAIRS, (u16)net->pairs);
     if (config->net)
         le16_store(net->config + CONFIG_MTU, config->net->mtu);
     virtio_init(&net->dev, &virtio_net_class, net_features(config), net->config,
                 sizeof(net->config));
+    virtio_limit_queues(&net->dev, 2 * net->pairs + 1);
     if (net->net && net->net->attach)
         net->net->attach(net->net->ctx, &device);
 }

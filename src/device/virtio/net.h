@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtio network device (VIRTIO 1.2, 5.1): one queue pair and the control queue, with checksum and
- * segmentation offload as far as the back end has it, and mergeable receive buffers.
+ * Virtio network device (VIRTIO 1.2, 5.1): queue pairs and the control queue, with checksum and
+ * segmentation offload as far as the back end has it, and mergeable receive buffers. Frames of a
+ * flow come in at the pair that the driver last used for it (5.1.6.5.6).
  */
 #ifndef COSM_DEVICE_VIRTIO_NET_H
 #define COSM_DEVICE_VIRTIO_NET_H
@@ -12,6 +13,8 @@
 #define VIRTIO_NET_CONFIG_SIZE 12
 #define VIRTIO_NET_HEADER      12 /* bytes before each frame */
 #define VIRTIO_NET_MERGE_MAX   64 /* receive buffers for one frame */
+#define VIRTIO_NET_PAIRS_MAX   8
+#define VIRTIO_NET_FLOWS       256 /* a power of two */
 
 /* Device feature bits (5.1.3). */
 #define VIRTIO_NET_F_CSUM          BIT(0)
@@ -26,24 +29,35 @@
 #define VIRTIO_NET_F_STATUS        BIT(16)
 #define VIRTIO_NET_F_CTRL_VQ       BIT(17)
 #define VIRTIO_NET_F_CTRL_RX       BIT(18)
+#define VIRTIO_NET_F_MQ            BIT(22)
 #define VIRTIO_NET_F_CTRL_MAC_ADDR BIT(23)
+
+/* A transmit queue: one thread at a time empties it, in order. */
+struct virtio_net_tx {
+    bool sending, again;
+    struct virtq_chain chain;
+};
 
 struct virtio_net {
     struct virtio_dev dev;
     const struct net *net;
     u8 config[VIRTIO_NET_CONFIG_SIZE];
-    bool refused;             /* receive has said no since the driver last gave buffers */
-    bool sending, send_again; /* one thread at a time empties the transmit queue, in order */
-    u64 dropped;              /* frames that the guest's buffers or features cannot take */
-    u64 malformed;            /* frames of the guest whose header breaks the rules */
-    struct virtq_chain rx, first, tx, ctrl;
+    bool refused;              /* receive has said no since the driver last gave buffers */
+    u32 pairs;                 /* of queues that there are */
+    u32 active;                /* that the driver uses */
+    u64 dropped;               /* frames that the guest's buffers or features cannot take */
+    u64 malformed;             /* frames of the guest whose header breaks the rules */
+    u8 flow[VIRTIO_NET_FLOWS]; /* 1 + the pair that it was sent by; 0: not known */
+    struct virtio_net_tx tx[VIRTIO_NET_PAIRS_MAX];
+    struct virtq_chain rx, first, ctrl;
     struct virtq_used merged[VIRTIO_NET_MERGE_MAX];
-    u8 frame[NET_FRAME_MAX]; /* being sent */
+    u8 frame[VIRTIO_NET_PAIRS_MAX][NET_FRAME_MAX]; /* being sent */
 };
 
 struct virtio_net_config {
     const struct net *net; /* outlives the device; NULL: a dead link */
     u8 mac[6];             /* all zero: the driver chooses */
+    u32 pairs;             /* of queues, at most VIRTIO_NET_PAIRS_MAX; 0: 1 */
 };
 
 /* Attaches itself to the back end as the receiver. */
