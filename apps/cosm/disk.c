@@ -27,7 +27,7 @@ static const struct verb {
     {"convert", disk_convert, 2, 2, "[-f FORMAT] [-O FORMAT] [-c] [-o OPTION,...] FILE TARGET"},
     {"compare", disk_compare, 2, 2, "[-f FORMAT] [-F FORMAT] FILE FILE"},
     {"resize", disk_resize, 2, 2, "[-f FORMAT] [--shrink] FILE [+|-]SIZE"},
-    {"snapshot", disk_snapshot, 2, 3, "create|list|apply|delete FILE [NAME]"},
+    {"snapshot", disk_snapshot, 2, 3, "create|list|apply|delete FILE [NAME], or external FILE NEW"},
     {"rebase", disk_rebase, 1, 1, "[-u] -b FILE [-F FORMAT] FILE"},
     {"commit", disk_commit, 1, 1, "FILE"},
     {"serve", disk_serve, 1, 1,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* cosm disk info and check: what an image is, and whether it is sound. */
 #include "apps/cosm/disk_impl.h"
+#include "apps/cosm/disk_vm.h"
 #include "block/file.h"
 #include "host/scope.h"
 
@@ -254,6 +255,24 @@ static int snapshot_do(const struct disk *d, struct node *node, const char *what
     return qcow2_snapshot_delete(node, name, err) ? DISK_FAILED : 0;
 }
 
+/* A new image on top of one that a VM uses. */
+static int snapshot_external(const char *path, const char *new, struct err *err)
+{
+    struct disk_vm vm;
+    int ret;
+
+    if (!disk_vm_find(path, &vm)) {
+        err_set(err, ENOENT,
+                "no running VM with a name uses '%s'; where none does, make an image on top of it "
+                "with: cosm disk create -b '%s' -F FORMAT '%s'",
+                path, path, new);
+        return DISK_FAILED;
+    }
+    ret = disk_vm_snapshot(&vm, new, err);
+    disk_vm_leave(&vm);
+    return ret ? DISK_FAILED : 0;
+}
+
 int disk_snapshot(const struct disk *d, struct err *err)
 {
     static const char *const verbs[] = {"list", "create", "apply", "delete"};
@@ -265,9 +284,12 @@ int disk_snapshot(const struct disk *d, struct err *err)
 
     while (i < ARRAY_SIZE(verbs) && strcmp(verbs[i], what))
         i++;
+    if (!strcmp(what, "external") && d->args == 3)
+        return snapshot_external(d->arg[1], d->arg[2], err);
     if (i == ARRAY_SIZE(verbs) || d->args != (i ? 3u : 2u)) {
         err_set(err, EINVAL,
-                "usage: cosm disk snapshot create|apply|delete FILE NAME, or list FILE");
+                "usage: cosm disk snapshot create|apply|delete FILE NAME, list FILE, or external "
+                "FILE NEW");
         return DISK_USAGE;
     }
     io.readonly = io.check_only = !i;

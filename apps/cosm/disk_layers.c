@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* cosm disk rebase and commit: what an image lies on. */
 #include "apps/cosm/disk_impl.h"
+#include "apps/cosm/disk_vm.h"
 #include "block/copy.h"
 #include "host/scope.h"
 
@@ -152,8 +153,21 @@ static int commit(const struct disk *d, struct node *node, struct err *err)
     return DISK_FAILED;
 }
 
+static int commit_in_vm(const struct disk *d, struct disk_vm *vm, struct err *err)
+{
+    struct disk_progress progress;
+    int ret;
+
+    disk_progress_init(&progress, d);
+    ret = disk_vm_commit(vm, disk_progress, &progress, err);
+    disk_progress_end(&progress);
+    disk_vm_leave(vm);
+    return ret ? DISK_FAILED : 0;
+}
+
 int disk_commit(const struct disk *d, struct err *err)
 {
+    struct disk_vm vm;
     struct node *node;
     int ret;
 
@@ -165,6 +179,8 @@ int disk_commit(const struct disk *d, struct err *err)
     }
     ret = disk_open(d, d->arg[0], d->o->disk.format, (struct drive_options){.alone = true}, &node,
                     err);
+    if (ret == DISK_FAILED && disk_vm_find(d->arg[0], &vm))
+        return commit_in_vm(d, &vm, err);
     if (ret)
         return ret;
     ret = refuse_raw(node, err);

@@ -2,8 +2,8 @@
 /* The other end of a VM's control socket: one request at a time, with a time for the answer. */
 #include "api/client.h"
 
-#include "host/listener.h"
 #include "base/fmt.h"
+#include "host/listener.h"
 #include "host/scope.h"
 
 #include <errno.h>
@@ -70,6 +70,31 @@ static int read_object(struct client *c, const char *name, const char *key, cons
     }
 }
 
+void client_pass(struct client *c, int fd)
+{
+    c->passing = fd;
+}
+
+static ssize_t client_send(struct client *c, char *text, size_t len)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {text, len};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (c->passing >= 0) {
+        control.align = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &c->passing, sizeof(int));
+        c->passing = -1;
+    }
+    return sendmsg(c->fd, &message, MSG_NOSIGNAL);
+}
+
 const struct json_node *client_call(struct client *c, const char *name, const char *command,
                                     struct err *err)
 {
@@ -91,7 +116,7 @@ const struct json_node *client_call_with(struct client *c, const char *name, con
         return NULL;
     }
     c->len = 0; /* only events may lie there */
-    if (send(c->fd, text, len, MSG_NOSIGNAL) != (ssize_t)len) {
+    if (client_send(c, text, len) != (ssize_t)len) {
         failed(name, errno, err);
         return NULL;
     }
@@ -125,6 +150,7 @@ int client_open(struct client *c, const struct record *r, struct err *err)
     int code;
 
     c->len = 0;
+    c->passing = -1;
     c->fd = client_connect(r);
     if (c->fd < 0) {
         if (!record_is_alive(r))

@@ -11,7 +11,8 @@
 
 struct client {
     int fd;
-    size_t len; /* of what came after the last answer */
+    int passing; /* a descriptor for the next request, or -1 */
+    size_t len;  /* of what came after the last answer */
     char text[64 * KIB];
     struct json_node node[CLIENT_VALUES_MAX];
     struct json json; /* the last answer */
@@ -27,6 +28,9 @@ void client_close(struct client *client);
  */
 const struct json_node *client_call(struct client *client, const char *name, const char *command,
                                     struct err *err);
+
+/* Sends a descriptor along with the next request, which stays the caller's. */
+void client_pass(struct client *client, int fd);
 
 /* The same with arguments, a JSON object. */
 const struct json_node *client_call_with(struct client *client, const char *name,

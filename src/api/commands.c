@@ -209,6 +209,22 @@ static const struct command commands[] = {
      command_hostfwd_remove,
      {{"forward", JSON_STRING}, {"name", JSON_STRING, true}}},
     {"query-sandbox", "what its process has given up: state is full, partial or none", run_sandbox},
+    {"blockdev-snapshot-sync",
+     "go on with a new qcow2 image on top of a disk's, which stays as it is; a descriptor of the "
+     "new "
+     "file may come along",
+     command_snapshot_sync,
+     {{"device", JSON_STRING}, {"snapshot-file", JSON_STRING}, {"format", JSON_STRING, true}}},
+    {"block-commit",
+     "write what a disk's image holds into the one below and empty it, while the guest runs; a "
+     "descriptor of the image below may come along",
+     command_block_commit,
+     {{"device", JSON_STRING}}},
+    {"query-block-jobs", "what is being done to disks", command_query_jobs},
+    {"block-job-cancel",
+     "give up what is being done to a disk",
+     command_job_cancel,
+     {{"device", JSON_STRING}}},
     {"stop", "stand still, the guest's clock included", run_stop},
     {"cont", "go on", run_cont},
     {"system_reset", "start anew, as the reset button does", run_reset},
@@ -224,6 +240,7 @@ static const struct {
     {"STOP", "it stands still"},
     {"RESUME", "it goes on"},
     {"RESET", "it started anew"},
+    {"BLOCK_JOB_COMPLETED", "what was being done to a disk has ended; data: device, type, error"},
     {"BLOCK_IO_ERROR", "the host cannot serve a disk, so STOP follows; data: device, file, "
                        "operation, nospace (then it goes on by itself), reason"},
     {"SHUTDOWN", "it ended; data: guest (did the guest end it?), reason, status"},

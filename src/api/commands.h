@@ -13,6 +13,7 @@ struct command_call {
     const struct json *json;
     const struct json_node *arguments; /* NULL: none */
     struct json_out *out;              /* the value to return: nothing written is {} */
+    int fd; /* a descriptor that came along, or -1; who takes it sets it to -1 */
 };
 
 /* What a command takes; the value's kind is checked before the command runs. */
@@ -45,6 +46,10 @@ bool command_integer(const struct command_call *call, const char *name, s64 *val
 /* commands_block.c */
 int command_query_block(struct command_call *call, struct err *err);
 int command_block_resize(struct command_call *call, struct err *err);
+int command_snapshot_sync(struct command_call *call, struct err *err);
+int command_block_commit(struct command_call *call, struct err *err);
+int command_query_jobs(struct command_call *call, struct err *err);
+int command_job_cancel(struct command_call *call, struct err *err);
 
 /* commands_net.c */
 int command_query_net(struct command_call *call, struct err *err);
@@ -57,6 +62,9 @@ void command_put_version(struct json_out *out);
 
 /* BLOCK_IO_ERROR's data. */
 void command_put_trouble(struct json_out *out, const struct vm_trouble *trouble);
+
+/* BLOCK_JOB_COMPLETED's data, and an element of query-block-jobs. */
+void command_put_job(struct json_out *out, const struct vm_job *job);
 
 /* The event's name in the protocol. */
 const char *command_event_name(enum vm_event event);

@@ -8,9 +8,9 @@
  */
 #include "api/hub.h"
 
-#include "host/listener.h"
 #include "base/fmt.h"
 #include "host/clock.h"
+#include "host/listener.h"
 #include "host/thread.h"
 
 #include <errno.h>

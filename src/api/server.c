@@ -28,6 +28,7 @@ struct server_client {
     struct server *server;
     int fd; /* -1: free */
     struct loop_fd *handler;
+    int passed; /* a descriptor that came with the request, or -1 */
     bool negotiated, ending;
     char *in, *out; /* SERVER_REQUEST_MAX, OUT_MAX */
     size_t in_len, out_len;
@@ -46,6 +47,8 @@ static void client_close(struct server_client *c)
 {
     loop_fd_remove(c->handler);
     c->handler = NULL;
+    if (c->passed >= 0)
+        close(c->passed);
     close(c->fd);
     c->fd = -1;
     free(c->in);
@@ -135,15 +138,21 @@ static void execute(struct server_client *c, const struct json *json,
         .json = json,
         .arguments = arguments,
         .out = &out,
+        .fd = c->passed,
     };
     struct err err;
     size_t before;
+    bool failed;
 
     json_out_init(&out, c->server->reply, REPLY_MAX);
     json_open(&out, '{');
     json_key(&out, "return");
     before = out.len;
-    if (command_check(command, json, arguments, &err) || command->run(&call, &err)) {
+    c->passed = -1;
+    failed = command_check(command, json, arguments, &err) || command->run(&call, &err);
+    if (call.fd >= 0)
+        close(call.fd);
+    if (failed) {
         refuse(c, json, "GenericError", err.msg);
         return;
     }
@@ -272,13 +281,37 @@ static void client_serve(struct server_client *c)
     }
 }
 
+/* As recv; a descriptor may come along, which replaces one that nobody took. */
+static ssize_t receive(struct server_client *c, void *bytes, size_t len)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {bytes, len};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(c->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *head = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+    if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
+        head->cmsg_len != CMSG_LEN(sizeof(int)))
+        return n;
+    if (c->passed >= 0)
+        close(c->passed);
+    memcpy(&c->passed, CMSG_DATA(head), sizeof(int));
+    return n;
+}
+
 static void on_client(void *ctx, u32 ready)
 {
     struct server_client *c = ctx;
     ssize_t n = 0;
 
     if (ready & (LOOP_READ | LOOP_HANGUP) && c->in_len < SERVER_REQUEST_MAX) {
-        n = recv(c->fd, c->in + c->in_len, SERVER_REQUEST_MAX - c->in_len, MSG_DONTWAIT);
+        n = receive(c, c->in + c->in_len, SERVER_REQUEST_MAX - c->in_len);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             client_close(c);
             return;
@@ -324,7 +357,7 @@ static void on_accepted(void *ctx, int fd)
         close(fd);
         return;
     }
-    *c = (struct server_client){.server = s, .fd = fd};
+    *c = (struct server_client){.server = s, .fd = fd, .passed = -1};
     c->in = malloc(SERVER_REQUEST_MAX);
     c->out = malloc(OUT_MAX);
     if (!c->in || !c->out ||
@@ -381,6 +414,10 @@ static void on_event(void *ctx, enum vm_event event)
     if (event == VM_EVENT_IO_ERROR && vm_disk_trouble(s->vm, &trouble)) {
         json_key(&out, "data");
         command_put_trouble(&out, &trouble);
+    }
+    if (event == VM_EVENT_JOB && vm_job_ended(s->vm)) {
+        json_key(&out, "data");
+        command_put_job(&out, vm_job_ended(s->vm));
     }
     broadcast(s, &out);
 }

@@ -283,13 +283,19 @@ static int file_examine(struct file *file, const char *path, struct err *err)
 int file_open(struct node **node, const char *path, const struct file_options *options,
               struct err *err)
 {
-    AUTO_FD int fd = file_open_fd(path, options, err);
+    int fd = file_open_fd(path, options, err);
+
+    return fd < 0 ? fd : file_adopt(node, fd, path, options, err);
+}
+
+int file_adopt(struct node **node, int adopted, const char *path,
+               const struct file_options *options, struct err *err)
+{
+    AUTO_FD int fd = adopted;
     AUTO_FREE struct file *file = NULL;
     AUTO_FREE char *name = NULL;
     int ret;
 
-    if (fd < 0)
-        return fd;
     file = calloc(1, sizeof(*file));
     name = strdup(path);
     if (!file || !name)
@@ -311,6 +317,42 @@ int file_open(struct node **node, const char *path, const struct file_options *o
     file->node.name = steal(name);
     *node = &steal(file)->node;
     return 0;
+}
+
+int file_reopen(struct node *node, int adopted, bool readonly, file_holder_fn name_holder,
+                struct err *err)
+{
+    struct file *file = file_of(node);
+    const struct file_options options = {.readonly = readonly, .name_holder = name_holder};
+    const struct file_options before = {.readonly = true};
+    AUTO_FD int fd = adopted;
+    struct stat st;
+    int ret;
+
+    if (fd < 0)
+        fd = open(node->name, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return file_open_error(node->name, &options, errno, err);
+    if (fstat(fd, &st) || st.st_dev != file->dev || st.st_ino != file->ino)
+        return err_set(err, ESTALE, "'%s' is another file than before", node->name);
+    /* The old descriptor's lock is in the way of the new one's. */
+    close(file->fd);
+    file->fd = steal_fd(&fd);
+    ret = file_lock(file->fd, node->name, &options, err);
+    if (ret)
+        (void)!file_lock(file->fd, node->name, &before, NULL);
+    node->readonly = ret ? true : readonly;
+    return ret;
+}
+
+void file_share(struct node *node)
+{
+    const struct file_options options = {.readonly = true};
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+
+    node->readonly = true;
+    (void)!fcntl(file_of(node)->fd, F_OFD_SETLK, &all);
+    (void)!file_lock(file_of(node)->fd, node->name, &options, NULL);
 }
 
 bool file_is_path(const struct node *node, const char *path)

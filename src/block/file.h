@@ -22,6 +22,21 @@ struct file_options {
 MUST_CHECK int file_open(struct node **node, const char *path, const struct file_options *options,
                          struct err *err);
 
+/* The same of a descriptor that somebody has opened as options say; it is closed in any case. */
+MUST_CHECK int file_adopt(struct node **node, int fd, const char *path,
+                          const struct file_options *options, struct err *err);
+
+/*
+ * Another descriptor for the same file, locked anew, which may be written or not. fd: opened
+ * fittingly, it is closed in any case; -1: opened here. Where that fails the file can be read.
+ * Nobody else uses the node meanwhile.
+ */
+MUST_CHECK int file_reopen(struct node *node, int fd, bool readonly, file_holder_fn name_holder,
+                           struct err *err);
+
+/* It is only read from now on: others may read it, too. */
+void file_share(struct node *node);
+
 /* Does path lead to the file of a node of file_open? */
 bool file_is_path(const struct node *node, const char *path);
 

@@ -81,15 +81,28 @@ static void qcow2_free(struct qcow2 *q)
     free(q);
 }
 
+int qcow2_settle(struct node *node)
+{
+    struct qcow2 *q = qcow2_of(node);
+    int ret;
+
+    pthread_mutex_lock(&q->lock);
+    ret = q->corrupt ? -EIO : qcow2_write_back(q);
+    /* Twice, as counts go down only when nothing refers to their clusters any more. */
+    if (!ret)
+        ret = qcow2_apply_frees(q);
+    if (!ret)
+        ret = qcow2_write_back(q);
+    pthread_mutex_unlock(&q->lock);
+    return ret ? ret : node_flush(q->file);
+}
+
 static void qcow2_close(struct node *node)
 {
     struct qcow2 *q = qcow2_of(node);
 
-    if (!node->readonly && !q->corrupt) {
-        /* Twice, as counts go down only when nothing refers to their clusters any more. */
-        if (!qcow2_write_back(q) && !qcow2_apply_frees(q))
-            (void)!qcow2_write_back(q);
-    }
+    if (!node->readonly && !q->corrupt)
+        (void)!qcow2_settle(node);
     node_close(q->backing);
     node_close(q->file);
     qcow2_free(q);
@@ -331,6 +344,22 @@ int qcow2_open(struct node **node, struct node *file, bool check_only, const str
     }
     *node = &q->node;
     return 0;
+}
+
+int qcow2_set_readonly(struct node *node, bool readonly, struct err *err)
+{
+    struct qcow2 *q = qcow2_of(node);
+    int ret = 0;
+
+    if (readonly && !node->readonly)
+        ret = qcow2_settle(node);
+    if (ret)
+        return err_set(err, -ret, "'%s' cannot be written: %s", node->name, strerror(-ret));
+    if (!readonly)
+        ret = prepare_for_writes(q, err);
+    if (!ret)
+        node->readonly = readonly;
+    return ret;
 }
 
 bool qcow2_is(const struct node *node)

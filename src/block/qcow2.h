@@ -56,6 +56,17 @@ struct node *qcow2_backing(struct node *node);
 /* The file in which the image is. */
 struct node *qcow2_file(struct node *node);
 
+/*
+ * Brings all that is in memory to the file; no cluster stays counted that nothing refers to. -EIO:
+ * the image is damaged.
+ */
+MUST_CHECK int qcow2_settle(struct node *node);
+/*
+ * The image may be written from now on, or not any more (which settles it). Its file allows it.
+ * Nobody else uses the node meanwhile.
+ */
+MUST_CHECK int qcow2_set_readonly(struct node *node, bool readonly, struct err *err);
+
 /* Writes another backing file's name into the image; backing NULL: none. Changes no data. */
 MUST_CHECK int qcow2_rename_backing(struct node *node, const char *backing, const char *format,
                                     struct err *err);

@@ -519,9 +519,11 @@ void vm_destroy(struct vm *vm)
      */
     if (vm->machine)
         machine_destroy(vm->machine);
+    vm_jobs_end(vm);
     for (u32 i = 0; i < VM_DRIVES_MAX; i++) {
         serve_close(vm->blk[i]);
         free(vm->blk_path[i]);
+        free(vm->blk_below[i]);
     }
     exec_destroy(vm->exec);
     vm_listen_destroy(vm->listen);

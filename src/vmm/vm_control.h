@@ -19,6 +19,7 @@ enum vm_event {
     VM_EVENT_STOP,     /* it stands still, its clock included */
     VM_EVENT_RESUME,   /* it goes on */
     VM_EVENT_RESET,    /* it starts anew */
+    VM_EVENT_JOB,      /* what is done to a disk has ended: vm_job_ended tells which */
     VM_EVENT_IO_ERROR, /* STOP follows: vm_disk_trouble tells why */
 };
 
@@ -47,6 +48,8 @@ bool vm_disk_trouble(struct vm *vm, struct vm_trouble *trouble);
 /* A disk of the VM. */
 struct vm_disk {
     const char *id, *path, *format; /* path: absolute, links followed */
+    const char *below;              /* the image that it lies on, likewise; NULL: none */
+    const char *last_error;         /* of what was done to it last; NULL: it went well */
     u64 size;                       /* bytes, of the disk */
     bool readonly;
 };
@@ -55,6 +58,32 @@ struct vm_disk {
 bool vm_disk_get(struct vm *vm, u32 index, struct vm_disk *disk);
 /* A disk becomes larger while the guest runs, which hears of it. -ENOENT: no disk has this id. */
 MUST_CHECK int vm_disk_resize(struct vm *vm, const char *id, u64 size, struct err *err);
+
+/*
+ * A new image of this path on top of the disk's: what the guest writes from now on goes there. fd:
+ * of the new file, closed in any case, or -1: path is opened.
+ */
+MUST_CHECK int vm_disk_snapshot(struct vm *vm, const char *id, const char *path, int fd,
+                                struct err *err);
+
+/*
+ * Begins to write what the disk's image holds into the one below; when that is done, the image is
+ * empty. fd: of the file below, for writing, closed in any case, or -1. The image on top holds all
+ * data at any moment.
+ */
+MUST_CHECK int vm_disk_commit(struct vm *vm, const char *id, int fd, struct err *err);
+MUST_CHECK int vm_disk_commit_cancel(struct vm *vm, const char *id, struct err *err);
+
+/* What is being done to the disk with this index. */
+struct vm_job {
+    const char *id;
+    u64 done, total;   /* bytes */
+    const char *error; /* of VM_EVENT_JOB; NULL: it went well */
+};
+
+bool vm_job_get(struct vm *vm, u32 index, struct vm_job *job);
+/* The one that VM_EVENT_JOB tells of. */
+const struct vm_job *vm_job_ended(const struct vm *vm);
 
 /* As the reset button; with no_reboot that ends the run. */
 void vm_push_reset(struct vm *vm);

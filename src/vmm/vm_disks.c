@@ -94,6 +94,17 @@ void vm_disks_retry(struct vm *vm)
             serve_retry(vm->blk[i]);
 }
 
+/* Now, as the folders may be out of reach later. */
+static void note_paths(struct vm *vm, u32 i)
+{
+    const char *path = vm->config->drive[i].path;
+    struct node *image = vm_disk_image(vm, i);
+    struct node *below = qcow2_is(image) ? qcow2_backing(image) : NULL;
+
+    vm->blk_path[i] = nbd_is_uri(path) ? NULL : realpath(path, NULL);
+    vm->blk_below[i] = below ? realpath(below->name, NULL) : NULL;
+}
+
 int vm_disk_open(struct vm *vm, u32 i, struct err *err)
 {
     const struct vm_drive *drive = &vm->config->drive[i];
@@ -116,7 +127,7 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
     if (!r)
         r = serve_open(&vm->blk[i], node, &serve, err);
     if (!r)
-        vm->blk_path[i] = nbd_is_uri(drive->path) ? NULL : realpath(drive->path, NULL);
+        note_paths(vm, i);
     return r;
 }
 
@@ -126,16 +137,18 @@ bool vm_disk_get(struct vm *vm, u32 i, struct vm_disk *disk)
 
     if (i >= VM_DRIVES_MAX || !vm->blk[i])
         return false;
-    image = filter_below(serve_node(vm->blk[i]));
+    image = vm_disk_image(vm, i);
     *disk = (struct vm_disk){.id = vm->config->drive[i].id,
                              .path = vm->blk_path[i] ? vm->blk_path[i] : image->name,
+                             .below = vm->blk_below[i],
+                             .last_error = *vm->job_error[i].msg ? vm->job_error[i].msg : NULL,
                              .format = qcow2_is(image) ? "qcow2" : "raw",
                              .size = vm->blk[i]->size,
                              .readonly = image->readonly};
     return true;
 }
 
-static int disk_find(struct vm *vm, const char *id, u32 *index, struct err *err)
+int vm_disk_find(struct vm *vm, const char *id, u32 *index, struct err *err)
 {
     for (u32 i = 0; i < VM_DRIVES_MAX; i++) {
         if (!vm->blk[i] || strcmp(vm->config->drive[i].id, id))
@@ -146,14 +159,13 @@ static int disk_find(struct vm *vm, const char *id, u32 *index, struct err *err)
     return err_set(err, ENOENT, "no disk of this VM has the id '%.64s'", id);
 }
 
-/* Nobody uses the disk until disk_release. */
-static void disk_hold(struct vm *vm, u32 i)
+void vm_disk_hold(struct vm *vm, u32 i)
 {
     vm_hold(vm);
     serve_quiesce(vm->blk[i]);
 }
 
-static void disk_release(struct vm *vm, u32 i)
+void vm_disk_release(struct vm *vm, u32 i)
 {
     serve_continue(vm->blk[i]);
     vm_unhold(vm);
@@ -162,14 +174,14 @@ static void disk_release(struct vm *vm, u32 i)
 int vm_disk_resize(struct vm *vm, const char *id, u64 size, struct err *err)
 {
     u32 i = 0;
-    int r = disk_find(vm, id, &i, err);
+    int r = vm_disk_find(vm, id, &i, err);
 
     if (r)
         return r;
-    disk_hold(vm, i);
+    vm_disk_hold(vm, i);
     r = serve_resize(vm->blk[i], size, err);
     if (!r)
         machine_disk_resized(vm->machine, vm->blk_slot[i]);
-    disk_release(vm, i);
+    vm_disk_release(vm, i);
     return r;
 }

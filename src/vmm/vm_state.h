@@ -76,9 +76,13 @@ struct vm {
 
     struct blk *blk[VM_DRIVES_MAX];
     u32 blk_slot[VM_DRIVES_MAX];
-    char *blk_path[VM_DRIVES_MAX]; /* of the image, without links; malloc'ed */
-    _Atomic bool disks_posted;     /* vm_disks.c: the loop is to look at them */
-    bool starved;                  /* held as requests wait for the host */
+    /* Of the image and of the one that it lies on, without links; malloc'ed, NULL: none. */
+    char *blk_path[VM_DRIVES_MAX], *blk_below[VM_DRIVES_MAX];
+    struct vm_disk_job *job[VM_DRIVES_MAX]; /* NULL: nothing is being done to the disk */
+    struct err job_error[VM_DRIVES_MAX];    /* of the last; "": it went well */
+    const struct vm_job *job_ended;         /* while VM_EVENT_JOB is told */
+    _Atomic bool disks_posted;              /* vm_disks.c: the loop is to look at them */
+    bool starved;                           /* held as requests wait for the host */
     struct loopback loopback[VM_NETS_MAX];
     struct net_process *net_process[VM_NETS_MAX]; /* NULL: none */
     u8 mac[VM_NETS_MAX][6];
@@ -171,6 +175,10 @@ void vm_debug_hart_stopped(void *ctx, struct hart *hart, enum hart_exit why);
 
 /* vm_disks.c */
 MUST_CHECK int vm_disk_open(struct vm *vm, u32 i, struct err *err); /* of config->drive */
+/* Nobody uses the disk between these: harts stand, no request is under way. */
+void vm_disk_hold(struct vm *vm, u32 i);
+void vm_disk_release(struct vm *vm, u32 i);
+MUST_CHECK int vm_disk_find(struct vm *vm, const char *id, u32 *index, struct err *err);
 /* What waits for the host is tried again. */
 void vm_disks_retry(struct vm *vm);
 
@@ -181,6 +189,12 @@ void vm_share_destroy(struct vm *vm);
 
 /* vm_confine.c: first on each of exec's threads. */
 void vm_thread_began(void *ctx, bool translates);
+
+/* vm_jobs.c */
+/* The image that a disk has on top. */
+struct node *vm_disk_image(struct vm *vm, u32 i);
+/* Gives up what is being done to disks. When the loop has ended. */
+void vm_jobs_end(struct vm *vm);
 
 /* vm_stats.c: writes counters to standard error, as text or JSON. */
 void vm_stats_print(struct vm *vm, u64 elapsed_ns);

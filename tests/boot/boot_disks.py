@@ -4,6 +4,7 @@
 
 import hashlib
 import pathlib
+import random
 import subprocess
 import sys
 import time
@@ -99,6 +100,47 @@ def network_disk():
             server.kill()
 
 
+def layers():
+    """While the guest writes: a new image on top, a commit of it into the one below, a kill -9 amid another commit."""
+    # Numbers the blocks of each round, so that what each image holds can be foretold.
+    script = ("w() { for n in $(seq 60); do yes $1$n | head -c 65536 | dd of=/dev/vda bs=64k seek=$n conv=fsync 2>/dev/null || echo failed; done; "
+              "echo round $1 is done; }; w 1; read x; w 2; read x; while true; do w 3; done")
+
+    def content(n):
+        return b"".join((f"{n}{i}\n".encode() * 65536)[:65536] for i in range(1, 61))
+
+    with named.own_folder("cosm-layers-") as folder:
+        base, top = folder / "base.img", folder / "top.qcow2"
+        tap.check_equal(cosm("disk", "create", base, "16M")[0], 0, "the status of create")
+        with named.guest(folder, script, "--drive", base, typed=True) as it:
+            it.until(lambda: "round 1 is done" in it.text(), "the first round")
+            tap.check_equal(cosm("disk", "snapshot", "external", base, top), (0, ""), "a new image on top")
+            status, text = cosm("disk", "snapshot", "external", base, folder / "x.qcow2")
+            tap.check(status == 1 and "no running VM" in text, f"of an image that is not on top: {text}")
+            it.type("\n")
+            it.until(lambda: "round 2 is done" in it.text(), "the second round")
+            tap.check(base.read_bytes()[65536:61 * 65536] == content(1), "the image below was written")
+            status, text = cosm("disk", "commit", top)
+            tap.check(status == 1 and "--backing" in text, f"commit without leave: {text}")
+            it.type("\n")
+            tap.check_equal(cosm("disk", "commit", "--backing", top), (0, ""), "commit")
+            tap.check(base.read_bytes()[65536:61 * 65536].translate(None, b"0123456789\n") == b"", "the image below has other bytes")
+            tap.check(base.read_bytes()[65536] in b"23", "the image below was not written")
+            tap.check("failed" not in it.text(), "the guest noticed")
+            commit = subprocess.Popen([named.world.COSM, "disk", "commit", "--backing", str(top)], stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL)
+            time.sleep(random.random() / 5)
+            it.process.kill()
+            commit.wait(60)
+        named.check_image(top)
+        tap.check_equal(cosm("disk", "convert", "--backing", top, folder / "all.img")[0], 0, "the status of convert")
+        data = (folder / "all.img").read_bytes()
+        for n in range(1, 61):
+            block = data[n * 65536:(n + 1) * 65536]
+            tap.check(block in [(f"{r}{n}\n".encode() * 65536)[:65536] for r in (2, 3)], f"block {n} is of no round")
+
+
 tap.add("several disks, and larger ones", disks)
+tap.add("a snapshot and a commit while the guest writes", layers)
 tap.add("a disk of an NBD server", network_disk)
 tap.main(sys.argv[1:])

@@ -32,13 +32,17 @@ def check_image(image):
 class Guest:
     """A VM with a name that runs one script and powers off; its console goes to a file."""
 
-    def __init__(self, folder, script, *extra, harts=1):
+    def __init__(self, folder, script, *extra, harts=1, typed=False):
         self.folder = folder
         self.log = folder / "console"
         append = f'quiet cosm.test="{script}"'
         command = list(map(str, world.command("trixie", append, harts, "256M", extra=["-n", "t", *extra])))
         with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE if typed else subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
 
     def text(self):
         return self.log.read_text(errors="replace")
@@ -94,8 +98,8 @@ def own_folder(prefix, mount=None):
 
 
 @contextlib.contextmanager
-def guest(folder, script, *extra, harts=1):
-    it = Guest(folder, script, *extra, harts=harts)
+def guest(folder, script, *extra, harts=1, typed=False):
+    it = Guest(folder, script, *extra, harts=harts, typed=typed)
     try:
         yield it
     finally:
