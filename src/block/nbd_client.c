@@ -51,6 +51,8 @@ struct nbd {
     struct nbd_options options;
     struct nbd_agreed agreed; /* the same in each connection */
     bool known;
+    struct attendant *attendant; /* which connects; NULL: we do */
+    u32 maker;
     pthread_mutex_t sending; /* before lock */
     pthread_mutex_t lock;    /* of what follows */
     pthread_cond_t changed;
@@ -73,7 +75,9 @@ static struct nbd *nbd_of(struct node *node)
 static int connect_once(struct nbd *n, int *out, struct err *err)
 {
     struct nbd_agreed agreed;
-    AUTO_FD int fd = nbd_connect(&n->uri, n->node.name, err);
+    u32 value;
+    AUTO_FD int fd = n->attendant ? attendant_make(n->attendant, n->maker, &value, err)
+                                  : nbd_connect(&n->uri, n->node.name, err);
     int ret = fd < 0 ? fd : nbd_handshake(fd, n->uri.export, n->node.name, &agreed, err);
 
     if (ret)
@@ -570,5 +574,30 @@ int nbd_open(struct node **node, const char *uri, const struct nbd_options *opti
         return ret;
     }
     *node = &n->node;
+    return 0;
+}
+
+bool nbd_is(const struct node *node)
+{
+    return node->ops == &nbd_ops;
+}
+
+static int connect_for(void *ctx, u32 *value, struct err *err)
+{
+    const struct nbd *n = ctx;
+
+    *value = 0;
+    return nbd_connect(&n->uri, n->node.name, err);
+}
+
+int nbd_attend(struct node *node, struct attendant *attendant, struct err *err)
+{
+    struct nbd *n = nbd_of(node);
+    int maker = attendant_add_maker(attendant, connect_for, n, -1, err);
+
+    if (maker < 0)
+        return maker;
+    n->maker = (u32)maker;
+    n->attendant = attendant;
     return 0;
 }

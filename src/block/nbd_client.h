@@ -4,6 +4,7 @@
 #define COSM_BLOCK_NBD_CLIENT_H
 
 #include "block/node.h"
+#include "host/attendant.h"
 
 #define NBD_RECONNECT_S 10 /* by default */
 
@@ -19,5 +20,10 @@ struct nbd_options {
  */
 MUST_CHECK int nbd_open(struct node **node, const char *uri, const struct nbd_options *options,
                         struct err *err);
+
+bool nbd_is(const struct node *node);
+
+/* It is the attendant that connects anew, once it has started. Before that. */
+MUST_CHECK int nbd_attend(struct node *node, struct attendant *attendant, struct err *err);
 
 #endif

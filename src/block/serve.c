@@ -429,10 +429,11 @@ int serve_open(struct blk **blk, struct node *node, const struct serve_options *
 int serve_begin(struct blk *blk, const struct sandbox *sandbox, struct err *err)
 {
     struct serve *serve = CONTAINER_OF(blk, struct serve, blk);
+    u32 workers = serve->options.inline_work ? 1 : WORKERS; /* one for what has to wait */
     int ret = 0;
 
     serve->sandbox = sandbox;
-    while (!ret && !serve->options.inline_work && serve->workers < WORKERS) {
+    while (!ret && serve->workers < workers) {
         ret = thread_start(&serve->worker[serve->workers], "disk", serve_work, serve, err);
         serve->workers += !ret;
     }

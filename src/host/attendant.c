@@ -177,7 +177,7 @@ int attendant_start(struct attendant *a, struct err *err)
     return 0;
 }
 
-static int request(struct attendant *a, const struct ask *ask, struct reply *reply)
+static int request_locked(struct attendant *a, const struct ask *ask, struct reply *reply)
 {
     struct pollfd ready = {.fd = a->fd, .events = POLLIN};
     char control[CMSG_SPACE(sizeof(int))] = {0};
@@ -197,6 +197,16 @@ static int request(struct attendant *a, const struct ask *ask, struct reply *rep
     if (reply->status || !c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(fd)))
         return reply->status ? reply->status : -EPROTO;
     memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    return fd;
+}
+
+static int request(struct attendant *a, const struct ask *ask, struct reply *reply)
+{
+    int fd;
+
+    lock_acquire(&a->lock);
+    fd = request_locked(a, ask, reply);
+    lock_release(&a->lock);
     return fd;
 }
 

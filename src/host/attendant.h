@@ -9,12 +9,13 @@
 #define COSM_HOST_ATTENDANT_H
 
 #include "base/err.h"
+#include "port/lock.h"
 
 #include <sys/types.h>
 
 #define ATTENDANT_SOCKETS_MAX 8
 #define ATTENDANT_NAME_MAX    128
-#define ATTENDANT_MAKERS_MAX  8
+#define ATTENDANT_MAKERS_MAX  32
 
 struct attendant {
     struct {
@@ -31,6 +32,7 @@ struct attendant {
     u32 makers;
     pid_t pid; /* 0: not started */
     int fd;
+    struct lock lock; /* one asks at a time */
 };
 
 /* dir/name is one of the sockets; dial: dir/name_NUMBER may be connected to. Before it starts; dir
@@ -53,7 +55,7 @@ MUST_CHECK int attendant_start(struct attendant *a, struct err *err);
 /* A connection to NAME_number of any name, that does not block, or -errno. */
 int attendant_dial(struct attendant *a, u32 number);
 
-/* What that maker returns. */
+/* What that maker returns. Any thread. */
 MUST_CHECK int attendant_make(struct attendant *a, u32 maker, u32 *value, struct err *err);
 
 /* Its sockets are removed when this returns. One that was not started is left alone. */

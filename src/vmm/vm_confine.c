@@ -46,6 +46,8 @@ static int start_helpers(struct vm *vm, struct err *err)
             r = lab_attend(vm->lab[i], &vm->attendant, err);
     }
     if (!r)
+        r = vm_disks_attend(vm, err);
+    if (!r)
         r = attendant_start(&vm->attendant, err);
     for (u32 i = 0; i < VM_NETS_MAX && !r; i++) {
         if (vm->net_process[i])

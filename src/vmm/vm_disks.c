@@ -8,6 +8,7 @@
 #include "vmm/vm_state.h"
 
 #include "block/nbd.h"
+#include "block/nbd_client.h"
 #include "block/qcow2.h"
 #include "block/serve.h"
 
@@ -128,6 +129,16 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
         r = serve_open(&vm->blk[i], node, &serve, err);
     if (!r)
         note_paths(vm, i);
+    return r;
+}
+
+int vm_disks_attend(struct vm *vm, struct err *err)
+{
+    int r = 0;
+
+    for (u32 i = 0; i < VM_DRIVES_MAX && !r; i++)
+        if (vm->blk[i] && nbd_is(vm_disk_image(vm, i)))
+            r = nbd_attend(vm_disk_image(vm, i), &vm->attendant, err);
     return r;
 }
 

@@ -201,6 +201,7 @@ static void job_run(void *ctx)
 {
     struct vm_disk_job *job = ctx;
 
+    sandbox_thread(&job->vm->sandbox, SANDBOX_DISK);
     do
         job->status = commit_step(job->node);
     while (!job->status && !atomic_load_explicit(&job->cancel, memory_order_relaxed));

@@ -175,6 +175,8 @@ void vm_debug_hart_stopped(void *ctx, struct hart *hart, enum hart_exit why);
 
 /* vm_disks.c */
 MUST_CHECK int vm_disk_open(struct vm *vm, u32 i, struct err *err); /* of config->drive */
+/* Who connects them anew once this process cannot. */
+MUST_CHECK int vm_disks_attend(struct vm *vm, struct err *err);
 /* Nobody uses the disk between these: harts stand, no request is under way. */
 void vm_disk_hold(struct vm *vm, u32 i);
 void vm_disk_release(struct vm *vm, u32 i);
