@@ -3,6 +3,7 @@
 #include "block/drive.h"
 
 #include "base/endian.h"
+#include "block/cor.h"
 #include "block/nbd.h"
 #include "block/nbd_client.h"
 #include "block/qcow2.h"
@@ -183,7 +184,14 @@ static int add_filters(struct node **node, const struct drive_options *o, struct
 {
     int ret = 0;
 
-    if (o->fault.ops)
+    if (o->keep_reads && (!qcow2_is(*node) || !qcow2_backing(*node) || o->readonly))
+        ret = err_set(err, EINVAL,
+                      "'%.200s': copy-on-read=on is for a qcow2 image that lies on another and may "
+                      "be written",
+                      (*node)->name);
+    else if (o->keep_reads)
+        ret = cor_open(node, *node, err);
+    if (!ret && o->fault.ops)
         ret = fault_open(node, *node, &o->fault, err);
     if (!ret && (o->throttle.iops || o->throttle.bps))
         ret = throttle_open(node, *node, &o->throttle, err);

@@ -14,6 +14,7 @@ struct drive_options {
     enum drive_format format;
     bool readonly;
     bool backing;    /* the file may name another that is opened below it */
+    bool keep_reads; /* what is read from below stays in the image: copy-on-read */
     bool alone;      /* backing files are left alone: for who looks at the image itself */
     bool check_only; /* no damage keeps it from being opened, and nothing is repaired by itself */
     const struct log *log;

@@ -93,6 +93,11 @@ static void filter_close(struct node *node)
     free(f);
 }
 
+static struct node **filter_slot(struct node *node)
+{
+    return &filter_of(node)->below;
+}
+
 static const struct node_ops filter_ops = {
     .name = "filter",
     .read = filter_read,
@@ -103,6 +108,7 @@ static const struct node_ops filter_ops = {
     .resize = filter_resize,
     .state = filter_state,
     .close = filter_close,
+    .below = filter_slot,
 };
 
 static struct filter *filter_create(struct node *below, struct err *err)
@@ -127,16 +133,18 @@ static struct filter *filter_create(struct node *below, struct err *err)
 
 struct node *filter_replace_below(struct node *node, struct node *below)
 {
-    if (node->ops != &filter_ops)
+    struct node **slot = node->ops->below ? node->ops->below(node) : NULL;
+
+    if (!slot)
         return below;
-    filter_of(node)->below = filter_replace_below(filter_of(node)->below, below);
+    *slot = filter_replace_below(*slot, below);
     return node;
 }
 
 struct node *filter_below(struct node *node)
 {
-    while (node->ops == &filter_ops)
-        node = filter_of(node)->below;
+    while (node->ops->below)
+        node = *node->ops->below(node);
     return node;
 }
 

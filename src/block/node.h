@@ -48,6 +48,8 @@ struct node_ops {
     /* The state of [at, at + *len) with 0 < *len <= max. */
     int (*state)(struct node *node, u64 at, u64 max, u64 *len);
     void (*close)(struct node *node);
+    /* Of filters: where they keep the node that they stand on. NULL: it is none. */
+    struct node **(*below)(struct node *node);
 };
 
 struct node {

@@ -297,6 +297,8 @@ static int drive_item(struct vm_drive *drive, const char *key, const char *value
         return config_slot(value, &drive->slot, err);
     if (!strcmp(key, "backing"))
         return config_switch(value, &drive->backing, err);
+    if (!strcmp(key, "copy-on-read"))
+        return config_switch(value, &drive->keep_reads, err);
     if (!strcmp(key, "format"))
         return drive_format_parse(value, &drive->format)
                    ? 0

@@ -39,7 +39,8 @@ struct vm_drive {
     char path[VM_PATH_MAX];
     enum drive_format format;
     bool readonly;
-    bool backing; /* it may name images that it lies on */
+    bool backing;    /* it may name images that it lies on */
+    bool keep_reads; /* what is read of these stays in it */
     enum serve_policy rerror, werror;
     struct throttle throttle;
     struct fault fault;

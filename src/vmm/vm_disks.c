@@ -112,6 +112,7 @@ int vm_disk_open(struct vm *vm, u32 i, struct err *err)
     const struct drive_options options = {.format = drive->format,
                                           .readonly = drive->readonly,
                                           .backing = drive->backing,
+                                          .keep_reads = drive->keep_reads,
                                           .reconnect_s = drive->reconnect_s,
                                           .throttle = drive->throttle,
                                           .fault = drive->fault,

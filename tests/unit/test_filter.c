@@ -2,6 +2,9 @@
 /* Filters: limits hold and save up, faults come when they are told to. */
 #include "block/filter.h"
 
+#include "block/cor.h"
+#include "block/qcow2.h"
+
 #include "host/clock.h"
 #include "tests/mem_node.h"
 #include "tests/test.h"
@@ -52,6 +55,45 @@ static struct node *faulty(const char *text)
     CHECK_EQ(fault_parse(text, &fault, &err), 0);
     CHECK_EQ(fault_open(&node, mem_create(NULL, 0, MIB), &fault, &err), 0);
     return node;
+}
+
+TEST(what_is_read_is_kept)
+{
+    const struct qcow2_create create = {
+        .size = MIB, .cluster_size = 4096, .backing = "x", .backing_format = "raw"};
+    struct node *file = mem_create(NULL, 0, 16 * MIB), *base = mem_create(NULL, 0, MIB);
+    struct node *image = NULL, *disk = NULL;
+    static u8 bytes[MIB], back[MIB];
+    u64 len;
+
+    for (u32 i = 0; i < MIB; i++)
+        bytes[i] = (u8)(i / 4096 + 1);
+    CHECK_EQ(node_write_bytes(base, 0, bytes, MIB), 0);
+    base->growable = false;
+    CHECK_EQ(qcow2_create(file, &create, NULL), 0);
+    CHECK_EQ(qcow2_open(&image, file, false, NULL, NULL), 0);
+    qcow2_set_backing(image, base);
+    CHECK_EQ(cor_open(&disk, image, NULL), 0);
+    CHECK(filter_below(disk) == image);
+    CHECK_EQ(node_state(disk, 70000, 1000, &len), NODE_ABSENT);
+    memset(bytes + 66000, 0xaa, 5000);
+    CHECK_EQ(node_write_bytes(disk, 66000, bytes + 66000, 5000), 0);
+    CHECK_EQ(node_read_bytes(disk, 70000, back, 5000), 0);
+    CHECK(!memcmp(back, bytes + 70000, 5000));
+    CHECK_EQ(node_state(disk, 65536, 65536, &len), NODE_DATA);
+    CHECK_EQ(len, 65536);
+    CHECK_EQ(node_state(disk, 131072, 1000, &len), NODE_ABSENT);
+    /* What was kept does not come from below any more. */
+    memset(back, 0, MIB);
+    CHECK_EQ(node_write_bytes(base, 0, back, MIB), 0);
+    CHECK_EQ(node_read_bytes(disk, 65536, back, 65536), 0);
+    CHECK(!memcmp(back, bytes + 65536, 65536));
+    /* A read goes well where nothing can be kept. */
+    mem_of(file)->max = mem_of(file)->len;
+    CHECK_EQ(node_read_bytes(disk, 524288, back, 65536), 0);
+    CHECK_EQ(back[0], 0);
+    mem_of(file)->max = 16 * MIB;
+    node_close(disk);
 }
 
 TEST(faults)
