@@ -13,6 +13,8 @@
 #include "net/lab_wire.h"
 #include "net/serve.h"
 #include "net/wire.h"
+#include "share/fs_serve.h"
+#include "share/fs_wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -85,6 +87,8 @@ int main(int argc, char **argv)
         return lab_serve();
     if (argc == 2 && !strcmp(argv[1], KEEPER_COMMAND))
         return keeper_serve();
+    if (argc == 2 && !strcmp(argv[1], FS_WIRE_COMMAND))
+        return fs_serve();
     if (options_parse(&options, argc, argv, &err) < 0)
         return fail(&err, EXIT_USAGE);
     if (options.help || (options.command == COMMAND_HELP && !options.version)) {

@@ -13,6 +13,7 @@
 #include "port/chardev.h"
 #include "port/clock.h"
 #include "port/entropy.h"
+#include "port/fs.h"
 #include "port/gmem.h"
 #include "port/irq.h"
 #include "port/net.h"
@@ -36,6 +37,7 @@ enum machine_virtio_kind {
     MACHINE_VIRTIO_RNG,
     MACHINE_VIRTIO_NET,
     MACHINE_VIRTIO_VSOCK,
+    MACHINE_VIRTIO_FS,
     MACHINE_VIRTIO_BUTTON, /* an input device with a power key */
 };
 
@@ -51,6 +53,8 @@ struct machine_virtio {
     u8 mac[6];
     const struct vsock *vsock;
     u32 cid; /* virtio-vsock: the guest's */
+    const struct fs *fs;
+    char tag[FS_TAG_SIZE + 1]; /* virtio-fs */
 };
 
 /* How the guest asks for the end (test finisher, SBI SRST). */

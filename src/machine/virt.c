@@ -15,6 +15,7 @@
 #include "device/uart16550.h"
 #include "device/virtio/blk.h"
 #include "device/virtio/console.h"
+#include "device/virtio/fs.h"
 #include "device/virtio/input.h"
 #include "device/virtio/mmio.h"
 #include "device/virtio/net.h"
@@ -61,6 +62,7 @@ struct slot {
     struct virtio_rng *rng;
     struct virtio_net *net;
     struct virtio_vsock *vsock;
+    struct virtio_fs *fs;
     struct virtio_input *button;
     char serial[sizeof(((struct machine_virtio *)0)->serial)];
 };
@@ -292,6 +294,13 @@ static bool slot_plug(struct machine *m, struct slot *s, const struct machine_vi
         *dev = virtio_net_dev(s->net);
         break;
     }
+    case MACHINE_VIRTIO_FS:
+        s->fs = calloc(1, sizeof(*s->fs));
+        if (!s->fs)
+            return false;
+        virtio_fs_init(s->fs, &(struct virtio_fs_config){.fs = v->fs, .tag = v->tag});
+        *dev = virtio_fs_dev(s->fs);
+        break;
     case MACHINE_VIRTIO_VSOCK:
         s->vsock = calloc(1, sizeof(*s->vsock));
         if (!s->vsock)
@@ -432,6 +441,7 @@ void machine_destroy(struct machine *m)
         free(m->slot[i].rng);
         free(m->slot[i].net);
         free(m->slot[i].vsock);
+        free(m->slot[i].fs);
         free(m->slot[i].button);
     }
     if (m->rom)

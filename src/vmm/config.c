@@ -766,7 +766,8 @@ static int config_take_slot(int slot, u32 *taken, u32 *count, struct err *err)
 int vm_config_check(const struct vm_config *config, struct err *err)
 {
     u32 taken = 0, count = config->rng + config->power_button +
-                           (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled;
+                           (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled +
+                           config->share_count;
     bool has_bios = config->bios && strcmp(config->bios, "none");
     int rc = 0;
 

@@ -9,10 +9,13 @@
 #include "host/sandbox.h"
 #include "net/lab.h"
 #include "net/tap.h"
+#include "port/fs.h"
 
 #define VM_DRIVES_MAX    16
 #define VM_QUEUES_MAX    16 /* of a drive */
 #define VM_NETS_MAX      8
+#define VM_SHARES_MAX    8
+#define VM_SHARE_USER    1000 /* the first user of a Debian */
 #define VM_FW_CFGS_MAX   16
 #define VM_NET_PAIRS_MAX 8
 #define VM_SLOTS         24 /* virtio-mmio slots of the board */
@@ -76,6 +79,15 @@ struct vm_fw_cfg {
     bool file;
 };
 
+/* A folder of the host for the guest. */
+struct vm_share {
+    char folder[VM_PATH_MAX];
+    char place[VM_PATH_MAX];   /* where the guest shall have it; "": it mounts it itself */
+    char tag[FS_TAG_SIZE + 1]; /* what it mounts */
+    bool readonly;
+    u32 uid, gid; /* whom the user's files belong to in the guest */
+};
+
 /* Sockets between guest and host. */
 struct vm_vsock {
     bool enabled;
@@ -122,6 +134,8 @@ struct vm_config {
     struct vm_net net[VM_NETS_MAX];
     u32 net_count;
     struct vm_vsock vsock;
+    struct vm_share share[VM_SHARES_MAX];
+    u32 share_count;
     bool rng;          /* a virtio-rng in a slot */
     bool power_button; /* a virtio-input in a slot */
     enum vm_console console;
@@ -169,6 +183,8 @@ vm_config_parse_net(struct vm_config *config, const char *value,
                     struct err *err); /* [user|null|loopback|tap|NETWORK][,KEY=VALUE]... */
 MUST_CHECK int vm_config_parse_publish(struct vm_config *config, const char *value,
                                        struct err *err); /* [ADDRESS:]PORT:GUEST-PORT[/udp] */
+MUST_CHECK int vm_config_parse_volume(struct vm_config *config, const char *value,
+                                      struct err *err); /* FOLDER:PLACE[:ro][,tag=T][,uid=N] */
 MUST_CHECK int vm_config_parse_vsock(struct vm_config *config, const char *value,
                                      struct err *err); /* on|off|[guest-cid=N][,path=P] */
 MUST_CHECK int vm_config_parse_rng(struct vm_config *config, const char *value,

@@ -232,7 +232,7 @@ static int create_machine(struct vm *vm, struct err *err)
         .flash = {vm->flash[0], vm->flash[1]},
         .flash_readonly = {c->pflash[0].readonly, c->pflash[1].readonly},
         .fw_cfg = vm->fw_cfg,
-        .fw_cfg_count = c->fw_cfg_count,
+        .fw_cfg_count = vm->fw_cfg_count,
     };
     struct machine_ports ports = {
         .log = vm->log,

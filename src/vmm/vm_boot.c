@@ -120,7 +120,8 @@ int vm_load_fw_cfg(struct vm *vm, struct err *err)
         vm->fw_cfg[i] = (struct machine_fw_cfg){
             .name = item->name, .data = bytes ? bytes : (const u8 *)item->value, .len = (u32)size};
     }
-    return 0;
+    vm->fw_cfg_count = vm->config->fw_cfg_count;
+    return vm_share_tell(vm, err);
 }
 
 void vm_free_fw_cfg(struct vm *vm)

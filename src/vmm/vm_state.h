@@ -19,6 +19,7 @@
 #include "port/lock.h"
 #include "rv/debug.h"
 #include "sbi/sbi.h"
+#include "share/fs_process.h"
 #include "share/vsock_host.h"
 #include "vmm/gdb.h"
 #include "vmm/vm.h"
@@ -65,7 +66,9 @@ struct vm {
 
     struct host_memory ram;
     u8 *flash[2];
-    struct machine_fw_cfg fw_cfg[VM_FW_CFGS_MAX];
+    struct machine_fw_cfg fw_cfg[VM_FW_CFGS_MAX + 1]; /* the configuration's, and fstab */
+    u32 fw_cfg_count;
+    char *fstab;
     struct gmem gmem;
     struct hart_env env;
     struct exec *exec;
@@ -90,6 +93,7 @@ struct vm {
     struct tap *tap[VM_NETS_MAX];   /* NULL: none */
     struct link *link[VM_NETS_MAX]; /* of these; NULL: none */
     struct vsock_host *vsock;       /* NULL: none */
+    struct fs_process *share[VM_SHARES_MAX];
     u32 virtio_console_slot;
     struct machine *machine;
     struct boot_plan plan;
@@ -186,6 +190,8 @@ void vm_disks_retry(struct vm *vm);
 
 /* vm_share.c: what guest and host share. close: nothing is said to devices any more. */
 MUST_CHECK int vm_share_plug(struct vm *vm, struct machine_config *mc, struct err *err);
+/* Adds to vm->fw_cfg where a guest with systemd is to mount folders. */
+MUST_CHECK int vm_share_tell(struct vm *vm, struct err *err);
 void vm_share_close(struct vm *vm);
 void vm_share_destroy(struct vm *vm);
 

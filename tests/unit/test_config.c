@@ -284,6 +284,31 @@ TEST(published_ports)
     CHECK_EQ(config.net_count, 3);
 }
 
+TEST(volumes)
+{
+    vm_config_init(&config);
+    CHECK_EQ(vm_config_parse_volume(&config, "/home/me:/src:ro", &err), 0);
+    CHECK_EQ(vm_config_parse_volume(&config, "rel,,ative,tag=t,uid=0", &err), 0);
+    CHECK_EQ(vm_config_parse_volume(&config, "x:ro", &err), 0);
+    CHECK_EQ(config.share_count, 3);
+    CHECK_STR(config.share[0].folder, "/home/me");
+    CHECK_STR(config.share[0].place, "/src");
+    CHECK_STR(config.share[0].tag, "share0");
+    CHECK(config.share[0].readonly && config.share[0].uid == 1000);
+    CHECK_STR(config.share[1].folder, "rel,ative");
+    CHECK_STR(config.share[1].place, "");
+    CHECK(!config.share[1].readonly && config.share[1].uid == 0);
+    CHECK(config.share[2].readonly && !*config.share[2].place);
+    CHECK(refused(vm_config_parse_volume, "a:src", "absolute"));
+    CHECK(refused(vm_config_parse_volume, "a:/src:rx", "neither ro nor rw"));
+    CHECK(refused(vm_config_parse_volume, "", "FOLDER"));
+    CHECK(refused(vm_config_parse_volume, "a,tag=t", "two folders"));
+    CHECK(refused(vm_config_parse_volume, "a,uid=x", "uid=x"));
+    CHECK(refused(vm_config_parse_volume, "a,colour=1", "colour"));
+    CHECK(refused(vm_config_parse_volume, "a,tag=0123456789012345678901234567890123456", "longer"));
+    CHECK_EQ(config.share_count, 3);
+}
+
 TEST(vsock)
 {
     vm_config_init(&config);

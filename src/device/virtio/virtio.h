@@ -41,6 +41,7 @@ enum {
     VIRTIO_ID_RNG = 4,
     VIRTIO_ID_INPUT = 18,
     VIRTIO_ID_VSOCK = 19,
+    VIRTIO_ID_FS = 26,
 };
 
 struct virtio_dev;
