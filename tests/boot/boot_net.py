@@ -281,6 +281,7 @@ def _():
         console.expect("the network process has ended", 10)
         console.send("while ! grep 1 /sys/class/net/eth0/carrier; do sleep 1; done; echo carrier again\r")
         console.expect("carrier again\r\n", 60)
+        console.expect("~ # ", 30)
         check_page(console, "http://10.0.2.2/")
         with socket.create_connection(("127.0.0.1", 8081), 10):
             pass

@@ -140,7 +140,7 @@ static struct {
     struct net net;
     struct net_device device;
     struct net_frame frame;
-    u32 taken, room;
+    u32 taken, room, rooms;
 } peer;
 
 static bool peer_send(void *ctx, const struct net_frame *frame)
@@ -151,6 +151,11 @@ static bool peer_send(void *ctx, const struct net_frame *frame)
     peer.taken++;
     peer.frame = *frame;
     return true;
+}
+
+static void peer_room(void *ctx)
+{
+    peer.rooms++;
 }
 
 static void peer_attach(void *ctx, const struct net_device *device)
@@ -352,6 +357,26 @@ TEST(control_commands)
         CHECK_EQ(*driver_at(d, at + 32), cases[i].answer);
     }
     CHECK_EQ(driver_get(d, R_CONFIG), 0x03020152);
+    driver_destroy(d);
+}
+
+TEST(a_frame_waits_for_a_driver)
+{
+    static const u8 bytes[60] = {1};
+    struct net_frame frame = {bytes, sizeof(bytes), {0}};
+    struct driver *d;
+
+    memset(&peer, 0, sizeof(peer));
+    peer.net = (struct net){.send = peer_send, .attach = peer_attach, .room = peer_room};
+    d = setup(&peer.net);
+    CHECK(!peer.device.receive(peer.device.ctx, &frame));
+    driver_start(d, 0, 16);
+    CHECK_EQ(peer.rooms, 1); /* the start tells */
+    CHECK(!peer.device.receive(peer.device.ctx, &frame));
+    driver_offer(d, 0, &(struct driver_seg){driver_alloc(d, 2048), 2048, true}, 1);
+    driver_kick(d, 0);
+    CHECK_EQ(peer.rooms, 2);
+    CHECK(peer.device.receive(peer.device.ctx, &frame));
     driver_destroy(d);
 }
 

@@ -416,8 +416,8 @@ static void reset_locked(struct virtio_dev *dev)
 {
     struct virtio_net *net = net_of(dev);
 
+    /* refused stays: a frame may wait for a driver to come. */
     net->active = 1;
-    net->refused = false;
     memset(net->flow, 0, sizeof(net->flow));
 }
 
