@@ -14,6 +14,7 @@
 struct mem_write {
     u64 at, len;
     u8 *bytes;
+    u64 when; /* by the clock that several files share */
 };
 
 struct mem_node {
@@ -23,6 +24,7 @@ struct mem_node {
     bool recording;
     struct mem_write *log;
     size_t count, log_room;
+    u64 *clock;     /* counts records; may be NULL */
     u64 fail_after; /* so many writes succeed, if not 0 */
 };
 
@@ -58,7 +60,7 @@ static inline void mem_record(struct mem_node *m, u64 at, u64 len, const u8 *byt
         m->log = realloc(m->log, m->log_room * sizeof(*m->log));
         ASSERT(m->log);
     }
-    m->log[m->count] = (struct mem_write){at, len, NULL};
+    m->log[m->count] = (struct mem_write){at, len, NULL, m->clock ? (*m->clock)++ : 0};
     if (bytes) {
         m->log[m->count].bytes = malloc(len);
         ASSERT(m->log[m->count].bytes);

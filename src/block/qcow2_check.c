@@ -103,7 +103,9 @@ static int check_once(struct qcow2 *q, bool mend, bool fix_leaks,
     result->end = w.highest << q->h.cluster_bits;
     result->total = qcow2_clusters(q, q->h.size);
     qcow2_walk_fini(&w);
-    return ret ? err_set(err, -ret, "'%s' cannot be checked: %s", q->node.name, strerror(-ret)) : 0;
+    return ret ? err_set(err, -ret, "'%s' cannot be checked: %s", q->node.name,
+                         qcow2_walk_error(ret))
+               : 0;
 }
 
 static int repair_all(struct qcow2 *q, const struct qcow2_snapshots *snapshots,

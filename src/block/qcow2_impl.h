@@ -229,11 +229,14 @@ struct qcow2_walk {
     u64 highest;  /* the last that is referred to, plus one */
     struct qcow2_check *result;
     bool mend; /* entries that cannot be right are emptied */
+    u64 left;  /* entries that may still be looked at: tables can refer to each other without end */
 };
 
 /* refs has room for clusters and more. 0, or -errno if the file cannot be read. */
 MUST_CHECK int qcow2_walk_init(struct qcow2_walk *w, struct qcow2 *q, u64 more,
                                struct qcow2_check *result, struct err *err);
+/* What -errno of a walk means. */
+const char *qcow2_walk_error(int code);
 void qcow2_walk_fini(struct qcow2_walk *w);
 void qcow2_walk_range(struct qcow2_walk *w, u64 at, u64 len, const char *what);
 /* The data that the tables refer to, and the tables too if with_tables. */

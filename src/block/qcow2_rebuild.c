@@ -132,7 +132,8 @@ static int plan_make(struct qcow2 *q, const struct qcow2_state *state, struct pl
         ret = qcow2_walk_l1(&p->w, state->l1, state->l1_size, false, false);
     for (u64 c = p->l2; c < p->end; c++)
         p->w.refs[c] = 1;
-    return ret ? err_set(err, -ret, "'%s' cannot be read: %s", q->node.name, strerror(-ret)) : 0;
+    return ret ? err_set(err, -ret, "'%s' cannot be read: %s", q->node.name, qcow2_walk_error(ret))
+               : 0;
 }
 
 /* Copies an L2 table; entries say whether they are their cluster's only user. */

@@ -12,6 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A check looks at so many entries at most; one that refers to something weighs more. */
+#define ENTRIES_LEAST       BIT(31)
+#define ENTRIES_PER_CLUSTER 1024 /* of the file: 64 snapshots that have all of it */
+#define ENTRY_COST          16
+
 int qcow2_walk_init(struct qcow2_walk *w, struct qcow2 *q, u64 more, struct qcow2_check *result,
                     struct err *err)
 {
@@ -20,8 +25,23 @@ int qcow2_walk_init(struct qcow2_walk *w, struct qcow2 *q, u64 more, struct qcow
     if (w->clusters + more > QCOW2_REFS_MAX)
         return err_set(err, EFBIG, "'%s' has more than %llu clusters, too many to check",
                        q->node.name, (unsigned long long)QCOW2_REFS_MAX);
+    w->left = ENTRIES_LEAST + w->clusters * ENTRIES_PER_CLUSTER;
     w->refs = calloc(w->clusters + more, sizeof(*w->refs)); /* what is not used takes no memory */
     return w->refs ? 0 : err_set(err, ENOMEM, "'%s': out of memory", q->node.name);
+}
+
+/* Some more entries are looked at. */
+static int walk_pay(struct qcow2_walk *w, u64 entries)
+{
+    if (w->left < entries)
+        return -E2BIG;
+    w->left -= entries;
+    return 0;
+}
+
+const char *qcow2_walk_error(int code)
+{
+    return code == -E2BIG ? "its tables refer to more than can be looked through" : strerror(-code);
 }
 
 void qcow2_walk_fini(struct qcow2_walk *w)
@@ -110,12 +130,16 @@ static int walk_l2(struct qcow2_walk *w, u64 l2_at, bool active, u64 *last)
     struct qcow2 *q = w->q;
     AUTO_FREE u8 *table = malloc(q->cluster_size);
     bool mended = false;
-    int ret = table ? node_read_bytes(q->file, l2_at, table, q->cluster_size) : -ENOMEM;
+    int ret = table ? walk_pay(w, q->l2_entries) : -ENOMEM;
 
+    if (!ret)
+        ret = node_read_bytes(q->file, l2_at, table, q->cluster_size);
     for (u32 i = 0; i < q->l2_entries && !ret; i++) {
         u8 *raw = table + (size_t)i * q->l2_entry_size;
         u64 entry = be64_load(raw);
 
+        if (entry && walk_pay(w, ENTRY_COST))
+            return -E2BIG;
         if (!walk_entry(w, entry, active, last)) {
             qcow2_walk_wrong(w, "the L2 table at 0x%llx has an impossible entry, 0x%llx",
                              (unsigned long long)l2_at, (unsigned long long)entry);
@@ -172,7 +196,9 @@ int qcow2_walk_snapshots(struct qcow2_walk *w, const struct qcow2_snapshots *sna
             !walk_is_inside(w, s->l1_at, len, "a snapshot's L1 table"))
             continue;
         qcow2_walk_range(w, s->l1_at, len, "a snapshot's L1 table");
-        ret = qcow2_table_load(w->q, &l1, s->l1_at, s->l1_size);
+        ret = walk_pay(w, s->l1_size);
+        if (!ret)
+            ret = qcow2_table_load(w->q, &l1, s->l1_at, s->l1_size);
         if (!ret)
             ret = qcow2_walk_l1(w, l1.entry, l1.count, true, false);
         free(l1.entry);

@@ -103,6 +103,17 @@ static int step_discard(struct run *r, u64 sector, u64 count)
     return ret ? ret : node_discard(r->disk, sector * SECTOR, count * SECTOR);
 }
 
+/* Larger, which takes another L1 table at times, and smaller again. */
+static int step_resize(struct run *r)
+{
+    struct err err = {""};
+    int ret = node_resize(r->disk, (SECTORS + pick(r, 1000000)) * SECTOR, &err);
+
+    if (ret)
+        printf("# resize: %s\n", err.msg);
+    return ret;
+}
+
 static int step(struct run *r)
 {
     u64 sector = pick(r, SECTORS), count = 1 + pick(r, pick(r, 4) ? 40 : 600), what = pick(r, 20);
@@ -118,6 +129,8 @@ static int step(struct run *r)
             return step_discard(r, sector, count);
         return node_write_zeroes(r->disk, sector * SECTOR, count * SECTOR, what & 1);
     }
+    if (what == 17)
+        return step_resize(r);
     ret = node_flush(r->disk);
     if (!ret)
         mark_add(r);
