@@ -18,7 +18,8 @@
 
 #define ANSWER_MS 15000 /* a switch or a process may have to be started */
 
-/* Maker ATTENDANT_MAKERS_MAX dials number. */
+enum { DIAL = ATTENDANT_MAKERS_MAX, END }; /* makers of a kind; END: the sockets are to go */
+
 struct ask {
     u32 maker, number;
 };
@@ -125,7 +126,7 @@ static bool serve(const struct attendant *a, const struct ask *ask)
 
     if (ask->maker < a->makers)
         fd = a->maker[ask->maker].make(a->maker[ask->maker].ctx, &reply.value, &err);
-    else if (ask->maker == ATTENDANT_MAKERS_MAX)
+    else if (ask->maker == DIAL)
         fd = dial(a, ask->number);
     reply.status = fd < 0 ? fd : 0;
     fmt_print(reply.text, sizeof(reply.text), "%s", err.msg);
@@ -137,7 +138,7 @@ static bool serve(const struct attendant *a, const struct ask *ask)
 
 static NORETURN void attend(const struct attendant *a)
 {
-    struct ask ask;
+    struct ask ask = {0};
     bool good = true;
 
     prctl(PR_SET_NAME, "cosm-attendant");
@@ -145,9 +146,10 @@ static NORETURN void attend(const struct attendant *a)
     setsid(); /* the terminal's signals are for the VM */
     close_others(a);
     signal(SIGCHLD, SIG_IGN); /* what it starts is not waited for */
-    while (good && recv(a->fd, &ask, sizeof(ask), 0) == sizeof(ask))
+    while (good && recv(a->fd, &ask, sizeof(ask), 0) == sizeof(ask) && ask.maker != END)
         good = serve(a, &ask);
-    for (u32 i = 0; i < a->count; i++)
+    /* If the VM was killed its name may be another's by now, and so may the sockets. */
+    for (u32 i = 0; i < a->count && ask.maker == END; i++)
         (void)unlinkat(a->socket[i].dir, a->socket[i].name, 0);
     _exit(0);
 }
@@ -212,7 +214,7 @@ static int request(struct attendant *a, const struct ask *ask, struct reply *rep
 
 int attendant_dial(struct attendant *a, u32 number)
 {
-    const struct ask ask = {ATTENDANT_MAKERS_MAX, number};
+    const struct ask ask = {DIAL, number};
     struct reply reply;
 
     return request(a, &ask, &reply);
@@ -230,8 +232,11 @@ int attendant_make(struct attendant *a, u32 maker, u32 *value, struct err *err)
 
 void attendant_stop(struct attendant *a)
 {
+    const struct ask ask = {.maker = END};
+
     if (!a->pid)
         return;
+    (void)send(a->fd, &ask, sizeof(ask), MSG_NOSIGNAL);
     close(a->fd);
     waitpid(a->pid, NULL, 0);
     a->pid = 0;

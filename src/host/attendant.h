@@ -52,13 +52,17 @@ MUST_CHECK int attendant_add_maker(struct attendant *a,
 /* Starts it if there are any; while this process has one thread. */
 MUST_CHECK int attendant_start(struct attendant *a, struct err *err);
 
+/* Has it been started, so that it is to be asked? */
+bool attendant_serves(const struct attendant *a);
+
 /* A connection to NAME_number of any name, that does not block, or -errno. */
 int attendant_dial(struct attendant *a, u32 number);
 
 /* What that maker returns. Any thread. */
 MUST_CHECK int attendant_make(struct attendant *a, u32 maker, u32 *value, struct err *err);
 
-/* Its sockets are removed when this returns. One that was not started is left alone. */
+/* The end of the VM while it has its name; if its process dies instead, the sockets stay. They are
+ * removed when this returns. One that was not started is left alone. */
 void attendant_stop(struct attendant *a);
 
 #endif

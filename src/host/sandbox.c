@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define FILES_MAX 4096 /* descriptors */
+#define ARENAS    8    /* that threads allocate from */
 
 #if defined(__has_feature)
 #define IS_CLANG_FEATURE(x) __has_feature(x)
@@ -164,6 +166,10 @@ int sandbox_enter(struct sandbox *s, const struct sandbox_plan *plan, struct err
         return err_set(err, ENOTSUP, "a build with a sanitizer has no sandbox; take --sandbox=off");
     ASSERT(has_one_thread());
     limits(s, plan);
+#ifdef M_ARENA_MAX
+    /* Else the C library looks for the number of processors in /sys, whenever a thread asks. */
+    mallopt(M_ARENA_MAX, ARENAS);
+#endif
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return err_set(err, errno, "%s cannot give up privileges: %s", plan->who, strerror(errno));
     s->on = true;

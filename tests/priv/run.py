@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs a guest test program and passes on its TAP lines.
 
-run.py [--qemu] [--engine E] [--timeout S] [--hostile] PROGRAM.elf HARTS...: once for each number of harts,
+run.py [--qemu] [--engine E] [--timeout S] [--hostile|--bounded] PROGRAM.elf HARTS... [-- OPTION...]: once for each number of harts,
 under the cosm that $COSM names or, to check the tests themselves, under qemu-system-riscv64.
 --hostile: the program attacks. It passes if it began to, and the machine ends by itself or runs into
 the time limit, with no report of a sanitizer, bounded memory and a bounded log.
+--bounded: the program attacks and tests what becomes of it: it must pass, within the same bounds.
+Options go to cosm; DISK among them is an image of 4 MiB.
 """
 
 import argparse
@@ -28,7 +30,8 @@ RESIDENT_MAX_KIB = 400 << 10  # RAM, and what sanitizers need besides
 def command(args, harts):
     if args.qemu:
         return QEMU + ["-smp", str(harts), "-bios", args.program]
-    return [os.environ["COSM"], "run", "--cpu-engine", args.engine, "-m", "128M", "--smp", str(harts), "--cpu", "max", "--bios", args.program]
+    return [os.environ["COSM"], "run", "--cpu-engine", args.engine, "-m", "128M", "--smp", str(harts), "--cpu", "max",
+            "--bios", args.program, *args.options]
 
 
 def execute(argv, timeout, stdout, stderr):
@@ -71,6 +74,16 @@ class Tap:
         print(f"{'ok' if ok else 'not ok'} {self.count} - {what}{directive}")
 
 
+def run_bounded(tap, args, harts):
+    with tempfile.NamedTemporaryFile(suffix=".img") as disk:
+        disk.truncate(4 << 20)
+        args.options = [disk.name if o == "DISK" else o for o in args.options]
+        log_size = run_tests(tap, args, harts)
+    resident = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    tap.line(log_size < LOG_MAX, f"log of {log_size} bytes, harts: {harts}")
+    tap.line(resident < RESIDENT_MAX_KIB, f"resident memory {resident} KiB, harts: {harts}")
+
+
 def run_tests(tap, args, harts):
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         status = execute(command(args, harts), args.timeout, out, err)
@@ -90,6 +103,7 @@ def run_tests(tap, args, harts):
             print("# " + line)
     tap.line(not wrong and "Sanitizer" not in errors and "runtime error" not in errors,
              f"ran to the end, harts: {harts}")
+    return len(errors)
 
 
 def run_hostile(tap, args, harts):
@@ -117,16 +131,19 @@ def main():
     parser.add_argument("--qemu", action="store_true")
     parser.add_argument("--engine", default="interp")
     parser.add_argument("--hostile", action="store_true")
+    parser.add_argument("--bounded", action="store_true")
     parser.add_argument("--timeout", type=float, default=100)
     parser.add_argument("program")
     parser.add_argument("harts", type=int, nargs="+")
-    args = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args = parser.parse_args(sys.argv[1:end])
+    args.options = sys.argv[end + 1:]
     if args.qemu and not shutil.which(QEMU[0]):
         print("1..0 # SKIP no qemu-system-riscv64 here (package qemu-system-misc)")
         return 0
     tap = Tap()
     for harts in args.harts:
-        (run_hostile if args.hostile else run_tests)(tap, args, harts)
+        (run_hostile if args.hostile else run_bounded if args.bounded else run_tests)(tap, args, harts)
     print(f"1..{tap.count}")
     return 1 if tap.failed else 0
 
