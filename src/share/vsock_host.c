@@ -39,7 +39,6 @@ struct channel {
     struct loop_fd *handler;
     u32 stream; /* from CONNECTING on */
     u32 host_port;
-    bool silent; /* a connection of our own: no "OK" */
     u32 hello_len;
     char hello[HELLO_MAX];
     u32 guest_end;     /* what the guest does no more */
@@ -371,7 +370,7 @@ static void opened(void *ctx, u32 stream)
 
     c->state = OPEN;
     /* The first bytes that go to the client: there is room. */
-    if (!c->silent && send(c->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
+    if (send(c->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len)
         channel_linger(c);
     else
         channel_watch(c);
@@ -557,28 +556,6 @@ int vsock_host_listen_path(struct vsock_host *h, const char *path, struct err *e
         return err_set(err, errno, "cannot make the socket '%s': %s", path, strerror(errno));
     r = check_free(dir, name, path, err);
     return r ? r : vsock_host_listen(h, dir, name, err);
-}
-
-int vsock_host_dial(struct vsock_host *h, u32 port)
-{
-    struct channel *c;
-    int fd[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd))
-        return -errno;
-    c = channel_new(h, fd[0], CONNECTING);
-    if (!c) {
-        close(fd[0]);
-        close(fd[1]);
-        return -EAGAIN;
-    }
-    c->silent = true;
-    c->state = HELLO; /* no stream yet */
-    if (channel_connect(c, port))
-        return fd[1];
-    channel_close(c);
-    close(fd[1]);
-    return -ENOTCONN;
 }
 
 const struct vsock *vsock_host_port(struct vsock_host *h)

@@ -33,12 +33,6 @@ MUST_CHECK int vsock_host_listen_path(struct vsock_host *host, const char *path,
 MUST_CHECK int vsock_host_attend(struct vsock_host *host, struct attendant *attendant,
                                  struct err *err);
 
-/*
- * A connection of this process itself to a port of the guest: a socket that does not block and has
- * the guest behind it once it accepts, and is closed if it does not. Or -errno.
- */
-MUST_CHECK int vsock_host_dial(struct vsock_host *host, u32 port);
-
 /* For the device; valid until destroy. */
 const struct vsock *vsock_host_port(struct vsock_host *host);
 
