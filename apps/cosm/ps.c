@@ -2,6 +2,7 @@
 /* 'cosm ps': the VMs that have a name. */
 #include "apps/cosm/manage.h"
 
+#include "api/boot_stage.h"
 #include "api/client.h"
 #include "base/fmt.h"
 #include "host/scope.h"
@@ -20,6 +21,8 @@ struct row {
     char sandbox[16]; /* full, partial, none; "": it does not tell */
     struct record_info info;
     char line[LINE];
+    char where[LINE]; /* the same, after the boot's stage if it is not through */
+    struct boot_stage stage;
     char trouble[LINE]; /* why it stands still by itself; "": it does not */
 };
 
@@ -85,6 +88,11 @@ static bool row_read(struct row *row, const char *name)
     if (row->info.state == RECORD_RUNNING)
         row->state = ask_state(&r, row);
     record_last_line(&r, row->line, sizeof(row->line));
+    fmt_print(row->where, sizeof(row->where), "%s", row->line);
+    if (row->info.state == RECORD_RUNNING) {
+        boot_stage_read(&r, &row->stage);
+        boot_stage_text(&r, row->where, sizeof(row->where));
+    }
     record_close(&r);
     return true;
 }
@@ -120,7 +128,7 @@ static void print_text(const struct row *row)
     size_text(row->info.memory, memory, sizeof(memory));
     age_text(row->info.created, age, sizeof(age));
     printf("%-16s %-12s %5u %7s %5s  %.60s\n", row->name, state, row->info.harts, memory, age,
-           *row->trouble ? row->trouble : row->line);
+           *row->trouble ? row->trouble : row->where);
 }
 
 static void put_integer(struct json_out *out, const char *key, s64 value)
@@ -147,6 +155,10 @@ static void print_json(const struct row *row, bool first)
     put_string(&out, "state", row->state);
     if (info->state == RECORD_RUNNING)
         put_integer(&out, "pid", info->pid);
+    if (info->state == RECORD_RUNNING && *row->stage.name) {
+        put_string(&out, "stage", row->stage.name);
+        put_integer(&out, "silent", row->stage.silent_s);
+    }
     put_integer(&out, "harts", info->harts);
     put_integer(&out, "memory", (s64)info->memory);
     put_integer(&out, "created", info->created);

@@ -8,6 +8,7 @@
  */
 #include "apps/cosm/ssh.h"
 
+#include "api/boot_stage.h"
 #include "api/guest_port.h"
 #include "base/fmt.h"
 #include "host/file.h"
@@ -228,11 +229,11 @@ static int do_cp(const struct options *o, const struct record *r)
 static void tell_waiting(void *ctx, u32 seconds)
 {
     const struct record *r = ctx;
-    char line[100];
+    char line[160];
 
     if (seconds != 3 && seconds % 15)
         return;
-    record_last_line(r, line, sizeof(line));
+    boot_stage_text(r, line, sizeof(line));
     fprintf(stderr, "cosm: waiting for '%s' to start%s%s\n", r->name, *line ? ": " : "", line);
 }
 

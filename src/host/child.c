@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define COMPLAINT_MAX 320
@@ -41,6 +42,7 @@ static void become(const struct child *c, int out, int complaints, int failed)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     for (char *const *e = c->env; e && *e; e++)
         putenv(*e);
     if (null >= 0 && (!c->folder || chdir(c->folder) == 0) && dup2(null, STDIN_FILENO) >= 0 &&

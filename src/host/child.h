@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Other programs, run to their end: found by PATH, given words and never a shell's text, with an
- * empty standard input.
+ * empty standard input. They end with the process that started them.
  */
 #ifndef COSM_HOST_CHILD_H
 #define COSM_HOST_CHILD_H

@@ -19,7 +19,8 @@ grow() {
 # For whom, the keys.
 authorize() {
     home=$(getent passwd "$1" | cut -d: -f6)
-    mkdir -p -m 700 "$home/.ssh"
+    mkdir -p "$home/.ssh"
+    chmod 700 "$home/.ssh"
     cp "$told/cosm.keys" "$home/.ssh/authorized_keys"
     chmod 600 "$home/.ssh/authorized_keys"
     chown -R "$1:" "$home/.ssh"

@@ -231,13 +231,16 @@ int guest_create(struct guest *g, const struct image *image, const struct guest_
                  struct err *err)
 {
     struct err ignored;
+    AUTO_FD int lock = -1;
     int r;
 
     memset(g, 0, sizeof(*g));
     fmt_print(g->image, sizeof(g->image), "%s", image->folder);
     if (!getcwd(g->cwd, sizeof(g->cwd)))
         return err_set(err, errno, "this folder has no name: %s", strerror(errno));
-    r = take_name(g, config->name, err);
+    /* The image must not go before this VM's record tells that it is needed. */
+    lock = place_lock(PLACE_IMAGES, image->name, NULL, NULL, err);
+    r = lock < 0 ? lock : take_name(g, config->name, err);
     if (r)
         return r;
     r = copy_args(g, config->argv, err);

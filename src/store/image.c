@@ -211,8 +211,11 @@ static u32 collect(const char *name, bool all, char user[IMAGE_NAME_MAX])
 void image_collect(const char *name)
 {
     char user[IMAGE_NAME_MAX];
+    struct err ignored;
+    AUTO_FD int lock = place_lock(PLACE_IMAGES, name, NULL, NULL, &ignored);
 
-    (void)collect(name, false, user);
+    if (lock >= 0)
+        (void)collect(name, false, user);
 }
 
 int image_remove(const char *name, struct err *err)

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs in the new root: installs the packages of /iso and makes a system of them. /iso/settings holds what differs between
 # images: first and rest (packages to install before all others, and after), their numbers, suite, mirror, security.
+# Variables come from the settings; lists of names are words on purpose.
+# shellcheck disable=SC2046,SC2154
 set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C HOME=/root DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
 export INITRD=No SYSTEMD_OFFLINE=1
+# shellcheck source=/dev/null
 . /iso/settings
 
 say() { echo "@cosm $*" >/dev/console; }
@@ -129,5 +132,13 @@ EOF
 before_packages
 run_dpkg essential install "$first_count" --install $(debs "$first")
 run_dpkg unpack install "$rest_count" --unpack $(debs "$rest")
+# Modules' dependencies take long, and a hart of their own: the kernel's package need not wait for them.
+printf '#!/bin/sh\n' >/usr/local/sbin/depmod
+chmod 755 /usr/local/sbin/depmod
+PATH=/usr/local/sbin:$PATH
+for modules in /lib/modules/*; do /usr/sbin/depmod "${modules##*/}"; done &
+depmod=$!
 run_dpkg configure configure "$rest_count" --configure -a
+wait $depmod
+rm /usr/local/sbin/depmod
 after_packages

@@ -49,13 +49,16 @@ for module in virtio_mmio virtio_blk crc32c_generic ext4 isofs; do modprobe "$mo
 [ -b /dev/vdb ] || fail "the disks are missing"
 
 # Without a journal until the end, and without waiting for the host's disk: an image that is not finished is thrown away.
-partition /dev/vda && [ -b /dev/vda1 ] || fail "the disk could not be partitioned"
+partition /dev/vda
+[ -b /dev/vda1 ] || fail "the disk could not be partitioned"
 /sbin/mke2fs -q -F -t ext4 -O ^has_journal -E nodiscard -L cosm-root /dev/vda1 || fail "no file system could be made"
 mount -t ext4 -o noatime,nobarrier /dev/vda1 /mnt || fail "the new file system cannot be mounted"
 mount -o ro /dev/vdb /iso || fail "the packages cannot be read"
+# shellcheck source=/dev/null
 . /iso/settings
 
 n=0
+# shellcheck disable=SC2154
 for deb in $first; do
     say "stage essential $n $first_count"
     ar p "/iso/$deb.deb" data.tar | tar -x -f - -C /mnt || fail "$deb.deb cannot be unpacked"

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Images and the VMs that begin with them: made from the machine's own mirror, started, logged into, removed.
+
+The image is made once and kept in the user's cache, as guests are, until what it is made by changes. With --long: a
+reboot, a package from the archive, a snapshot and back, and an image of one's own.
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT / "tests" / "cli"), str(ROOT / "tests" / "lib")]
+
+from cli import COSM, FAILED, USAGE, cosm, refused  # noqa: E402
+import tap  # noqa: E402
+from tap import check, check_equal, test  # noqa: E402
+import world  # noqa: E402  (finds tools/ too)
+import guest  # noqa: E402
+from console import Console  # noqa: E402
+
+LONG = "--long" in sys.argv
+SECONDS = 900  # for a Debian to answer, on a machine that does much else
+MADE_BY = ["installer.sh", "install.sh", "firstboot.sh", "installer.c", "build.c"]
+HOME = pathlib.Path(tempfile.mkdtemp(prefix="cosm-store-"))
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
+DATA = HOME / "data" / "cosm"
+os.environ |= {"XDG_STATE_HOME": str(HOME / "state"), "XDG_RUNTIME_DIR": str(HOME / "run"),
+               "XDG_DATA_HOME": str(HOME / "data"), "XDG_CACHE_HOME": CACHE}
+(HOME / "run").mkdir(mode=0o700)
+
+
+@atexit.register
+def tidy():
+    names = cosm("ps", "-aq")[1].split()
+    if names:
+        cosm("rm", "-f", *names, seconds=60)
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+def done(*arguments, seconds=60):
+    """Runs cosm, which must succeed without a word on standard error; what it printed."""
+    code, out, error = cosm(*arguments, seconds=seconds)
+    check_equal((code, error), (0, ""), f"the outcome of 'cosm {' '.join(map(str, arguments))[:60]}'")
+    return out
+
+
+def ensure_image():
+    """The image 'debian', in the user's cache."""
+    key = hashlib.sha256(b"".join((ROOT / "src" / "store" / name).read_bytes() for name in MADE_BY)).hexdigest()[:16]
+    place = pathlib.Path(CACHE) / "cosm" / "tests"
+    kept = place / f"store-{key}"
+    with guest.locked(place):
+        if not (kept / "cosm" / "images" / "debian").is_dir():
+            for old in place.glob("store-*"):
+                shutil.rmtree(old)
+            made = subprocess.run([COSM, "image", "pull", "-q", "debian"], env=os.environ | {"XDG_DATA_HOME": str(kept)},
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+            if made.returncode and "apt-get" in made.stderr:
+                raise tap.Skip(made.stderr.strip().splitlines()[-1])
+            check_equal(made.returncode, 0, f"the status of 'cosm image pull' ({made.stderr[-500:]})")
+    DATA.mkdir(parents=True, exist_ok=True)
+    if not (DATA / "images").exists():
+        (DATA / "images").symlink_to(kept / "cosm" / "images")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Vm:
+    """A VM of the image, and a way in by ssh that knows whom it talks to."""
+
+    def __init__(self, name, *options, image="debian"):
+        self.name, self.port = name, free_port()
+        done("run", "-d", "-n", name, "-p", f"{self.port}:22", "--user", "joe", *options, image)
+
+    def ssh(self, command, user="joe", seconds=120):
+        done = subprocess.run(
+            ["ssh", "-F", "none", "-q", "-i", DATA / "ssh" / "id_ed25519", "-p", str(self.port), "-o", "BatchMode=yes",
+             "-o", f"UserKnownHostsFile={DATA / 'vms' / self.name / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
+             "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=30", f"{user}@127.0.0.1", command],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
+        return done.returncode, done.stdout.strip()
+
+    def says(self, command, **options):
+        status, text = self.ssh(command, **options)
+        check_equal(status, 0, f"the status of '{command[:60]}' in {self.name} ({text[-300:]})")
+        return text
+
+    def wait(self):
+        end = time.monotonic() + SECONDS
+        while self.ssh("true")[0]:
+            check(time.monotonic() < end, f"{self.name} does not answer by ssh:\n{cosm('logs', self.name)[1][-1500:]}")
+            time.sleep(0.5)
+
+    def stop(self):
+        done("stop", "-t", "120", self.name, seconds=200)
+
+    def start(self):
+        done("start", self.name)
+        self.wait()
+
+
+@test("what is no image, no file of one and no name is refused in one line")
+def bad_input():
+    refused(USAGE, "image", says=["which verb"])
+    refused(USAGE, "image", "frob", says=["'frob'"])
+    refused(USAGE, "image", "info", says=["which image"])
+    refused(USAGE, "image", "ls", "x", says=["'x'"])
+    refused(FAILED, "image", "info", "none", says=["'none'", "cosm image ls"])
+    refused(FAILED, "image", "pull", "arch", says=["'arch'", "debian"])
+    refused(FAILED, "start", "none", says=["'none'"])
+    refused(USAGE, "run", "none", says=["'none'", "cosm image ls"])
+    refused(USAGE, "run", "debian", "-a", "x", says=["--append"])
+    refused(USAGE, "run", "--rm", "-k", "x", says=["--rm"])
+    refused(USAGE, "run", "--size", "20X", "debian", says=["20X"])
+    check_equal(json.loads(done("image", "ls", "--json")), [], "the images of a new user")
+    file = HOME / "x.image"
+    for text, word in [("# nothing\n", "name NAME"), ("name a/b", "'a/b'"), ("name x\nfrob y", "line 2: 'frob'"), ("name x\nfrom y", "'y'"),
+                       ("name x\npackages Up", "'Up'"), ("name x\npackages -t", "'-t'"), ("name x\nsize 3", "'3'"),
+                       ("name x\ncopy a", "'a'"), ("name x\ncopy nothing /b", "nothing'"), ("name x\nrun", "needs a value")]:
+        file.write_text(text)
+        refused(USAGE, "image", "build", file, says=[word])
+    refused(FAILED, "image", "build", HOME / "none", says=["none"])
+
+
+@test("without apt, a sentence says what is missing")
+def no_apt():
+    code, _, error = cosm("image", "pull", "debian", env=os.environ | {"PATH": str(HOME)})
+    check_equal(code, FAILED, "the status without apt-get")
+    check("apt" in error and error.count("\n") <= 2, f"it says: {error}")
+
+
+@test("the image tells what it is made of, and its disk is sound")
+def image_made():
+    ensure_image()
+    listed = json.loads(done("image", "ls", "--json"))
+    check_equal([(i["name"], i["suite"]) for i in listed], [("debian", "trixie")], "the images")
+    info = json.loads(done("image", "info", "--json", "debian"))
+    names = {p["name"] for p in info["packages"]}
+    check({"systemd", "openssh-server", "apt", "linux-image-riscv64"} <= names, f"the packages are {sorted(names)}")
+    check_equal(len(names), listed[0]["packages"], "the number of packages")
+    disk = next((DATA / "images" / "debian").glob("*/base.qcow2"))
+    check(re.search(re.escape(str(disk.name)), done("image", "info", "debian")), "info names no file")
+    digest = subprocess.check_output(["sha256sum", disk], text=True).split()[0]
+    check_equal(info["digest"], f"sha256:{digest}", "the digest")
+    done("disk", "check", "-q", disk)
+
+
+@test("two VMs boot, are their own, and let their user in")
+def two_vms():
+    ensure_image()
+    a, b = Vm("a", "--size", "22G"), Vm("b")
+    refused(FAILED, "run", "-n", "a", "debian", says=["'a'", "cosm start a"])
+    refused(FAILED, "image", "rm", "debian", says=["'debian'", "cosm rm"])
+    own = []
+    for vm in a, b:
+        vm.wait()
+        check_equal(vm.says("hostname; id -un; sudo -n id -un").split(), [vm.name, "joe", "root"], "who is who")
+        check_equal(vm.says("id -un", user="root"), "root", "root by the same key")
+        own.append([vm.says("cat /etc/machine-id"), vm.says("cat /etc/ssh/ssh_host_ed25519_key.pub"),
+                    vm.says("cat /sys/class/net/e*/address"), vm.says("sudo od -An -tx1 /var/lib/systemd/random-seed || true")])
+        check_equal(vm.says("systemctl --failed --no-legend"), "", "units that failed")
+    for x, y in zip(*own):
+        check(x and x != y or not (x or y), f"both VMs have {x}")
+    size = int(a.says("df --output=size -BG / | tail -1").strip("G "))
+    check(size >= 21, f"the file system of 22G has {size}G")
+    check(any("joe@a" in line for line in cosm("logs", "a")[1].splitlines()[-5:]), "nobody is logged in on the console")
+    again = own[0][:3]
+    if LONG:
+        a.ssh("sudo systemctl reboot")
+        time.sleep(5)
+        a.wait()
+        check_equal([a.says("cat /etc/machine-id"), a.says("cat /etc/ssh/ssh_host_ed25519_key.pub"),
+                     a.says("cat /sys/class/net/e*/address")], again, "what it is after a reboot")
+    for vm in a, b:
+        vm.stop()
+    done("rm", "a", "b")
+    check_equal(list((DATA / "vms").glob("[ab]")), [], "what is left of them")
+
+
+@test("--rm leaves nothing, the console logs in by itself")
+def console():
+    ensure_image()
+    with Console([COSM, "run", "--rm", "-n", "c", "--user", "joe", "debian"]) as terminal:
+        terminal.expect(r"joe@c:~\$ ", SECONDS)
+        terminal.send("sudo poweroff\r")
+        check_equal(terminal.wait(300), 0, "the exit status")
+    check(not (DATA / "vms" / "c").exists(), "its folder is left")
+    check_equal(cosm("ps", "-aq")[1], "", "the VMs that are left")
+
+
+if LONG:
+
+    @test("a package from the archive, a snapshot, an upgrade undone")
+    def packages():
+        ensure_image()
+        vm = Vm("p")
+        vm.wait()
+        disk = DATA / "vms" / "p" / "disk.qcow2"
+        status, text = vm.ssh("sudo apt-get -q update", seconds=600)
+        if status and re.search("unexpected size|Mirror sync", text):
+            raise tap.Skip("the mirror is between two states")
+        check_equal(status, 0, f"the status of apt-get update ({text[-500:]})")
+        vm.stop()
+        done("disk", "snapshot", "create", disk, "before")
+        vm.start()
+        vm.says("sudo apt-get -q install -y dnsutils bc && echo 6*7 | bc | grep -qx 42", seconds=SECONDS)
+        vm.stop()
+        done("disk", "snapshot", "apply", disk, "before")
+        vm.start()
+        check(vm.ssh("bc --version")[0] != 0, "what was installed after the snapshot is there")
+        vm.stop()
+        done("disk", "check", "--backing", "-q", disk)
+        done("rm", "p")
+
+    @test("an image of one's own: packages, files, commands, size")
+    def own_image():
+        ensure_image()
+        (DATA / "images").unlink()
+        (HOME / "hello").write_text("#!/bin/sh\necho hello\n")
+        (HOME / "hello").chmod(0o755)
+        (HOME / "own.image").write_text("# mine\nname own\nfrom minimal\npackages bc\nsize 4G\n"
+                                        "copy hello /usr/local/bin/hello\nrun useradd -m ann\nrun echo made >/etc/made\n")
+        code, out, error = cosm("image", "build", "-q", HOME / "own.image", seconds=4 * SECONDS)
+        if code and "apt-get" in error:
+            raise tap.Skip(error.splitlines()[-1])
+        check_equal((code, out), (0, "own\n"), f"the outcome of image build ({error[-500:]})")
+        vm = Vm("o", image="own")
+        vm.wait()
+        check_equal(vm.says("hello; id -un ann; cat /etc/made; echo 6*7 | bc"), "hello\nann\nmade\n42", "what is in it")
+        done("rm", "-f", "o")
+        done("image", "rm", "own")
+
+
+if __name__ == "__main__":
+    tap.main([word for word in sys.argv[1:] if word != "--long"])
