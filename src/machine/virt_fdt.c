@@ -429,6 +429,13 @@ size_t virt_fdt_bound(const struct machine_config *c)
     return 16 * KIB + ROOM + c->hart_count * per_hart + (c->bootargs ? strlen(c->bootargs) : 0);
 }
 
+static int add_room(void *buf, size_t size)
+{
+    const size_t wanted = fdt_totalsize(buf) + ROOM;
+
+    return wanted > size ? -FDT_ERR_NOSPACE : fdt_open_into(buf, buf, (int)wanted);
+}
+
 int virt_fdt_build(void *buf, size_t size, size_t *used, const struct machine_config *config,
                    const u8 seed[VIRT_RNG_SEED_SIZE], struct err *err)
 {
@@ -452,7 +459,8 @@ int virt_fdt_build(void *buf, size_t size, size_t *used, const struct machine_co
     put_soc(&t);
     node_end(&t);
     tree_do(&t, fdt_finish(buf));
-    tree_do(&t, fdt_open_into(buf, buf, (int)(fdt_totalsize(buf) + ROOM)));
+    if (!t.error)
+        tree_do(&t, add_room(buf, size));
     if (t.error)
         return err_set(err, ENOSPC, "the device tree does not fit in %zu bytes: %s", size,
                        fdt_strerror(t.error));

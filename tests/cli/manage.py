@@ -287,7 +287,8 @@ def failures():
         refused(USAGE, verb, says=["which VM?", f"cosm {verb} NAME"])
     refused(USAGE, "stop", "-t", "-1", "web", says=["--time"])
     refused(USAGE, "logs", "a", "b", says=["one argument too many"])
-    refused(USAGE, "run", "-d", "disk.img", "-k", COSM, says=["--drive disk.img"])
+    refused(USAGE, "run", "-d", "disk.img", "-k", COSM, says=["disk.img", "leave out --kernel"])
+    refused(USAGE, "run", "-d", "disk.img", says=["disk.img", "--drive"])
 
 
 @test("a VM in the foreground with a name can be reached, too")

@@ -37,7 +37,7 @@ struct virtio_vsock {
     u8 config[VIRTIO_VSOCK_CONFIG_SIZE];
     u64 cid;
     u32 next_port;
-    u32 top; /* streams from here on are free */
+    u32 top;           /* streams from here on are free */
     bool starved;      /* a packet found no receive buffer */
     bool room_changed; /* streams that want to send may try */
     u32 reset_count;
