@@ -317,27 +317,9 @@ static int option_act(struct parser *p, const struct action *action, const char 
         return format_parse(p->options, value, err);
     case ACT_BASE:
         return base_parse(p->options, value, err);
-    case ACT_HEX:
-        p->options->hex = true;
-        return 0;
-    case ACT_JSON:
-        p->options->json = true;
-        return 0;
     case ACT_NAME:
         p->options->name = value;
         return record_check_name(value, err);
-    case ACT_ALL:
-        p->options->all = true;
-        return 0;
-    case ACT_QUIET:
-        p->options->quiet = true;
-        return 0;
-    case ACT_FORCE:
-        p->options->force = true;
-        return 0;
-    case ACT_FOLLOW:
-        p->options->follow = true;
-        return 0;
     case ACT_TIME:
         return number_parse(value, "seconds", 86400, &p->options->time_s, err);
     case ACT_WAIT:
@@ -347,12 +329,6 @@ static int option_act(struct parser *p, const struct action *action, const char 
     case ACT_DENY:
     case ACT_ALLOW:
         return net_settings_rule(&p->options->net.rules, action->kind == ACT_ALLOW, value, err);
-    case ACT_HELP:
-        p->options->help = true;
-        return 0;
-    case ACT_VERSION:
-        p->options->version = true;
-        return 0;
     }
     return 0;
 }

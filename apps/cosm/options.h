@@ -85,20 +85,12 @@ enum action_kind {
     ACT_ON,     /* true, at offset in struct options */
     ACT_FORMAT,
     ACT_BASE,
-    ACT_HEX,
-    ACT_JSON,
     ACT_NAME,
-    ACT_ALL,
-    ACT_QUIET,
     ACT_TIME,
     ACT_WAIT,
-    ACT_FORCE,
-    ACT_FOLLOW,
     ACT_TAIL,
     ACT_DENY,
     ACT_ALLOW,
-    ACT_HELP,
-    ACT_VERSION,
 };
 
 struct action {

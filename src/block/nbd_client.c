@@ -72,6 +72,13 @@ static struct nbd *nbd_of(struct node *node)
 
 /* Connections */
 
+static bool is_same(const struct nbd_agreed *a, const struct nbd_agreed *b)
+{
+    return a->size == b->size && a->flags == b->flags && a->structured == b->structured &&
+           a->context == b->context && a->context_id == b->context_id &&
+           a->request_max == b->request_max;
+}
+
 static int connect_once(struct nbd *n, int *out, struct err *err)
 {
     struct nbd_agreed agreed;
@@ -82,7 +89,7 @@ static int connect_once(struct nbd *n, int *out, struct err *err)
 
     if (ret)
         return ret;
-    if (n->known && memcmp(&agreed, &n->agreed, sizeof(agreed)))
+    if (n->known && !is_same(&agreed, &n->agreed))
         return err_set(err, ESTALE, "'%.200s' is another disk than before", n->node.name);
     if (!n->known)
         n->agreed = agreed;

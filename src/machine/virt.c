@@ -241,82 +241,100 @@ static void add_pcie(struct machine *m, const struct machine_config *config)
     ASSERT(mapped);
 }
 
-static struct virtio_input *plug_button(void)
-{
-    static const u8 keys[] = {INPUT_KEY_POWER};
-    struct virtio_input *button = calloc(1, sizeof(*button));
+/* Each makes what v describes; NULL: no memory. */
 
-    if (button)
-        virtio_input_init(button, &(struct virtio_input_config){
-                                      .name = "Power button", .key = keys, .key_count = 1});
-    return button;
+static struct virtio_dev *plug_blk(struct slot *s, const struct machine_virtio *v)
+{
+    s->blk = calloc(1, sizeof(*s->blk));
+    if (!s->blk)
+        return NULL;
+    memcpy(s->serial, v->serial, sizeof(s->serial) - 1);
+    virtio_blk_init(s->blk, &(struct virtio_blk_config){
+                                .blk = v->blk, .serial = s->serial, .queues = v->queues});
+    return virtio_blk_dev(s->blk);
 }
 
-/* Makes what v describes; false: no memory. */
-static bool slot_plug(struct machine *m, struct slot *s, const struct machine_virtio *v,
-                      struct virtio_dev **dev)
+static struct virtio_dev *plug_console(struct slot *s, const struct machine_virtio *v)
 {
-    *dev = NULL;
-    s->kind = v->kind;
+    s->console = calloc(1, sizeof(*s->console));
+    if (!s->console)
+        return NULL;
+    virtio_console_init(s->console, &(struct virtio_console_config){.chardev = v->chardev});
+    return virtio_console_dev(s->console);
+}
+
+static struct virtio_dev *plug_rng(struct slot *s, struct entropy entropy)
+{
+    s->rng = calloc(1, sizeof(*s->rng));
+    if (!s->rng)
+        return NULL;
+    virtio_rng_init(s->rng, &(struct virtio_rng_config){.entropy = entropy});
+    return virtio_rng_dev(s->rng);
+}
+
+static struct virtio_dev *plug_net(struct slot *s, const struct machine_virtio *v)
+{
+    struct virtio_net_config config = {.net = v->net, .pairs = v->pairs};
+
+    s->net = calloc(1, sizeof(*s->net));
+    if (!s->net)
+        return NULL;
+    memcpy(config.mac, v->mac, sizeof(config.mac));
+    virtio_net_init(s->net, &config);
+    return virtio_net_dev(s->net);
+}
+
+static struct virtio_dev *plug_fs(struct slot *s, const struct machine_virtio *v)
+{
+    s->fs = calloc(1, sizeof(*s->fs));
+    if (!s->fs)
+        return NULL;
+    virtio_fs_init(s->fs, &(struct virtio_fs_config){.fs = v->fs, .tag = v->tag});
+    return virtio_fs_dev(s->fs);
+}
+
+static struct virtio_dev *plug_vsock(struct slot *s, const struct machine_virtio *v)
+{
+    s->vsock = calloc(1, sizeof(*s->vsock));
+    if (!s->vsock)
+        return NULL;
+    virtio_vsock_init(s->vsock, &(struct virtio_vsock_config){.vsock = v->vsock, .cid = v->cid});
+    return virtio_vsock_dev(s->vsock);
+}
+
+static struct virtio_dev *plug_button(struct slot *s)
+{
+    static const u8 keys[] = {INPUT_KEY_POWER};
+
+    s->button = calloc(1, sizeof(*s->button));
+    if (!s->button)
+        return NULL;
+    virtio_input_init(s->button, &(struct virtio_input_config){
+                                     .name = "Power button", .key = keys, .key_count = 1});
+    return virtio_input_dev(s->button);
+}
+
+static struct virtio_dev *plug(struct machine *m, struct slot *s, const struct machine_virtio *v)
+{
     switch (v->kind) {
     case MACHINE_VIRTIO_NONE:
         break;
     case MACHINE_VIRTIO_BLK:
-        s->blk = calloc(1, sizeof(*s->blk));
-        if (!s->blk)
-            return false;
-        memcpy(s->serial, v->serial, sizeof(s->serial) - 1);
-        virtio_blk_init(s->blk, &(struct virtio_blk_config){
-                                    .blk = v->blk, .serial = s->serial, .queues = v->queues});
-        *dev = virtio_blk_dev(s->blk);
-        break;
+        return plug_blk(s, v);
     case MACHINE_VIRTIO_CONSOLE:
-        s->console = calloc(1, sizeof(*s->console));
-        if (!s->console)
-            return false;
-        virtio_console_init(s->console, &(struct virtio_console_config){.chardev = v->chardev});
-        *dev = virtio_console_dev(s->console);
-        break;
+        return plug_console(s, v);
     case MACHINE_VIRTIO_RNG:
-        s->rng = calloc(1, sizeof(*s->rng));
-        if (!s->rng)
-            return false;
-        virtio_rng_init(s->rng, &(struct virtio_rng_config){.entropy = m->ports.entropy});
-        *dev = virtio_rng_dev(s->rng);
-        break;
-    case MACHINE_VIRTIO_NET: {
-        struct virtio_net_config config = {.net = v->net, .pairs = v->pairs};
-        s->net = calloc(1, sizeof(*s->net));
-        if (!s->net)
-            return false;
-        memcpy(config.mac, v->mac, sizeof(config.mac));
-        virtio_net_init(s->net, &config);
-        *dev = virtio_net_dev(s->net);
-        break;
-    }
+        return plug_rng(s, m->ports.entropy);
+    case MACHINE_VIRTIO_NET:
+        return plug_net(s, v);
     case MACHINE_VIRTIO_FS:
-        s->fs = calloc(1, sizeof(*s->fs));
-        if (!s->fs)
-            return false;
-        virtio_fs_init(s->fs, &(struct virtio_fs_config){.fs = v->fs, .tag = v->tag});
-        *dev = virtio_fs_dev(s->fs);
-        break;
+        return plug_fs(s, v);
     case MACHINE_VIRTIO_VSOCK:
-        s->vsock = calloc(1, sizeof(*s->vsock));
-        if (!s->vsock)
-            return false;
-        virtio_vsock_init(s->vsock,
-                          &(struct virtio_vsock_config){.vsock = v->vsock, .cid = v->cid});
-        *dev = virtio_vsock_dev(s->vsock);
-        break;
+        return plug_vsock(s, v);
     case MACHINE_VIRTIO_BUTTON:
-        s->button = plug_button();
-        if (!s->button)
-            return false;
-        *dev = virtio_input_dev(s->button);
-        break;
+        return plug_button(s);
     }
-    return true;
+    return NULL;
 }
 
 static bool add_virtio(struct machine *m, const struct machine_config *config)
@@ -327,7 +345,9 @@ static bool add_virtio(struct machine *m, const struct machine_config *config)
 
         if (!virt_has_slot(config, i))
             continue;
-        if (!slot_plug(m, s, &config->virtio[i], &dev))
+        s->kind = config->virtio[i].kind;
+        dev = plug(m, s, &config->virtio[i]);
+        if (!dev && s->kind != MACHINE_VIRTIO_NONE)
             return false;
         virtio_mmio_init(
             &s->mmio, &(struct virtio_mmio_config){.id = slot_id[i],
