@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""From the image 'debian' to ssh answering, the first start of a fresh disk: cosm beside QEMU, in turn, as Markdown.
+"""From power-on of a VM of the image 'debian' to ssh answering: cosm beside QEMU, in turn, as Markdown.
 
-Both boot the same image by the same U-Boot with the same credentials. `cosm image pull debian` makes it before.
+Both boot the same disk, which was started once, by the same U-Boot.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import socket
 import statistics
 import subprocess
@@ -56,44 +57,46 @@ def wait_for_ssh(port, start):
     return time.monotonic() - start
 
 
-def run_cosm(cosm, options):
-    port, name = free_port(), f"bench-ssh-{os.getpid()}"
-    start = time.monotonic()
+@contextlib.contextmanager
+def prepared(cosm, options, port):
+    """The name of a VM that has been started once, so that it has its user and keys."""
+    name = f"bench-ssh-{os.getpid()}"
     subprocess.run([cosm, "run", "-d", "-n", name, *options, "-p", f"127.0.0.1:{port}:22", "debian"], check=True,
                    stdout=subprocess.DEVNULL)
     try:
-        seconds = wait_for_ssh(port, start)
-        time.sleep(SETTLE)
-        vms = json.loads(subprocess.run([cosm, "ps", "--json"], check=True, stdout=subprocess.PIPE).stdout)
-        return seconds, resident_mib(next(vm["pid"] for vm in vms if vm["name"] == name))
+        wait_for_ssh(port, time.monotonic())
+        stop(cosm, name)
+        yield name
     finally:
         subprocess.run([cosm, "rm", "-f", name], check=True, stdout=subprocess.DEVNULL)
 
 
-def image_folder():
-    """The newest of those that there are."""
-    found = sorted(path.parent for path in (data_home() / "images" / "debian").glob("[0-9]*/base.qcow2"))
-    if not found:
-        raise SystemExit("ssh: there is no image 'debian'; make it with: cosm image pull debian")
-    return found[-1]
+def stop(cosm, name):
+    subprocess.run([cosm, "stop", "-t", "300", name], check=True, stdout=subprocess.DEVNULL)
 
 
-def run_qemu(options):
-    port, image = free_port(), image_folder()
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "hostkey"], check=True)
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image / "base.qcow2", "-F", "qcow2", folder / "d"],
-                       check=True)
-        items = {"cosm.instance": "string=bench", "cosm.user": "string=bench", "cosm.hostkey": f"file={folder}/hostkey",
-                 "cosm.keys": f"file={data_home()}/ssh/id_ed25519.pub", "system.hostname": "string=bench"}
-        given = [word for key, value in items.items()
-                 for word in ("-fw_cfg", f"name=opt/io.systemd.credentials/{key},{value}")]
+def run_cosm(cosm, name, port):
+    start = time.monotonic()
+    subprocess.run([cosm, "start", name], check=True, stdout=subprocess.DEVNULL)
+    seconds = wait_for_ssh(port, start)
+    time.sleep(SETTLE)
+    vms = json.loads(subprocess.run([cosm, "ps", "--json"], check=True, stdout=subprocess.PIPE).stdout)
+    resident = resident_mib(next(vm["pid"] for vm in vms if vm["name"] == name))
+    stop(cosm, name)
+    return seconds, resident
+
+
+def run_qemu(name, options, port):
+    vm = data_home() / "vms" / name
+    image = pathlib.Path(json.loads((vm / "vm.json").read_text(encoding="utf-8"))["image"])
+    with tempfile.TemporaryDirectory() as folder:
+        disk = pathlib.Path(folder) / "disk.qcow2"
+        shutil.copy(vm / "disk.qcow2", disk)
         start = time.monotonic()
         with subprocess.Popen(["qemu-system-riscv64", "-M", "virt", "-nographic", "-kernel", image / "u-boot.bin", *options,
-                               "-drive", f"file={folder}/d,if=none,id=d,format=qcow2", "-device", "virtio-blk-device,drive=d",
+                               "-drive", f"file={disk},if=none,id=d,format=qcow2", "-device", "virtio-blk-device,drive=d",
                                "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=n",
-                               "-device", "virtio-rng-device", *given], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as qemu:
+                               "-device", "virtio-rng-device"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as qemu:
             try:
                 seconds = wait_for_ssh(port, start)
                 time.sleep(SETTLE)
@@ -109,13 +112,13 @@ def main():
     parser.add_argument("--memory", default="1G")
     parser.add_argument("--harts", default="2")
     args = parser.parse_args()
-    options = ["-m", args.memory, "-smp", args.harts]
-    found = {"cosm": [], "QEMU": []}
-    for turn in range(args.turns):
-        found["cosm"].append(run_cosm(args.cosm, [word.replace("-smp", "--smp") for word in options]))
-        found["QEMU"].append(run_qemu(options))
-        print(f"turn {turn + 1}: {found['cosm'][-1][0]:.1f} s, QEMU {found['QEMU'][-1][0]:.1f} s", file=sys.stderr)
-    print("| Debian, fresh disk | cosm | QEMU | QEMU / cosm |\n|---|---|---|---|")
+    found, port = {"cosm": [], "QEMU": []}, free_port()
+    with prepared(args.cosm, ["-m", args.memory, "--smp", args.harts], port) as name:
+        for turn in range(args.turns):
+            found["cosm"].append(run_cosm(args.cosm, name, port))
+            found["QEMU"].append(run_qemu(name, ["-m", args.memory, "-smp", args.harts], port))
+            print(f"turn {turn + 1}: {found['cosm'][-1][0]:.1f} s, QEMU {found['QEMU'][-1][0]:.1f} s", file=sys.stderr)
+    print("| Debian | cosm | QEMU | QEMU / cosm |\n|---|---|---|---|")
     for at, what in enumerate(("to ssh, s", f"resident after {SETTLE} s, MiB")):
         ours, theirs = ([turn[at] for turn in found[machine]] for machine in ("cosm", "QEMU"))
         ratio = statistics.median(b / a for a, b in zip(ours, theirs))
