@@ -107,7 +107,7 @@ static int step_discard(struct run *r, u64 sector, u64 count)
 static int step_resize(struct run *r)
 {
     struct err err = {""};
-    int ret = node_resize(r->disk, (SECTORS + pick(r, 1000000)) * SECTOR, &err);
+    int ret = node_resize(r->disk, (SECTORS + pick(r, 10000)) * SECTOR, &err);
 
     if (ret)
         printf("# resize: %s\n", err.msg);
