@@ -149,33 +149,10 @@ static int converse(struct attach *a)
     return r;
 }
 
-static int connect_to(const struct record *r, struct err *err)
-{
-    struct record_info info;
-    AUTO_FD int dir = -1;
-    char name[RECORD_NAME_MAX + 16];
-    int fd;
-
-    record_read(r, &info);
-    if (info.state != RECORD_RUNNING)
-        return err_set(err, ESRCH,
-                       "'%s' does not run; 'cosm logs %s' shows what its console showed", r->name,
-                       r->name);
-    dir = dirs_open_checked(info.runtime, err);
-    if (dir < 0)
-        return dir;
-    fmt_print(name, sizeof(name), "%s.console", r->name);
-    fd = listener_connect(dir, name, true);
-    if (fd < 0)
-        return err_set(err, -fd, "cannot connect to the console of '%s': %s", r->name,
-                       strerror(-fd));
-    return fd;
-}
-
 int console_attach_to(const struct record *r, struct err *err)
 {
     struct attach a = {.record = r, .tty = isatty(STDIN_FILENO)};
-    AUTO_FD int fd = connect_to(r, err);
+    AUTO_FD int fd = record_connect(r, ".console", err);
     int code;
 
     if (fd < 0)

@@ -180,18 +180,11 @@ static int finish(struct reader *r)
 
 static int read_text(struct image_file *f, const char *path, struct err *err)
 {
-    u8 *bytes;
     u64 size;
-    int r = file_read("image build", path, FILE_MAX, &bytes, &size, err);
+    int r = file_read("image build", path, FILE_MAX, (u8 **)&f->text, &size, err);
 
     if (r)
         return r;
-    f->text = realloc(bytes, size + 1);
-    if (!f->text) {
-        free(bytes);
-        return err_set(err, ENOMEM, "no memory to read '%.300s'", path);
-    }
-    f->text[size] = '\0';
     if (strlen(f->text) != size)
         return err_set(err, EINVAL, "'%.300s' is no text", path);
     return 0;

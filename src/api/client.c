@@ -130,19 +130,6 @@ const struct json_node *client_call_with(struct client *c, const char *name, con
     return NULL;
 }
 
-static int client_connect(const struct record *r)
-{
-    struct record_info info;
-    struct err err;
-    AUTO_FD int dir = -1;
-    char name[RECORD_NAME_MAX + 16];
-
-    record_read(r, &info);
-    dir = dirs_open_checked(info.runtime, &err);
-    fmt_print(name, sizeof(name), "%s.sock", r->name);
-    return dir < 0 ? dir : listener_connect(dir, name, true);
-}
-
 int client_open(struct client *c, const struct record *r, struct err *err)
 {
     struct timeval wait = {.tv_sec = ANSWER_S};
@@ -151,12 +138,9 @@ int client_open(struct client *c, const struct record *r, struct err *err)
 
     c->len = 0;
     c->passing = -1;
-    c->fd = client_connect(r);
-    if (c->fd < 0) {
-        if (!record_is_alive(r))
-            return err_set(err, ENOTCONN, "'%s' does not run", r->name);
-        return err_set(err, ENOTCONN, "cannot connect to '%s': %s", r->name, strerror(-c->fd));
-    }
+    c->fd = record_connect(r, ".sock", err);
+    if (c->fd < 0)
+        return -ENOTCONN;
     setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
     setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
     code = read_object(c, r->name, "QMP", "QMP", &used, err);

@@ -19,27 +19,11 @@
 
 static int open_socket(const struct record *r, struct err *err)
 {
-    struct record_info info;
-    AUTO_FD int dir = -1;
-    char name[RECORD_NAME_MAX + 16];
-    int fd;
+    int fd = record_connect(r, ".vsock", err);
 
-    record_read(r, &info);
-    if (info.state != RECORD_RUNNING)
-        return err_set(err, ESRCH,
-                       "'%s' does not run; 'cosm logs %s' shows what its console showed", r->name,
-                       r->name);
-    dir = dirs_open_checked(info.runtime, err);
-    if (dir < 0)
-        return dir;
-    fmt_print(name, sizeof(name), "%s.vsock", r->name);
-    fd = listener_connect(dir, name, true);
     if (fd == -ENOENT)
         return err_set(err, ENOTSUP, "'%s' has no sockets; it was started with --vsock off",
                        r->name);
-    if (fd < 0)
-        return err_set(err, -fd, "cannot connect to the sockets of '%s': %s", r->name,
-                       strerror(-fd));
     return fd;
 }
 

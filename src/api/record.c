@@ -4,6 +4,7 @@
 
 #include "api/json.h"
 #include "base/fmt.h"
+#include "host/listener.h"
 #include "host/scope.h"
 
 #include <ctype.h>
@@ -325,6 +326,29 @@ static void remove_sockets(const struct record *r)
     unlinkat(dir, name, 0);
     fmt_print(name, sizeof(name), "%s.vsock", r->name);
     unlinkat(dir, name, 0);
+}
+
+int record_connect(const struct record *r, const char *suffix, struct err *err)
+{
+    char name[RECORD_NAME_MAX + 16];
+    struct record_info info;
+    AUTO_FD int dir = -1;
+    int fd;
+
+    record_read(r, &info);
+    if (info.state != RECORD_RUNNING)
+        return err_set(err, ENOTCONN,
+                       "'%s' does not run; 'cosm logs %s' shows what its console showed", r->name,
+                       r->name);
+    dir = dirs_open_checked(info.runtime, err);
+    if (dir < 0)
+        return dir;
+    fmt_print(name, sizeof(name), "%s%s", r->name, suffix);
+    fd = listener_connect(dir, name, true);
+    if (fd < 0)
+        return err_set(err, -fd, "cannot connect to '%s' by its socket '%s/%s': %s", r->name,
+                       info.runtime, name, strerror(-fd));
+    return fd;
 }
 
 int record_remove(struct record *r, struct err *err)

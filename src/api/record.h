@@ -70,6 +70,12 @@ bool record_is_alive(const struct record *r);
  */
 bool record_wait(const struct record *r, int ms);
 
+/*
+ * Connects to the socket of its process that has this suffix (".sock", ".console", ".vsock"); a
+ * descriptor that blocks. -ENOTCONN: no process has the name; -ENOENT: it has no such socket (yet).
+ */
+MUST_CHECK int record_connect(const struct record *r, const char *suffix, struct err *err);
+
 /* The files, the sockets and the name; -EBUSY: it runs. */
 MUST_CHECK int record_remove(struct record *r, struct err *err);
 /* -EBUSY: it runs; -EEXIST: the name is taken. */

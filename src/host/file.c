@@ -99,6 +99,7 @@ int file_read(const char *what, const char *path, u64 max, u8 **data, u64 *size,
     }
     if (!used)
         return err_set(err, ENODATA, "%s: '%s' is empty", what, path);
+    bytes[used] = '\0'; /* file_grow left room for one more read */
     *data = steal(bytes);
     *size = used;
     return 0;

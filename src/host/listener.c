@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define BACKLOG 16
-
 struct listener {
     int dir, fd;
     int spare; /* given up for a moment when descriptors are short, to turn a connection away */
@@ -77,7 +75,7 @@ static int listener_bind(struct listener *l)
     unlinkat(l->dir, l->name, 0);
     /* The socket's own mode is what bind gives its name, so it is never open to others. */
     if (fchmod(l->fd, 0600) < 0 || bind(l->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-        fchmodat(l->dir, l->name, 0600, 0) < 0 || listen(l->fd, BACKLOG) < 0)
+        fchmodat(l->dir, l->name, 0600, 0) < 0 || listen(l->fd, SOMAXCONN) < 0)
         return -errno;
     return 0;
 }

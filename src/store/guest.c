@@ -141,7 +141,7 @@ static int make_known_hosts(const struct guest *g, struct err *err)
         r = file_read("VM", path, 1024, &key, &size, err);
     if (r)
         return r;
-    fmt_print(line, sizeof(line), "* %.*s", (int)size, (const char *)key);
+    fmt_print(line, sizeof(line), "* %s", (const char *)key);
     return put_file(g, "known_hosts", line, err);
 }
 
@@ -273,20 +273,11 @@ static int read_record(struct guest *g, struct json *json, char **text, struct e
 {
     char path[PLACE_MAX];
     u64 size;
-    u8 *bytes;
     int r = guest_file(g, "vm.json", path, err);
 
     if (!r)
-        r = file_read("VM", path, JSON_MAX, &bytes, &size, err);
-    if (r)
-        return r;
-    *text = realloc(bytes, size + 1);
-    if (!*text) {
-        free(bytes);
-        return err_set(err, ENOMEM, "no memory to read '%.300s'", path);
-    }
-    (*text)[size] = '\0';
-    return json_parse(json, *text, size, err);
+        r = file_read("VM", path, JSON_MAX, (u8 **)text, &size, err);
+    return r ? r : json_parse(json, *text, size, err);
 }
 
 int guest_open(struct guest *g, const char *name, struct err *err)

@@ -82,20 +82,9 @@ int image_json(const struct image *image, char **text, struct err *err)
 {
     char path[PLACE_MAX];
     u64 size;
-    u8 *bytes;
     int r = image_file(image, "image.json", path, err);
 
-    if (!r)
-        r = file_read("image", path, JSON_MAX, &bytes, &size, err);
-    if (r)
-        return r;
-    *text = realloc(bytes, size + 1);
-    if (!*text) {
-        free(bytes);
-        return err_set(err, ENOMEM, "no memory to read '%.300s'", path);
-    }
-    (*text)[size] = '\0';
-    return 0;
+    return r ? r : file_read("image", path, JSON_MAX, (u8 **)text, &size, err);
 }
 
 static void copy(char *to, size_t size, const struct json *json, const char *key)

@@ -80,6 +80,7 @@ static bool rig_open_with(struct rig *r, const char *deny)
 
     memset(r, 0, sizeof(*r));
     r->log = (struct log){on_line, r, LOG_ERROR};
+    r->settings.sandbox = sandbox_mode_default(); /* none in a build with a sanitizer */
     host_clock_init(&r->clock);
     CHECK_EQ(loop_create(&r->loop, &r->clock, &r->err), 0);
     r->timer = loop_timer(r->loop, on_late, r, 0);
