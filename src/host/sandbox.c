@@ -83,7 +83,7 @@ static void limits(struct sandbox *s, const struct sandbox_plan *plan)
     const struct rlimit none = {0, 0};
 
     (void)setrlimit(RLIMIT_CORE, &none); /* a guest's memory is not left about */
-    limit(RLIMIT_NOFILE, FILES_MAX);
+    limit(RLIMIT_NOFILE, plan->files_max ? plan->files_max : FILES_MAX);
     limit(RLIMIT_DATA, plan->memory_max);
     limit(RLIMIT_AS, plan->address_max);
     s->memory_max = plan->memory_max;

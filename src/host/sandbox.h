@@ -23,6 +23,7 @@ enum {
     SANDBOX_WRITER = 16,    /* writes what the console shows, or its log */
     SANDBOX_NET = 32,       /* a process that does user networking */
     SANDBOX_SWITCH = 64,    /* a process that joins VMs to a network */
+    SANDBOX_SHARE = 128,    /* a process that serves a shared folder */
     /* The main thread of a VM's process: all that its threads may become. */
     SANDBOX_VM = SANDBOX_MAIN | SANDBOX_HART | SANDBOX_TRANSLATOR | SANDBOX_DISK | SANDBOX_WRITER,
 };
@@ -32,6 +33,7 @@ struct sandbox_grant {
     const char *path; /* a file or folder as it will be named; NULL: fd's alone */
     int *fd;          /* a folder that is open and is to lead to what lies in it alone; or NULL */
     bool write;
+    bool tree;        /* write: folders and links may be made, renamed and removed, too */
     const char *link; /* a symbolic link to make, to target; or NULL */
     const char *target;
 };
@@ -45,6 +47,7 @@ struct sandbox_plan {
     bool host_network; /* it may reach the network */
     u64 memory_max;    /* bytes of memory of its own, that is not shared with others; 0: no limit */
     u64 address_max;   /* bytes of address space; 0: no limit */
+    u32 files_max;     /* descriptors; 0: the usual number */
 };
 
 /* What it came to. All zero: no sandbox. */

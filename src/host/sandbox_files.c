@@ -29,8 +29,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define GRANTS_MAX 32
-#define ROOT_AT    "/tmp" /* covered for a moment, and only for this process */
+#define GRANTS_MAX  32
+#define ROOT_AT     "/tmp" /* covered for a moment, and only for this process */
+#define CLONE_FLAGS (OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)
 
 struct tree {
     const struct sandbox_grant *grant;
@@ -76,20 +77,47 @@ static int tree_restrict(int fd, bool write)
     return mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) ? -errno : 0;
 }
 
-/* What cannot be granted (a pipe, what is gone) cannot be opened later: its user will say so. */
-static void tree_clone(struct trees *all, const struct sandbox_grant *grant)
+/* A folder that was opened before lies in mounts that are not ours any more, and those cannot be
+ * cloned: so it is looked for by its name, and must be the same. A descriptor or -errno. */
+static int clone_of_open(int open_fd)
+{
+    char name[32], path[PATH_MAX];
+    struct stat was, is;
+    ssize_t len;
+    int fd;
+
+    fmt_print(name, sizeof(name), "/proc/self/fd/%d", open_fd);
+    len = readlink(name, path, sizeof(path) - 1);
+    if (len < 0)
+        return -errno;
+    path[len] = '\0';
+    fd = open_tree(AT_FDCWD, path, CLONE_FLAGS);
+    if (fd < 0)
+        return -errno;
+    if (!fstat(open_fd, &was) && !fstat(fd, &is) && was.st_dev == is.st_dev &&
+        was.st_ino == is.st_ino)
+        return fd;
+    close(fd);
+    return -ESTALE;
+}
+
+/* A path that cannot be granted (a pipe, what is gone) cannot be opened later: its user will say
+ * so. A folder that is open must, since as it is it leads everywhere. */
+static int tree_clone(struct trees *all, const struct sandbox_grant *grant)
 {
     struct tree *t = &all->tree[all->count];
-    const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
     struct stat st;
+    int r;
 
     t->grant = grant;
-    if (grant->path)
-        t->fd = open_tree(AT_FDCWD, grant->path, flags);
-    else
-        t->fd = open_tree(*grant->fd, "", flags | AT_EMPTY_PATH);
-    if (t->fd < 0 || fstat(t->fd, &st) || tree_restrict(t->fd, grant->write))
-        return;
+    t->fd = grant->path ? open_tree(AT_FDCWD, grant->path, CLONE_FLAGS) : clone_of_open(*grant->fd);
+    if (t->fd < 0)
+        return grant->path ? 0 : t->fd;
+    r = fstat(t->fd, &st) ? -errno : tree_restrict(t->fd, grant->write);
+    if (r) {
+        close(t->fd);
+        return grant->path ? 0 : r;
+    }
     t->is_folder = S_ISDIR(st.st_mode);
     if (!grant->path)
         fmt_print(t->path, sizeof(t->path), "/.cosm/%u", all->count);
@@ -97,6 +125,7 @@ static void tree_clone(struct trees *all, const struct sandbox_grant *grant)
         fmt_print(t->path, sizeof(t->path), "%s%s%s", *grant->path == '/' ? "" : all->cwd,
                   *grant->path == '/' ? "" : "/", grant->path);
     all->count++;
+    return 0;
 }
 
 /* Makes the folders of an absolute path below root but for the last part. Returns the folder that
@@ -138,7 +167,8 @@ static int tree_attach(struct tree *t, int root)
         close(made);
     r = move_mount(t->fd, "", folder, last, MOVE_MOUNT_F_EMPTY_PATH) ? -errno : 0;
     if (!r && t->grant->fd) {
-        AUTO_FD int inside = openat(folder, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int only_named = fcntl(*t->grant->fd, F_GETFL) & O_PATH;
+        AUTO_FD int inside = openat(folder, last, only_named | O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (inside < 0 || dup3(inside, *t->grant->fd, O_CLOEXEC) < 0)
             r = -errno;
     }
@@ -186,10 +216,28 @@ static int enter_root(const struct trees *all, int root)
     return 0;
 }
 
+static int make_root(struct trees *all, const struct sandbox_plan *plan)
+{
+    AUTO_FD int root = -1;
+    int r = 0;
+
+    for (u32 i = 0; i < plan->grants && !r; i++)
+        r = tree_clone(all, &plan->grant[i]);
+    if (r)
+        return r;
+    if (mount("cosm", ROOT_AT, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "mode=0755,size=64k,nr_inodes=1024"))
+        return -errno;
+    root = open(ROOT_AT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return -errno;
+    r = fill_root(all, plan, root);
+    return r ? r : enter_root(all, root);
+}
+
 static int change_root(const struct sandbox_plan *plan)
 {
     AUTO_FREE struct trees *all = calloc(1, sizeof(*all));
-    AUTO_FD int root = -1;
     int r;
 
     if (!all || plan->grants > GRANTS_MAX)
@@ -198,17 +246,7 @@ static int change_root(const struct sandbox_plan *plan)
         fmt_print(all->cwd, sizeof(all->cwd), "/");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
         return -errno;
-    for (u32 i = 0; i < plan->grants; i++)
-        tree_clone(all, &plan->grant[i]);
-    if (mount("cosm", ROOT_AT, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              "mode=0755,size=64k,nr_inodes=1024"))
-        return -errno;
-    root = open(ROOT_AT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return -errno;
-    r = fill_root(all, plan, root);
-    if (!r)
-        r = enter_root(all, root);
+    r = make_root(all, plan);
     for (u32 i = 0; i < all->count; i++)
         close(all->tree[i].fd);
     return r;
@@ -295,8 +333,9 @@ static size_t attr_make(struct landlock_attr *attr, int version, bool host_netwo
     return sizeof(*attr);
 }
 
-static u64 grant_rights(bool write, bool is_folder)
+static u64 grant_rights(const struct sandbox_grant *grant, bool is_folder)
 {
+    const bool write = grant->write;
     u64 rights = LANDLOCK_ACCESS_FS_READ_FILE;
 
     if (write)
@@ -305,6 +344,9 @@ static u64 grant_rights(bool write, bool is_folder)
         rights |= LANDLOCK_ACCESS_FS_READ_DIR;
     if (is_folder && write)
         rights |= LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE;
+    if (is_folder && write && grant->tree)
+        rights |= LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SYM |
+                  LANDLOCK_ACCESS_FS_REMOVE_DIR | RIGHT_REFER;
     return rights;
 }
 
@@ -317,7 +359,7 @@ static void rule_add(int ruleset, u64 handled, const struct sandbox_grant *grant
 
     if (fd < 0 || fstat(fd, &st))
         return;
-    rule.allowed_access = grant_rights(grant->write, S_ISDIR(st.st_mode)) & handled;
+    rule.allowed_access = grant_rights(grant, S_ISDIR(st.st_mode)) & handled;
     (void)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
@@ -331,6 +373,10 @@ int sandbox_landlock(const struct sandbox_plan *plan)
 
     if (version < 1)
         return version < 0 ? -errno : -ENOSYS;
+    for (u32 i = 0; i < plan->grants; i++) {
+        if (plan->grant[i].tree && version < 2) /* nothing could move from folder to folder */
+            return -ENOSYS;
+    }
     size = attr_make(&attr, version, plan->host_network);
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
     if (ruleset < 0)

@@ -41,7 +41,8 @@ enum {
     W = SANDBOX_WRITER,
     N = SANDBOX_NET,
     S = SANDBOX_SWITCH,
-    ALL = M | H | T | D | W | N | S,
+    F = SANDBOX_SHARE,
+    ALL = M | H | T | D | W | N | S | F,
 };
 
 /* With these a new task would be another process, or see another world. */
@@ -150,7 +151,7 @@ int sandbox_syscalls(u32 kinds)
     struct filter filter = {.len = 0};
     struct sock_fprog program;
 
-    if (kinds & (M | N | S) && sigaction(SIGSYS, &action, NULL))
+    if (kinds & (M | N | S | F) && sigaction(SIGSYS, &action, NULL))
         return -errno;
     filter_make(&filter, kinds);
     program = (struct sock_fprog){filter.len, filter.code};

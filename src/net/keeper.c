@@ -17,7 +17,7 @@
 
 #define ANSWER_MS 15000 /* longer than a network process may take */
 
-enum { KEEPER_FD = CHILD_FD, CAPTURE_FD };
+enum { KEEPER_FD = HELPER_FD, CAPTURE_FD };
 enum { DATA, CONTROL, PIDFD, FDS };
 
 struct keeper_answer {
@@ -34,9 +34,9 @@ int keeper_start(struct keeper *k, const struct net_settings *settings, int capt
     int r;
 
     *k = (struct keeper){-1, -1, -1};
-    r = child_pair(&k->socket, &theirs, err);
+    r = helper_pair(&k->socket, &theirs, err);
     if (!r)
-        r = child_start(KEEPER_COMMAND, (int[]){theirs, capture}, 2, &k->pid, err);
+        r = helper_start(KEEPER_COMMAND, (int[]){theirs, capture}, 2, &k->pid, err);
     if (r)
         return r;
     k->pidfd = (int)syscall(SYS_pidfd_open, k->pid, 0);

@@ -6,8 +6,8 @@
 #include "net/lab.h"
 
 #include "base/fmt.h"
+#include "host/helper.h"
 #include "host/scope.h"
-#include "net/child.h"
 #include "net/lab_wire.h"
 #include "net/vxlan.h"
 
@@ -134,9 +134,9 @@ static int start_switch(int dir, const struct lab_settings *settings, const stru
     listening = listen_at(dir, settings->name, err);
     if (listening < 0)
         return listening;
-    r = child_pair(&ours, &theirs, err);
+    r = helper_pair(&ours, &theirs, err);
     if (!r)
-        r = child_start(LAB_COMMAND, (int[]){listening, theirs, tunnel}, 3, pid, err);
+        r = helper_start(LAB_COMMAND, (int[]){listening, theirs, tunnel}, 3, pid, err);
     if (r)
         return r;
     close(steal_fd(&theirs)); /* else its end would not be seen */

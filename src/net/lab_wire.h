@@ -7,14 +7,14 @@
 #ifndef COSM_NET_LAB_WIRE_H
 #define COSM_NET_LAB_WIRE_H
 
-#include "net/child.h"
+#include "host/helper.h"
 #include "net/lab.h"
 
 #define LAB_COMMAND "net-switch" /* argv[1] of the process */
 
 /* Descriptors that the process is started with: the socket to listen at, one for struct
  * lab_settings with struct lab_answer for an answer, and the tunnel's UDP socket. */
-enum { LAB_LISTEN_FD = CHILD_FD, LAB_START_FD, LAB_TUNNEL_FD };
+enum { LAB_LISTEN_FD = HELPER_FD, LAB_START_FD, LAB_TUNNEL_FD };
 
 enum lab_kind { LAB_JOIN = 1, LAB_PORTS, LAB_CAPTURE, LAB_IMPAIR, LAB_END };
 

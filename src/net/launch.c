@@ -50,11 +50,11 @@ int net_spawn(struct net_spawned *s, const struct net_settings *settings, int ca
     int r;
 
     net_spawned_init(s);
-    r = child_pair(&s->data, &data, err);
+    r = helper_pair(&s->data, &data, err);
     if (!r)
-        r = child_pair(&s->control, &control, err);
+        r = helper_pair(&s->control, &control, err);
     if (!r)
-        r = child_start(WIRE_COMMAND, (int[]){data, control, capture}, 3, &s->pid, err);
+        r = helper_start(WIRE_COMMAND, (int[]){data, control, capture}, 3, &s->pid, err);
     if (!r) {
         s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
         /* Else its end would not be seen. */

@@ -279,12 +279,12 @@ static int uplink_start(struct lab_switch *s, struct err *err)
     struct wire_answer answer = {0};
     int data, control, theirs[3] = {-1, -1, -1};
     pid_t pid;
-    int r = child_pair(&data, &theirs[0], err);
+    int r = helper_pair(&data, &theirs[0], err);
 
     if (!r)
-        r = child_pair(&control, &theirs[1], err);
+        r = helper_pair(&control, &theirs[1], err);
     if (!r)
-        r = child_start(WIRE_COMMAND, theirs, 3, &pid, err);
+        r = helper_start(WIRE_COMMAND, theirs, 3, &pid, err);
     if (r)
         return r;
     close(theirs[0]);

@@ -7,14 +7,14 @@
 #ifndef COSM_NET_WIRE_H
 #define COSM_NET_WIRE_H
 
-#include "net/child.h"
+#include "host/helper.h"
 #include "net/settings.h"
 #include "port/net.h"
 
 #define WIRE_COMMAND "net-process" /* argv[1] of the process */
 
 /* Descriptors that the process is started with. */
-enum { WIRE_DATA_FD = CHILD_FD, WIRE_CONTROL_FD, WIRE_CAPTURE_FD };
+enum { WIRE_DATA_FD = HELPER_FD, WIRE_CONTROL_FD, WIRE_CAPTURE_FD };
 
 /* A message of the data socket: struct net_offload, then the frame. */
 #define WIRE_MESSAGE_MAX (sizeof(struct net_offload) + NET_FRAME_MAX)

@@ -7,8 +7,8 @@
  */
 #include "share/fs_process.h"
 
+#include "host/helper.h"
 #include "host/scope.h"
-#include "net/child.h"
 #include "share/fs_wire.h"
 
 #include <errno.h>
@@ -161,7 +161,8 @@ static int make_slots(struct fs_process *p, int *fd, struct err *err)
 
 static int greet(struct fs_process *p, const struct fs_process_config *c, struct err *err)
 {
-    const struct fs_wire_start start = {.readonly = c->readonly, .uid = c->uid, .gid = c->gid};
+    const struct fs_wire_start start = {
+        .readonly = c->readonly, .uid = c->uid, .gid = c->gid, .sandbox = c->sandbox};
     struct pollfd fd = {.fd = p->socket, .events = POLLIN};
     struct fs_wire_answer answer;
 
@@ -189,9 +190,9 @@ static int begin(struct fs_process *p, const struct fs_process_config *c, struct
         return err_set(err, errno, "cannot share '%s': %s", c->folder, strerror(errno));
     r = make_slots(p, &memory, err);
     if (!r)
-        r = child_pair(&p->socket, &theirs, err);
+        r = helper_pair(&p->socket, &theirs, err);
     if (!r)
-        r = child_start(FS_WIRE_COMMAND, (const int[]){theirs, memory, root}, 3, &p->pid, err);
+        r = helper_start(FS_WIRE_COMMAND, (const int[]){theirs, memory, root}, 3, &p->pid, err);
     if (r)
         return r;
     close(steal_fd(&theirs)); /* else its end would not be seen */

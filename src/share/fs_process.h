@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "host/loop.h"
+#include "host/sandbox.h"
 #include "port/fs.h"
 
 struct fs_process;
@@ -13,6 +14,7 @@ struct fs_process_config {
     const char *folder; /* on the host */
     bool readonly;
     u32 uid, gid; /* whom the user's files belong to in the guest */
+    enum sandbox_mode sandbox;
 };
 
 /* Starts the process: this program again. Returns when it serves. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The process of a shared folder. Here alone requests of the guest are looked into. Before the
- * first it gives up all files but those of the folder and its own descriptors' names, and all
- * system calls but those that it needs.
+ * first it gives up (host/sandbox.h) all files but those of the folder and its own descriptors'
+ * names, and all system calls but those that it needs.
  */
 #include "share/fs_serve.h"
 
+#include "base/fmt.h"
 #include "share/fs_fuse.h"
-#include "share/fs_sandbox.h"
 #include "share/fs_wire.h"
 
 #include <errno.h>
@@ -23,6 +23,8 @@
 
 #define NODES_MAX   262144
 #define FILES_SPARE 64 /* descriptors beside those of nodes and handles */
+#define FILES_MAX   (NODES_MAX + FS_HANDLES_MAX + FILES_SPARE)
+#define MEMORY_MAX  (64 * MIB)
 
 /* As many descriptors as there may be: each file that the guest remembers takes one. */
 static u32 nodes_max(void)
@@ -31,14 +33,37 @@ static u32 nodes_max(void)
     u64 most = 1024;
 
     if (!getrlimit(RLIMIT_NOFILE, &r)) {
-        if (r.rlim_max > NODES_MAX + FS_HANDLES_MAX + FILES_SPARE)
-            r.rlim_max = NODES_MAX + FS_HANDLES_MAX + FILES_SPARE;
+        if (r.rlim_max > FILES_MAX)
+            r.rlim_max = FILES_MAX;
         r.rlim_cur = r.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &r);
         most = r.rlim_cur;
     }
     return most > 2 * (FS_HANDLES_MAX + FILES_SPARE) ? (u32)most - FS_HANDLES_MAX - FILES_SPARE
                                                      : (u32)most / 2;
+}
+
+static int confine(struct fs_server *s, const struct fs_wire_start *start, char *warning,
+                   size_t room, struct err *err)
+{
+    const struct sandbox_grant grant[] = {
+        {.fd = &s->tree.root, .write = !start->readonly, .tree = true},
+        {.fd = &s->tree.proc},
+    };
+    const struct sandbox_plan plan = {
+        .mode = start->sandbox,
+        .who = "the process of a shared folder",
+        .kinds = SANDBOX_SHARE,
+        .grant = grant,
+        .grants = ARRAY_SIZE(grant),
+        .memory_max = MEMORY_MAX,
+        .files_max = FILES_MAX,
+    };
+    struct sandbox sandbox;
+    int r = sandbox_enter(&sandbox, &plan, err);
+
+    fmt_print(warning, room, "%s", r ? "" : sandbox.missing);
+    return r;
 }
 
 static int begin(struct fs_server *s, const struct fs_wire_start *start, char *warning, size_t room,
@@ -53,7 +78,7 @@ static int begin(struct fs_server *s, const struct fs_wire_start *start, char *w
     s->uid = start->uid;
     s->gid = start->gid;
     umask(0);
-    return fs_sandbox_enter(FS_WIRE_ROOT, start->readonly, warning, room, err);
+    return confine(s, start, warning, room, err);
 }
 
 static bool greet(struct fs_server *s)

@@ -3,6 +3,7 @@
 #ifndef COSM_SHARE_FS_WIRE_H
 #define COSM_SHARE_FS_WIRE_H
 
+#include "host/sandbox.h"
 #include "port/fs.h"
 
 #define FS_WIRE_COMMAND "share-process" /* argv[1] of the process */
@@ -21,6 +22,7 @@ struct fs_wire {
 struct fs_wire_start {
     bool readonly;
     u32 uid, gid; /* whom the user's files belong to in the guest */
+    enum sandbox_mode sandbox;
 };
 struct fs_wire_answer {
     s32 code;       /* 0 or -errno */

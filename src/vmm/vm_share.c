@@ -35,7 +35,8 @@ static int plug_vsock(struct vm *vm, struct machine_config *mc, struct err *err)
 static int plug_folder(struct vm *vm, struct machine_config *mc, u32 i, struct err *err)
 {
     const struct vm_share *s = &vm->config->share[i];
-    const struct fs_process_config config = {s->folder, s->readonly, s->uid, s->gid};
+    const struct fs_process_config config = {s->folder, s->readonly, s->uid, s->gid,
+                                             vm->config->sandbox};
     int slot = vm_take_slot(vm, mc, VM_SLOT_ANY, s->folder, err);
     int r = slot < 0 ? slot : fs_process_create(&vm->share[i], vm->loop, vm->log, &config, err);
 

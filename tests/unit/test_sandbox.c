@@ -444,6 +444,59 @@ TEST(the_network_process_has_sockets_and_no_files)
     CHECK_EQ(try_with(&plan, pread_file), KILLED);
 }
 
+static bool has_landlock(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
+}
+
+/* ---- a shared folder ---- */
+
+static int change_tree(void)
+{
+    if (mkdirat(granted, "a", 0700) || mkdirat(granted, "b", 0700) ||
+        symlinkat("/etc/passwd", granted, "a/link") || unlinkat(granted, "a/link", 0))
+        return errno;
+    close(openat(granted, "a/f", O_WRONLY | O_CREAT, 0600));
+    if (syscall(SYS_renameat2, granted, "a/f", granted, "b/f", 0) || unlinkat(granted, "b/f", 0) ||
+        unlinkat(granted, "a", AT_REMOVEDIR) || unlinkat(granted, "b", AT_REMOVEDIR))
+        return errno;
+    return 0;
+}
+
+static int make_pipe_in_folder(void)
+{
+    return result(mknodat(granted, "pipe", S_IFIFO | 0600, 0));
+}
+
+static int plan_of_share(const struct sandbox_grant *grant, int (*attempt)(void))
+{
+    struct sandbox_plan plan = usual;
+
+    plan.kinds = SANDBOX_SHARE;
+    plan.grant = grant;
+    plan.grants = 1;
+    return try_with(&plan, attempt);
+}
+
+TEST(a_shared_folder_is_all_that_its_process_has)
+{
+    const struct sandbox_grant all = {.fd = &granted, .write = true, .tree = true};
+    const struct sandbox_grant look = {.fd = &granted, .tree = true};
+    int left;
+
+    if (!can())
+        return;
+    CHECK_EQ(plan_of_share(&all, change_tree), 0);
+    CHECK_EQ(plan_of_share(&look, change_tree), EROFS);
+    CHECK_EQ(plan_of_share(&all, open_passwd), ENOENT);
+    left = plan_of_share(&all, leave_folder);
+    CHECK(left == ENOENT || left == EACCES);
+    CHECK_EQ(plan_of_share(&all, call_execve), KILLED);
+    CHECK_EQ(plan_of_share(&all, call_socket), KILLED);
+    if (has_landlock())
+        CHECK_EQ(plan_of_share(&all, make_pipe_in_folder), EACCES);
+}
+
 /* ---- hosts that do not give all ---- */
 
 /* A world in which there are no more namespaces to be had. */
@@ -502,7 +555,7 @@ static int on_host(const struct host *host)
         return strstr(err.msg, "no Landlock") ? FAILS | TELLS : FAILS;
     if (host->lacks_namespaces == sandbox.namespaces || !sandbox.syscalls || open_file())
         return 99;
-    return (open_passwd() ? 0 : OPENS) | (*sandbox.missing ? TELLS : 0);
+    return (open_passwd() && leave_folder() ? 0 : OPENS) | (*sandbox.missing ? TELLS : 0);
 }
 
 static int status_on(bool lacks_namespaces, bool lacks_landlock, enum sandbox_mode mode)
@@ -515,11 +568,6 @@ static int status_on(bool lacks_namespaces, bool lacks_landlock, enum sandbox_mo
         _exit(on_host(&host));
     waitpid(pid, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static bool has_landlock(void)
-{
-    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0;
 }
 
 TEST(one_of_two_fences_is_enough)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Processes that a VM starts beside itself: this program again. */
-#include "net/child.h"
+#include "host/helper.h"
 
 #include "base/assert.h"
 #include "host/scope.h"
@@ -37,9 +37,9 @@ static int spawn(const char *command, const int *fd, u32 count, pid_t *pid)
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
     for (u32 i = 0; i < count; i++) {
         if (fd[i] >= 0)
-            posix_spawn_file_actions_adddup2(&actions, fd[i], CHILD_FD + (int)i);
+            posix_spawn_file_actions_adddup2(&actions, fd[i], HELPER_FD + (int)i);
         else
-            posix_spawn_file_actions_addclose(&actions, CHILD_FD + (int)i);
+            posix_spawn_file_actions_addclose(&actions, HELPER_FD + (int)i);
     }
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
@@ -52,7 +52,7 @@ static int spawn(const char *command, const int *fd, u32 count, pid_t *pid)
     return r;
 }
 
-int child_start(const char *command, const int *fd, u32 count, pid_t *pid, struct err *err)
+int helper_start(const char *command, const int *fd, u32 count, pid_t *pid, struct err *err)
 {
     int high[FDS_MAX] = {0}, r = 0;
 
@@ -72,12 +72,12 @@ int child_start(const char *command, const int *fd, u32 count, pid_t *pid, struc
     return err_set(err, r, "cannot start the process '%s': %s", command, strerror(r));
 }
 
-int child_pair(int *ours, int *theirs, struct err *err)
+int helper_pair(int *ours, int *theirs, struct err *err)
 {
     int room = SOCKET_ROOM, fd[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd))
-        return err_set(err, errno, "no socket for the network process: %s", strerror(errno));
+        return err_set(err, errno, "no socket for a process beside this one: %s", strerror(errno));
     for (u32 i = 0; i < 2; i++)
         (void)setsockopt(fd[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     *ours = fd[0];
