@@ -5,6 +5,7 @@
 #include "api/record.h"
 #include "apps/cosm/image.h"
 #include "apps/cosm/run.h"
+#include "apps/cosm/tidy.h"
 #include "base/fmt.h"
 #include "host/scope.h"
 #include "store/guest.h"
@@ -138,27 +139,42 @@ static int get_image(struct image *image, const char *name, struct err *err)
     return r ? r : image_find(image, name, err);
 }
 
-static void forget(const struct options *options, const char *name)
-{
-    struct record record;
-    struct err err;
-    int r = record_open(&record, name, &err);
+struct launch {
+    const struct options *options;
+    struct tidy tidy;
+};
 
-    (void)options;
-    if (!r)
-        r = record_remove(&record, &err);
-    record_close(&record);
-    if (!r || r == -ENOENT)
-        r = guest_remove(name, &err);
-    if (r)
-        fprintf(stderr, "cosm: %s\n", err.msg);
+static void on_began(void *ctx)
+{
+    struct launch *l = ctx;
+
+    tidy_began(&l->tidy);
 }
 
-static void tell_kept(const struct options *options, const char *name)
+static void on_ended(void *ctx)
 {
-    if (!options->config.detached && isatty(STDERR_FILENO))
+    struct launch *l = ctx;
+    const char *name = l->options->name;
+
+    tidy_end(&l->tidy);
+    if (!l->options->remove && !l->options->config.detached && isatty(STDERR_FILENO))
         fprintf(stderr, "'%s' is kept: 'cosm start %s' starts it again, 'cosm rm %s' removes it.\n",
                 name, name, name);
+}
+
+/* unstarted: what remains of a VM that does not come to run goes. */
+static int launch(struct options *o, char *const *argv, bool unstarted, struct err *err)
+{
+    struct launch l = {.options = o, .tidy = {.fd = -1}};
+    const struct run_events events = {.began = on_began, .ended = on_ended, .ctx = &l};
+    u32 when = (unstarted ? TIDY_UNSTARTED : 0) | (o->remove ? TIDY_ENDED : 0);
+    int r = tidy_start(&l.tidy, o->name, when, err);
+
+    if (!r)
+        r = run_vm(o, argv, &events, err);
+    if (r)
+        tidy_end(&l.tidy); /* not where a detached VM runs now */
+    return r;
 }
 
 /* Not those that belong to other ways of starting. */
@@ -196,12 +212,12 @@ int launch_image(struct options *o, char *const *argv, struct err *err)
     if (r)
         return r;
     r = configure(o, g, kernel, err);
-    if (!r) {
-        r = run_vm(o, argv, o->remove ? forget : tell_kept, err);
-        r = r == -EINVAL ? -EIO : r; /* no mistake of the command line */
-    }
     if (r < 0 && guest_remove(g->name, &ignored))
         fprintf(stderr, "cosm: %s\n", ignored.msg);
+    if (!r) {
+        r = launch(o, argv, true, err);
+        r = r == -EINVAL ? -EIO : r; /* no mistake of the command line */
+    }
     guest_close(g);
     return r;
 }
@@ -234,7 +250,7 @@ static int again(struct guest *g, const char *name, struct err *err)
     if (r && r != -ENOENT)
         return r;
     r = configure(&o, g, kernel, err);
-    return r ? r : run_vm(&o, g->argv, o.remove ? forget : NULL, err);
+    return r ? r : launch(&o, g->argv, false, err);
 }
 
 /* Each in a process of its own: run_vm is for one VM. */

@@ -53,7 +53,8 @@ static int kill_process(const struct record *r, struct err *err)
     if (!record_wait(r, QUIT_MS))
         return err_set(err, ETIMEDOUT, "the process of '%s' does not end", r->name);
     record_read(r, &info);
-    return info.state == RECORD_DIED ? record_finish(r, 128 + SIGKILL, "killed", err) : 0;
+    code = info.state == RECORD_DIED ? record_finish(r, 128 + SIGKILL, "killed", err) : 0;
+    return code == -ENOENT ? 0 : code; /* one that leaves nothing has gone already */
 }
 
 static int do_kill(const struct options *options, struct record *r, struct err *err)

@@ -23,7 +23,7 @@ struct run {
     const struct options *options;
     struct instance *instance; /* NULL: without a name */
     struct vm *vm;
-    void (*ended)(const struct options *options, const char *name); /* NULL: nobody asks */
+    const struct run_events *events; /* NULL: nobody asks */
     int ready, err; /* a detached VM's pipe and the user's standard error until it runs; else -1 */
 };
 
@@ -58,6 +58,8 @@ static int serve(struct run *run, struct err *err)
         status = instance_begin(run->instance, run->vm, err);
     if (status < 0)
         return status;
+    if (run->events)
+        run->events->began(run->events->ctx);
     if (run->ready >= 0)
         loop_post(vm_loop(run->vm), on_running, run);
     status = vm_run(run->vm, err);
@@ -110,12 +112,9 @@ static int await(struct run *run, int ready, pid_t child, struct err *err)
 /* The record is let go of, so that it may be removed. */
 static void let_go(struct run *run, int status)
 {
-    char name[RECORD_NAME_MAX];
-
-    memcpy(name, instance_name(run->instance), strlen(instance_name(run->instance)) + 1);
     instance_destroy(run->instance);
-    if (status >= 0 && run->ended)
-        run->ended(run->options, name);
+    if (status >= 0 && run->events)
+        run->events->ended(run->events->ctx);
 }
 
 static int detached(struct run *run, struct err *err)
@@ -161,10 +160,10 @@ static int detach(struct run *run, struct err *err)
     return detached(run, err);
 }
 
-int run_vm(struct options *options, char *const *argv,
-           void (*ended)(const struct options *options, const char *name), struct err *err)
+int run_vm(struct options *options, char *const *argv, const struct run_events *events,
+           struct err *err)
 {
-    struct run run = {.options = options, .ended = ended, .ready = -1, .err = -1};
+    struct run run = {.options = options, .events = events, .ready = -1, .err = -1};
     struct vm_config *config = &options->config;
     int status = config->dump_dtb ? 0 : network_resolve(config, err);
 

@@ -5,12 +5,15 @@
 
 #include "apps/cosm/options.h"
 
-/*
- * The exit status, or -errno and the sentence; argv is what main got. ended, unless NULL: called
- * with the VM's name when it has run to its end, in the process that it was in.
- */
-MUST_CHECK int run_vm(struct options *options, char *const *argv,
-                      void (*ended)(const struct options *options, const char *name),
+/* Called in the VM's process, which is confined. */
+struct run_events {
+    void (*began)(void *ctx); /* all that could fail at the start has not */
+    void (*ended)(void *ctx); /* it ran to its end and let go of its record */
+    void *ctx;
+};
+
+/* The exit status, or -errno and the sentence; argv is what main got. events: NULL, nobody asks. */
+MUST_CHECK int run_vm(struct options *options, char *const *argv, const struct run_events *events,
                       struct err *err);
 
 #endif
