@@ -293,3 +293,32 @@ int launch_again(const struct options *options)
     }
     return status;
 }
+
+static int clone(const char *name, const char *to, struct err *err)
+{
+    AUTO_FREE struct guest *g = calloc(1, sizeof(*g));
+    struct progress progress;
+    struct image_bar bar;
+    int r = g ? guest_open(g, name, err) : err_set(err, ENOMEM, "no memory for a VM");
+
+    if (!r) {
+        progress = image_bar_begin(&bar, !isatty(STDERR_FILENO));
+        r = guest_clone(g, to, &progress, err);
+        image_bar_end(&bar);
+    }
+    if (g)
+        guest_close(g);
+    return r;
+}
+
+int launch_clone(const struct options *options)
+{
+    struct err err = {""};
+
+    if (!clone(options->operand[0], options->operand[1], &err)) {
+        printf("%s\n", options->operand[1]);
+        return 0;
+    }
+    fprintf(stderr, "cosm: %s\n", err.msg);
+    return EXIT_FAILED;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* 'cosm run IMAGE' and 'cosm start': VMs whose disks the store keeps. */
+/* 'cosm run IMAGE', 'cosm start' and 'cosm clone': VMs whose disks the store keeps. */
 #ifndef COSM_APPS_LAUNCH_H
 #define COSM_APPS_LAUNCH_H
 
@@ -10,5 +10,6 @@ MUST_CHECK int launch_image(struct options *options, char *const *argv, struct e
 
 /* The exit status; errors are told. */
 int launch_again(const struct options *options);
+int launch_clone(const struct options *options);
 
 #endif

@@ -121,6 +121,8 @@ int main(int argc, char **argv)
             options.command == COMMAND_NET ? net_main(&options, &err) : port_main(&options, &err);
         return status ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : flush();
     }
+    if (options.command == COMMAND_CLONE)
+        return launch_clone(&options);
     if (options.command == COMMAND_START)
         return launch_again(&options);
     if (options.command == COMMAND_IMAGE)

@@ -417,7 +417,7 @@ static u32 vm_operands_max(enum command_id command)
         return 0;
     if (command == COMMAND_LOGS || command == COMMAND_CONSOLE)
         return 1;
-    return command == COMMAND_RENAME ? 2 : UINT32_MAX;
+    return CMD_PAIR & 1u << command ? 2 : UINT32_MAX;
 }
 
 static int operand_parse(struct parser *p, const char *arg, struct err *err)
@@ -522,10 +522,10 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
         return err_set(err, EINVAL,
                        options->hex ? "--hex needs words, as in: cosm disasm --hex 00a50533"
                                     : "nothing to disassemble; give a file");
-    if (CMD_VM & p.command && options->operands < 1u + (options->command == COMMAND_RENAME))
+    if (CMD_VM & p.command && options->operands < 1u + !!(CMD_PAIR & p.command))
         return err_set(err, EINVAL, "which VM? Say 'cosm %s %s'",
                        command_table[options->command].name,
-                       options->command == COMMAND_RENAME ? "NAME NEW" : "NAME");
+                       CMD_PAIR & p.command ? "NAME NEW" : "NAME");
     if (CMD_GUEST & p.command)
         return guest_check(options, err);
     if (options->command != COMMAND_RUN || options->image) /* that is checked when it is known */

@@ -44,9 +44,10 @@ enum {
     CMD_STOP = 1 << COMMAND_STOP,
     CMD_RM = 1 << COMMAND_RM,
     CMD_LOGS = 1 << COMMAND_LOGS,
+    CMD_PAIR = 1 << COMMAND_RENAME | 1 << COMMAND_CLONE, /* they take a VM and a new name */
     CMD_VM = CMD_START | CMD_STOP | CMD_RM | CMD_LOGS | 1 << COMMAND_KILL | 1 << COMMAND_CONSOLE |
              1 << COMMAND_WAIT | 1 << COMMAND_PAUSE | 1 << COMMAND_RESUME |
-             1 << COMMAND_RENAME, /* their operands are VMs */
+             CMD_PAIR, /* their operands are VMs */
     CMD_CP = 1 << COMMAND_CP,
     CMD_CONNECT = 1 << COMMAND_CONNECT,
     CMD_LOGIN = 1 << COMMAND_EXEC | 1 << COMMAND_SSH | CMD_CP,

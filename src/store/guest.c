@@ -5,6 +5,7 @@
 #include "api/json.h"
 #include "api/record.h"
 #include "base/fmt.h"
+#include "block/copy.h"
 #include "block/file.h"
 #include "block/qcow2.h"
 #include "host/entropy.h"
@@ -14,6 +15,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -227,10 +229,29 @@ static int take_name(struct guest *g, const char *name, struct err *err)
     return err_set(err, EEXIST, "there are too many VMs; 'cosm rm' removes some");
 }
 
+/* What is kept of it but its disk. The record comes last: without it there is no such VM. */
+static int make_files(struct guest *g, const struct guest_config *config, struct err *err)
+{
+    int r = copy_args(g, config->argv, err);
+
+    if (!r)
+        r = make_identity(g, config, err);
+    if (!r)
+        r = make_known_hosts(g, err);
+    return r ? r : write_record(g, config->argv, err);
+}
+
+/* Leaves nothing of what could not be made. */
+static int made(const struct guest *g, int r)
+{
+    struct err ignored;
+
+    return r && guest_remove(g->name, &ignored) ? r : r;
+}
+
 int guest_create(struct guest *g, const struct image *image, const struct guest_config *config,
                  struct err *err)
 {
-    struct err ignored;
     AUTO_FD int lock = -1;
     int r;
 
@@ -243,18 +264,8 @@ int guest_create(struct guest *g, const struct image *image, const struct guest_
     r = lock < 0 ? lock : take_name(g, config->name, err);
     if (r)
         return r;
-    r = copy_args(g, config->argv, err);
-    if (!r)
-        r = make_identity(g, config, err);
-    if (!r)
-        r = make_known_hosts(g, err);
-    if (!r)
-        r = make_disk(g, image, config->size, err);
-    if (!r)
-        r = write_record(g, config->argv, err);
-    if (r && guest_remove(g->name, &ignored))
-        return r;
-    return r;
+    r = make_disk(g, image, config->size, err);
+    return made(g, r ? r : make_files(g, config, err));
 }
 
 static bool parse_mac(const char *text, u8 mac[6])
@@ -321,6 +332,72 @@ void guest_close(struct guest *g)
         free(g->argv[i]);
         g->argv[i] = NULL;
     }
+}
+
+static bool tell_copy(void *ctx, u64 done, u64 total)
+{
+    return progress_tell(ctx, "copy", done, total, "");
+}
+
+/* The file as it is: the image that it lies on stays the same. */
+static int copy_disk_file(const struct guest *from, const struct guest *to,
+                          const struct progress *progress, struct err *err)
+{
+    const struct copy_options how = {
+        .target_is_blank = true, .progress = tell_copy, .ctx = (void *)(uintptr_t)progress};
+    const struct file_options reads = {.readonly = true, .name_holder = record_name_of};
+    const struct file_options writes = {.create = true, .growable = true};
+    char from_path[PLACE_MAX], to_path[PLACE_MAX];
+    struct node *in, *out;
+    int r = guest_file(from, "disk.qcow2", from_path, err);
+
+    if (!r)
+        r = guest_file(to, "disk.qcow2", to_path, err);
+    if (!r)
+        r = file_open(&in, from_path, &reads, err);
+    if (r)
+        return r;
+    r = file_open(&out, to_path, &writes, err);
+    if (!r) {
+        r = copy_disk(in, out, &how);
+        if (!r)
+            r = node_resize(out, in->size, err);
+        if (!r)
+            r = node_flush(out);
+        if (r == -EINTR)
+            err_set(err, EINTR, "interrupted; nothing is left of '%s'", to->name);
+        else if (r)
+            err_set(err, -r, "cannot copy '%.300s' to '%.300s': %s", from_path, to_path,
+                    strerror(-r));
+        node_close(out);
+    }
+    node_close(in);
+    return r;
+}
+
+int guest_clone(const struct guest *from, const char *name, const struct progress *progress,
+                struct err *err)
+{
+    AUTO_FREE struct guest *g = calloc(1, sizeof(*g));
+    struct guest_config config = {.name = name, .argv = from->argv};
+    AUTO_FREE char *user = NULL;
+    char path[PLACE_MAX];
+    u64 size;
+    int r = g ? guest_file(from, "user", path, err) : err_set(err, ENOMEM, "no memory for a VM");
+
+    if (!r)
+        r = file_read("VM", path, NAME_MAX, (u8 **)&user, &size, err);
+    if (!r)
+        r = take_name(g, name, err);
+    if (r)
+        return r;
+    config.user = user;
+    fmt_print(g->image, sizeof(g->image), "%s", from->image);
+    fmt_print(g->cwd, sizeof(g->cwd), "%s", from->cwd);
+    r = copy_disk_file(from, g, progress, err);
+    r = made(g, r ? r : make_files(g, &config, err));
+    guest_close(g);
+    return r;
 }
 
 int guest_remove(const char *name, struct err *err)

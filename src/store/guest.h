@@ -18,6 +18,7 @@
 #define COSM_STORE_GUEST_H
 
 #include "store/image.h"
+#include "store/progress.h"
 
 #define GUEST_ARGS_MAX 128
 
@@ -43,6 +44,13 @@ MUST_CHECK int guest_create(struct guest *guest, const struct image *image,
 /* -ENOENT: no VM of this name was made from an image. */
 MUST_CHECK int guest_open(struct guest *guest, const char *name, struct err *err);
 void guest_close(struct guest *guest);
+
+/*
+ * A VM with a copy of this one's disk, its command line and an identity of its own. -EEXIST as
+ * above; -EINTR: progress wanted it to stop. It fails while from runs, whose disk changes.
+ */
+MUST_CHECK int guest_clone(const struct guest *from, const char *name,
+                           const struct progress *progress, struct err *err);
 
 /* Disk and all. What is not there is removed. */
 MUST_CHECK int guest_remove(const char *name, struct err *err);

@@ -283,7 +283,9 @@ def failures():
         refused(USAGE, "run", f"--name={name}", "-k", COSM, says=["--name"])
     refused(FAILED, "stop", "web", says=["no VM 'web'", "cosm ps -a"])
     refused(FAILED, "rm", "../web", says=["no VM"])
-    for verb in ("stop", "kill", "rm", "logs", "console", "wait", "pause", "resume", "rename"):
+    refused(FAILED, "clone", "web", "web2", says=["no VM 'web' was made from an image"])
+    refused(USAGE, "clone", "web", says=["cosm clone NAME NEW"])
+    for verb in ("stop", "kill", "rm", "logs", "console", "wait", "pause", "resume", "rename", "clone"):
         refused(USAGE, verb, says=["which VM?", f"cosm {verb} NAME"])
     refused(USAGE, "stop", "-t", "-1", "web", says=["--time"])
     refused(USAGE, "logs", "a", "b", says=["one argument too many"])
