@@ -185,9 +185,10 @@ class Suite:
         self.step("build", self.build, "build")
         self.step("guests", self.guests)
         self.step("layers", self.program, "layers", ["tools/layers.py", "build"])
-        self.step("tests", self.meson, "build", *([] if long else ["--no-suite", "long"]))
-        self.step("asan", self.meson, "build-asan", "--no-suite", "long", "--no-suite", "boot", "--no-suite", "fuzz")
-        self.step("tsan", self.meson, "build-tsan", "--suite", "unit", "--suite", "threads")
+        self.step("tests", self.meson, "build", "--no-suite", "sanitizers", *([] if long else ["--no-suite", "long"]))
+        self.step("asan", self.meson, "build-asan", "--no-suite", "long", "--no-suite", "boot", "--no-suite", "fuzz",
+                  "--no-suite", "hostile")
+        self.step("tsan", self.meson, "build-tsan", "--suite", "unit", "--suite", "threads", "--suite", "sanitizers")
         self.step("lint", self.lint)
 
     def new_skips(self):

@@ -11,7 +11,13 @@
 #include "../priv/priv.h"
 
 /* A device of virtio-mmio; kinds as in the specification (5). */
-enum { KIND_NET = 1, KIND_BLK = 2, KIND_CONSOLE = 3, KIND_RNG = 4 };
+enum {
+    KIND_NET = 1,
+    KIND_BLK = 2,
+    KIND_INPUT = 18,
+    KIND_VSOCK = 19,
+    KIND_FS = 26,
+};
 enum {
     REG_MAGIC = 0x00,
     REG_KIND = 0x08,
@@ -37,6 +43,13 @@ enum { D_NEXT = 1, D_WRITE = 2, D_INDIRECT = 4 };
 #define F_EVENT    BIT(29)
 #define F_VERSION  BIT(32)
 #define F_PACKED   BIT(34)
+
+/* How often something is tried: less under sanitizers, which are ten times slower. */
+#ifdef SHORT
+#define TIMES(n) ((n) / 10)
+#else
+#define TIMES(n) (n)
+#endif
 
 #define RING     16u /* entries of our queues */
 #define RAM_BASE 0x80000000ul

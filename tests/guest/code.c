@@ -2,7 +2,8 @@
 /* More code than any cache holds, code that changes under other harts, addresses that move. */
 #include "attack.h"
 
-#define PAGES 2048 /* of code: 8 MiB, many times over */
+#define PAGES  2048 /* of code: 8 MiB, many times over */
+#define ROUNDS (1 + TIMES(20) / 10)
 
 static u8 code[PAGES][PAGE] PAGE_ALIGNED;
 
@@ -21,7 +22,7 @@ static u64 call(const void *at, u64 a0)
 
 static void more_than_the_cache(void)
 {
-    for (u32 round = 0; round < 3; round++) {
+    for (u32 round = 0; round < ROUNDS; round++) {
         for (u32 p = 0; p < PAGES; p++)
             make((u32 *)code[p], (p + round) % 500, PAGE / 4);
         fence_i();
@@ -70,7 +71,7 @@ static void other_harts(void)
     stop = 0;
     for (u32 h = 1; h < hart_count; h++)
         hart_start(h, rewrite, h);
-    for (u32 i = 0; i < 20000; i++) {
+    for (u32 i = 0; i < TIMES(20000); i++) {
         u64 sum = call(code[0], 0);
         CHECK(sum >= 64 && sum <= 3 * 64);
         if (i % 8 == 0)
@@ -89,7 +90,7 @@ static void addresses_that_move(void)
     static struct ctx c;
 
     vm_init(3);
-    for (u32 i = 0; i < 3000; i++) {
+    for (u32 i = 0; i < TIMES(3000); i++) {
         u64 page = i % PAGES, va = WINDOW + (i % 512) * PAGE;
 
         make((u32 *)code[page], i % 100, 101);

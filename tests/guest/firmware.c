@@ -88,7 +88,7 @@ static void flash_commands(void)
                                   0x50, 0x60, 0x01, 0xff, 0xe9, 0xc0, 0x28, 0x00};
     u64 seed = 9;
 
-    for (u32 i = 0; i < 30000; i++) {
+    for (u32 i = 0; i < TIMES(30000); i++) {
         u64 r = random_next(&seed);
         u64 at = FLASH + (r >> 16) % (FLASH_END - FLASH);
         u32 v = r & 1 ? command[(r >> 8) & 15] * (r & 2 ? 0x10001 : 1) : (u32)(r >> 32);

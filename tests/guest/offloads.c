@@ -6,7 +6,7 @@
 #define F_TSO4 BIT(11)
 #define F_TSO6 BIT(12)
 #define F_CTRL BIT(17)
-#define FRAMES 4000
+#define FRAMES TIMES(4000)
 
 struct header {
     u8 flags, type;
@@ -89,7 +89,7 @@ static void requests(void)
 {
     u64 seed = 5;
 
-    for (u32 i = 0; i < 500; i++) {
+    for (u32 i = 0; i < TIMES(500); i++) {
         u64 r = random_next(&seed);
 
         begin();
@@ -108,7 +108,7 @@ static void requests(void)
 static void both_ways_with_resets(void)
 {
     memset(frame, 0, sizeof(struct header));
-    for (u32 i = 0; i < 200; i++) {
+    for (u32 i = 0; i < TIMES(200); i++) {
         begin();
         for (u32 k = 0; k < RING; k++) {
             tx.desc[k] = (struct desc){(u64)frame, 100 + 300 * k, 0, 0};

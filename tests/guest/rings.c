@@ -92,7 +92,7 @@ static void no_such_queue(void)
 
 static void resets_during_requests(void)
 {
-    for (u32 i = 0; i < 300; i++) {
+    for (u32 i = 0; i < TIMES(300); i++) {
         device_begin(disk, 0);
         device_queue(disk, 0, &q, RING);
         device_go(disk);
@@ -111,7 +111,7 @@ static void states_out_of_order(void)
 {
     u64 seed = 1;
 
-    for (u32 i = 0; i < 3000; i++) {
+    for (u32 i = 0; i < TIMES(3000); i++) {
         u64 r = random_next(&seed);
 
         if (r & 1)
@@ -196,7 +196,7 @@ static void rewritten_meanwhile(void)
     }
     stop = 0;
     hart_start(1, scribble, 1);
-    for (u32 i = 0; i < 2000; i++) {
+    for (u32 i = 0; i < TIMES(2000); i++) {
         device_begin(disk, i & 1 ? F_INDIRECT : 0);
         device_queue(disk, 0, &q, RING);
         device_go(disk);

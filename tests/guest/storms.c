@@ -2,7 +2,7 @@
 /* Interrupts, timers, console output and reasons for log lines, as fast as they go. */
 #include "attack.h"
 
-#define ROUNDS 60000
+#define ROUNDS TIMES(60000)
 
 static struct ctx c;
 static volatile u32 stop;
@@ -40,7 +40,7 @@ static void alarms(void)
 
 static void console(void)
 {
-    for (u32 i = 0; i < 300000; i++)
+    for (u32 i = 0; i < TIMES(300000); i++)
         *(volatile u8 *)UART_BASE = (u8)("\033[2J\033[31m\007 flood \b\r\n"[i % 19]);
     for (u64 end = mtime() + 1000000; mtime() < end;)
         pause(); /* what does not fit is lost, so also the beginning of a line */
@@ -52,7 +52,7 @@ static void complaints(void)
 {
     u64 disk = device_find(KIND_BLK);
 
-    for (u32 i = 0; i < 5000; i++) {
+    for (u32 i = 0; i < TIMES(5000); i++) {
         device_begin(disk, ~0ul);
         device_begin(disk, 0);
         device_areas(disk, 0, RING, 0, 0, 0);
