@@ -8,7 +8,8 @@
 /*
  * Reads all of path, at most max bytes, into *data (malloc'ed, the caller's; never NULL on success)
  * and *size (at least 1); a NUL that
- * size does not count lies behind them. what names the option or role and starts the sentence of an error:
+ * size does not count lies behind them. what names the option or role and starts the sentence of an
+ * error:
  * "--kernel: 'x' does not exist; check the path". Pipes and devices are read to their end or max.
  */
 MUST_CHECK int file_read(const char *what, const char *path, u64 max, u8 **data, u64 *size,

@@ -65,6 +65,19 @@ enum sandbox_mode sandbox_mode_default(void)
     return mode;
 }
 
+int sandbox_mode_check(struct err *err)
+{
+    const char *wish = getenv("COSM_SANDBOX");
+    enum sandbox_mode mode;
+
+    if (!wish || sandbox_mode_parse(wish, &mode))
+        return 0;
+    return err_set(err, EINVAL,
+                   "COSM_SANDBOX in the environment: '%s' is not a kind of sandbox; give strict, "
+                   "auto or off",
+                   wish);
+}
+
 /* Lowers both limits; a limit that is lower already stays. */
 static void limit(int what, u64 most)
 {
@@ -148,6 +161,8 @@ static void parts(struct sandbox *s, const struct sandbox_plan *plan)
     if (spaces && landlock) {
         add_missing(s, "no namespaces", spaces);
         add_missing(s, "no Landlock", landlock);
+        if (plan->mode == SANDBOX_STRICT)
+            return; /* nothing will run, and what was begun is to be tidied up */
     }
     syscalls = sandbox_syscalls(plan->kinds);
     s->syscalls = !syscalls;

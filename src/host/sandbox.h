@@ -83,6 +83,8 @@ bool sandbox_mode_parse(const char *text, enum sandbox_mode *mode);
 
 /* What a run does that was not told: $COSM_SANDBOX, else auto; off where a sanitizer needs more. */
 enum sandbox_mode sandbox_mode_default(void);
+/* -EINVAL: $COSM_SANDBOX is no mode. */
+MUST_CHECK int sandbox_mode_check(struct err *err);
 
 /* The parts, in files of their own. -errno of what failed first. */
 MUST_CHECK int sandbox_namespaces(const struct sandbox_plan *plan);

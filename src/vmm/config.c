@@ -769,7 +769,7 @@ int vm_config_check(const struct vm_config *config, struct err *err)
                            (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled +
                            config->share_count;
     bool has_bios = config->bios && strcmp(config->bios, "none");
-    int rc = 0;
+    int rc = sandbox_mode_check(err);
 
     for (u32 i = 0; i < config->drive_count && !rc; i++)
         rc = config_take_slot(config->drive[i].slot, &taken, &count, err);
