@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Virtqueues behind the entropy, console and network devices: hostile rings and registers. */
+/* Virtqueues behind the entropy, console, input, balloon and network devices: hostile rings and
+ * registers. */
+#include "device/virtio/balloon.h"
 #include "device/virtio/console.h"
 #include "device/virtio/input.h"
 #include "device/virtio/net.h"
@@ -10,6 +12,7 @@ static struct virtio_rng rng;
 static struct virtio_input input;
 static struct virtio_console console;
 static struct virtio_net net;
+static struct virtio_balloon balloon;
 
 static void entropy_bytes(void *ctx, void *buf, size_t len)
 {
@@ -63,6 +66,17 @@ static void key(u8 arg)
     (void)virtio_input_press(&input, arg);
 }
 
+static void squeeze(u8 arg)
+{
+    struct balloon_state state;
+
+    virtio_balloon_set_target(&balloon, arg * BALLOON_PAGE);
+    if (arg % 2)
+        (void)virtio_balloon_ask(&balloon);
+    virtio_balloon_read(&balloon, &state);
+}
+
+static const struct balloon_port balloon_port;
 static const u8 power = INPUT_KEY_POWER;
 static const struct chardev chardev;
 static const struct net link = {
@@ -85,8 +99,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         virtio_input_init(&input, &input_config);
         script_run(virtio_input_dev(&input), key, data, size);
         break;
-    case 2:
     case 3:
+        virtio_balloon_init(&balloon, &balloon_port);
+        script_run(virtio_balloon_dev(&balloon), squeeze, data, size);
+        break;
+    case 2:
         virtio_console_init(&console, &console_config);
         script_run(virtio_console_dev(&console), console_bytes, data, size);
         break;

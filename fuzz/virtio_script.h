@@ -117,6 +117,15 @@ static inline void script_step(struct script *s)
     }
 }
 
+/* What goes back to the host is zeros, and nothing but memory. */
+static inline bool script_discard(void *ctx, gpa_t gpa, u64 len)
+{
+    struct script *s = ctx;
+
+    memset(s->gmem.region[0].host + (gpa - SCRIPT_RAM), 0, len);
+    return true;
+}
+
 /* Input: features, size, length of the script (2 bytes), script, memory. */
 static inline void script_run(struct virtio_dev *dev, void (*act)(u8), const u8 *data, size_t size)
 {
@@ -130,6 +139,8 @@ static inline void script_run(struct virtio_dev *dev, void (*act)(u8), const u8 
     if (len > s.len)
         len = (u32)s.len;
     fake_gmem_init(&s.gmem, SCRIPT_RAM, SCRIPT_RAM_SIZE);
+    s.gmem.discard = script_discard;
+    s.gmem.ctx = &s;
     memcpy(s.gmem.region[0].host, s.bytes + len,
            s.len - len < SCRIPT_RAM_SIZE ? s.len - len : SCRIPT_RAM_SIZE);
     s.len = len;

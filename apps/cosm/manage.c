@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The commands about VMs that have a name: stop, kill, rm, wait, pause, resume, rename. */
+/* The commands about VMs that have a name: stop, kill, rm, wait, pause, resume, memory,
+ * rename. */
 #include "apps/cosm/manage.h"
 
 #include "api/client.h"
@@ -156,6 +157,15 @@ static int do_console(const struct options *options, struct record *r, struct er
     return console_attach_to(r, err);
 }
 
+static int do_memory(const struct options *options, struct record *r, struct err *err)
+{
+    int code = memory_manage(options, r, err);
+
+    if (!code && options->bytes)
+        say(r);
+    return code;
+}
+
 static int do_rename(const struct options *options, struct record *r, struct err *err)
 {
     int code = guest_exists(r->name) && guest_exists(options->operand[1]) ? -EEXIST : 0;
@@ -216,6 +226,8 @@ int manage(const struct options *options)
         return for_each(options, do_logs, 1);
     case COMMAND_CONSOLE:
         return for_each(options, do_console, 1);
+    case COMMAND_MEMORY:
+        return for_each(options, do_memory, 1);
     case COMMAND_RENAME:
         return for_each(options, do_rename, 1);
     default:

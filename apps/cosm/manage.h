@@ -13,6 +13,7 @@ int manage(const struct options *options);
 MUST_CHECK int ps_print(const struct options *options, struct err *err);
 MUST_CHECK int logs_print(const struct options *options, const struct record *record,
                           struct err *err);
+MUST_CHECK int memory_manage(const struct options *options, struct record *record, struct err *err);
 MUST_CHECK int console_attach_to(const struct record *record, struct err *err);
 
 #endif

@@ -417,7 +417,7 @@ static u32 vm_operands_max(enum command_id command)
         return 0;
     if (command == COMMAND_LOGS || command == COMMAND_CONSOLE)
         return 1;
-    return CMD_PAIR & 1u << command ? 2 : UINT32_MAX;
+    return (CMD_PAIR | CMD_MEMORY) & 1u << command ? 2 : UINT32_MAX;
 }
 
 static int operand_parse(struct parser *p, const char *arg, struct err *err)
@@ -491,6 +491,17 @@ static int guest_check(struct options *options, struct err *err)
     return 0;
 }
 
+static int memory_check(struct options *options, struct err *err)
+{
+    const char *size = options->operands > 1 ? options->operand[1] : NULL;
+    int rc = size ? vm_config_size(size, MIB, &options->bytes, err) : 0;
+
+    if (!rc && size && !options->bytes)
+        return err_set(err, EINVAL, "a guest cannot do with '%s' of memory; give a size as in 512M",
+                       size);
+    return rc;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct err *err)
 {
     struct parser p = {options, CMD_NONE, argv + (argc > 0)};
@@ -526,6 +537,8 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
         return err_set(err, EINVAL, "which VM? Say 'cosm %s %s'",
                        command_table[options->command].name,
                        CMD_PAIR & p.command ? "NAME NEW" : "NAME");
+    if (CMD_MEMORY & p.command)
+        return memory_check(options, err);
     if (CMD_GUEST & p.command)
         return guest_check(options, err);
     if (options->command != COMMAND_RUN || options->image) /* that is checked when it is known */

@@ -41,12 +41,13 @@ enum {
     CMD_IMAGE = 1 << COMMAND_IMAGE,
     CMD_START = 1 << COMMAND_START,
     CMD_PS = 1 << COMMAND_PS,
+    CMD_MEMORY = 1 << COMMAND_MEMORY,
     CMD_STOP = 1 << COMMAND_STOP,
     CMD_RM = 1 << COMMAND_RM,
     CMD_LOGS = 1 << COMMAND_LOGS,
     CMD_PAIR = 1 << COMMAND_RENAME | 1 << COMMAND_CLONE, /* they take a VM and a new name */
     CMD_VM = CMD_START | CMD_STOP | CMD_RM | CMD_LOGS | 1 << COMMAND_KILL | 1 << COMMAND_CONSOLE |
-             1 << COMMAND_WAIT | 1 << COMMAND_PAUSE | 1 << COMMAND_RESUME |
+             1 << COMMAND_WAIT | 1 << COMMAND_PAUSE | 1 << COMMAND_RESUME | 1 << COMMAND_MEMORY |
              CMD_PAIR, /* their operands are VMs */
     CMD_CP = 1 << COMMAND_CP,
     CMD_CONNECT = 1 << COMMAND_CONNECT,
@@ -165,6 +166,7 @@ struct options {
     const char *size;
     bool remove;
     bool all, quiet, force, follow;
+    u64 bytes; /* that a VM is to make do with; 0: not given */
     u32 time_s;
     u32 wait_s;       /* until the guest listens */
     const char *user; /* in the guest; NULL: none given */

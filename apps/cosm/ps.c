@@ -143,6 +143,22 @@ static void put_string(struct json_out *out, const char *key, const char *value)
     json_put_string(out, value);
 }
 
+/* Bytes of this machine's memory that a process has; 0: unknown. */
+static u64 resident(s64 pid)
+{
+    char path[64];
+    unsigned long size = 0, pages = 0;
+    FILE *file;
+
+    fmt_print(path, sizeof(path), "/proc/%lld/statm", (long long)pid);
+    file = fopen(path, "re");
+    if (file && fscanf(file, "%lu %lu", &size, &pages) != 2)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return pages * (u64)sysconf(_SC_PAGESIZE);
+}
+
 static void print_json(const struct row *row, bool first)
 {
     const struct record_info *info = &row->info;
@@ -161,6 +177,8 @@ static void print_json(const struct row *row, bool first)
     }
     put_integer(&out, "harts", info->harts);
     put_integer(&out, "memory", (s64)info->memory);
+    if (info->state == RECORD_RUNNING)
+        put_integer(&out, "resident", (s64)resident(info->pid));
     put_integer(&out, "created", info->created);
     if (*row->sandbox)
         put_string(&out, "sandbox", row->sandbox);

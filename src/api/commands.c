@@ -208,6 +208,15 @@ static const struct command commands[] = {
      "hand them on no more: [ADDRESS:]PORT[/udp]",
      command_hostfwd_remove,
      {{"forward", JSON_STRING}, {"name", JSON_STRING, true}}},
+    {"balloon",
+     "have the guest make do with so many bytes of memory",
+     command_balloon,
+     {{"value", JSON_NUMBER}}},
+    {"query-balloon",
+     "the guest's memory in bytes: actual is what it has, target what it should, returned what "
+     "went back to "
+     "the host; stats is what it told last, and it is asked anew: told counts how often it did",
+     command_query_balloon},
     {"query-sandbox", "what its process has given up: state is full, partial or none", run_sandbox},
     {"blockdev-snapshot-sync",
      "go on with a new qcow2 image on top of a disk's, which stays as it is; a descriptor of the "
@@ -241,6 +250,7 @@ static const struct {
     {"RESUME", "it goes on"},
     {"RESET", "it started anew"},
     {"BLOCK_JOB_COMPLETED", "what was being done to a disk has ended; data: device, type, error"},
+    {"BALLOON_CHANGE", "the guest gave up memory or took some back; data: actual, in bytes"},
     {"BLOCK_IO_ERROR", "the host cannot serve a disk, so STOP follows; data: device, file, "
                        "operation, nospace (then it goes on by itself), reason"},
     {"SHUTDOWN", "it ended; data: guest (did the guest end it?), reason, status"},

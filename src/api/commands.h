@@ -57,6 +57,13 @@ int command_set_link(struct command_call *call, struct err *err);
 int command_hostfwd_add(struct command_call *call, struct err *err);
 int command_hostfwd_remove(struct command_call *call, struct err *err);
 
+/* commands_memory.c */
+int command_balloon(struct command_call *call, struct err *err);
+int command_query_balloon(struct command_call *call, struct err *err);
+
+/* BALLOON_CHANGE's data. */
+void command_put_balloon(struct json_out *out, struct vm *vm);
+
 /* QMP's "version" object. */
 void command_put_version(struct json_out *out);
 

@@ -419,6 +419,10 @@ static void on_event(void *ctx, enum vm_event event)
         json_key(&out, "data");
         command_put_job(&out, vm_job_ended(s->vm));
     }
+    if (event == VM_EVENT_BALLOON) {
+        json_key(&out, "data");
+        command_put_balloon(&out, s->vm);
+    }
     broadcast(s, &out);
 }
 

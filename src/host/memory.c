@@ -91,6 +91,37 @@ void host_memory_reach(struct host_memory *memory, u64 offset, u64 size)
     }
 }
 
+/*
+ * A piece that is discarded as a whole may be had as one again; of one that is discarded in part
+ * all would come back.
+ */
+static void forget_huge(struct host_memory *memory, u64 start, u64 end)
+{
+    for (u64 n = start / HUGE_PAGE; memory->huge && n * HUGE_PAGE < end; n++) {
+        _Atomic u64 *word = &memory->huge[n / 64];
+
+        if (range_within(n * HUGE_PAGE, HUGE_PAGE, start, end - start))
+            atomic_fetch_and_explicit(word, ~BIT(n % 64), memory_order_relaxed);
+        else
+            atomic_fetch_or_explicit(word, BIT(n % 64), memory_order_relaxed);
+    }
+}
+
+bool host_memory_discard(struct host_memory *memory, u64 offset, u64 size)
+{
+    const u64 page = (u64)sysconf(_SC_PAGESIZE);
+    u64 start = align_up(offset, page), end = align_down(offset + size, page);
+
+    ASSERT(range_within(offset, size, 0, memory->size));
+    if (start >= end)
+        return false;
+    /* A hole in the memfd: in no process that maps it is anything left there. */
+    if (madvise(memory->base + start, end - start, MADV_REMOVE) < 0)
+        return false;
+    forget_huge(memory, start, end);
+    return true;
+}
+
 void host_memory_destroy(struct host_memory *memory)
 {
     if (!memory->reserved)

@@ -22,6 +22,12 @@ MUST_CHECK int host_memory_create(struct host_memory *memory, const char *name, 
  * may refuse. Any thread. */
 void host_memory_reach(struct host_memory *memory, u64 offset, u64 size);
 
+/*
+ * [offset, offset + size) is zeros from now on, wherever it is mapped, and the host has the memory
+ * back: as many whole pages of the host as lie in it. False: it cannot, all stays. Any thread.
+ */
+MUST_CHECK bool host_memory_discard(struct host_memory *memory, u64 offset, u64 size);
+
 /* Gives it all back; a zeroed or destroyed memory is left alone. */
 void host_memory_destroy(struct host_memory *memory);
 

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "port/balloon.h"
 #include "port/blk.h"
 #include "port/bus.h"
 #include "port/chardev.h"
@@ -38,6 +39,7 @@ enum machine_virtio_kind {
     MACHINE_VIRTIO_NET,
     MACHINE_VIRTIO_VSOCK,
     MACHINE_VIRTIO_FS,
+    MACHINE_VIRTIO_BALLOON,
     MACHINE_VIRTIO_BUTTON, /* an input device with a power key */
 };
 
@@ -53,6 +55,7 @@ struct machine_virtio {
     u8 mac[6];
     const struct vsock *vsock;
     u32 cid; /* virtio-vsock: the guest's */
+    const struct balloon_port *balloon;
     const struct fs *fs;
     char tag[FS_TAG_SIZE + 1]; /* virtio-fs */
 };
@@ -140,6 +143,12 @@ bool machine_press_power(struct machine *machine);
 /* The console in that virtio slot receives, likewise; 0 if there is none. */
 size_t machine_virtio_console_receive(struct machine *machine, u32 slot, const u8 *bytes,
                                       size_t len);
+
+/* The memory balloon (device/virtio/balloon.h). False: the board has none; ask: no driver answers.
+ */
+bool machine_balloon_set(struct machine *machine, u64 bytes);
+bool machine_balloon_ask(struct machine *machine);
+bool machine_balloon_read(struct machine *machine, struct balloon_state *state);
 
 /* The blk in that virtio slot has become larger; no request goes to it meanwhile. */
 void machine_disk_resized(struct machine *machine, u32 slot);

@@ -13,6 +13,7 @@
 #include "device/pcie_host.h"
 #include "device/plic.h"
 #include "device/uart16550.h"
+#include "device/virtio/balloon.h"
 #include "device/virtio/blk.h"
 #include "device/virtio/console.h"
 #include "device/virtio/fs.h"
@@ -63,6 +64,7 @@ struct slot {
     struct virtio_net *net;
     struct virtio_vsock *vsock;
     struct virtio_fs *fs;
+    struct virtio_balloon *balloon;
     struct virtio_input *button;
     char serial[sizeof(((struct machine_virtio *)0)->serial)];
 };
@@ -302,6 +304,15 @@ static struct virtio_dev *plug_vsock(struct slot *s, const struct machine_virtio
     return virtio_vsock_dev(s->vsock);
 }
 
+static struct virtio_dev *plug_balloon(struct slot *s, const struct machine_virtio *v)
+{
+    s->balloon = calloc(1, sizeof(*s->balloon));
+    if (!s->balloon)
+        return NULL;
+    virtio_balloon_init(s->balloon, v->balloon);
+    return virtio_balloon_dev(s->balloon);
+}
+
 static struct virtio_dev *plug_button(struct slot *s)
 {
     static const u8 keys[] = {INPUT_KEY_POWER};
@@ -331,6 +342,8 @@ static struct virtio_dev *plug(struct machine *m, struct slot *s, const struct m
         return plug_fs(s, v);
     case MACHINE_VIRTIO_VSOCK:
         return plug_vsock(s, v);
+    case MACHINE_VIRTIO_BALLOON:
+        return plug_balloon(s, v);
     case MACHINE_VIRTIO_BUTTON:
         return plug_button(s);
     }
@@ -462,6 +475,7 @@ void machine_destroy(struct machine *m)
         free(m->slot[i].net);
         free(m->slot[i].vsock);
         free(m->slot[i].fs);
+        free(m->slot[i].balloon);
         free(m->slot[i].button);
     }
     if (m->rom)
@@ -527,6 +541,40 @@ bool machine_press_power(struct machine *m)
             pressed |= virtio_input_press(m->slot[i].button, INPUT_KEY_POWER);
     }
     return pressed;
+}
+
+static struct virtio_balloon *balloon_of(struct machine *m)
+{
+    for (u32 i = 0; i < MACHINE_VIRTIO_MAX; i++) {
+        if (m->slot[i].balloon)
+            return m->slot[i].balloon;
+    }
+    return NULL;
+}
+
+bool machine_balloon_set(struct machine *m, u64 bytes)
+{
+    struct virtio_balloon *b = balloon_of(m);
+
+    if (b)
+        virtio_balloon_set_target(b, bytes);
+    return b;
+}
+
+bool machine_balloon_ask(struct machine *m)
+{
+    struct virtio_balloon *b = balloon_of(m);
+
+    return b && virtio_balloon_ask(b);
+}
+
+bool machine_balloon_read(struct machine *m, struct balloon_state *state)
+{
+    struct virtio_balloon *b = balloon_of(m);
+
+    if (b)
+        virtio_balloon_read(b, state);
+    return b;
 }
 
 size_t machine_virtio_console_receive(struct machine *m, u32 slot, const u8 *bytes, size_t len)

@@ -30,6 +30,9 @@ struct gmem {
     /* Told before much of [gpa, gpa + len) is written, or a hart may reach it directly, so that the
      * host can have it in large pieces; any thread; may be NULL. */
     void (*reached)(void *ctx, gpa_t gpa, u64 len);
+    /* The host is to take [gpa, gpa + len) back: it is zeros from now on. False: it stays as it is.
+     * Any thread; may be NULL. */
+    bool (*discard)(void *ctx, gpa_t gpa, u64 len);
     void *ctx;
 };
 
@@ -77,6 +80,21 @@ static inline MUST_CHECK bool gmem_write(const struct gmem *gmem, gpa_t gpa, con
     if (!r || r->readonly)
         return false;
     __builtin_memcpy(r->host + (gpa - r->base), buf, len);
+    if (gmem->written)
+        gmem->written(gmem->ctx, gpa, len);
+    return true;
+}
+
+/*
+ * The guest has no use for what [gpa, gpa + len) holds, whole pages of 4096: to its harts they
+ * become zeros, as if a device had written them. False: they stay, or it is not all memory to be
+ * written.
+ */
+static inline bool gmem_discard(const struct gmem *gmem, gpa_t gpa, u64 len)
+{
+    if (!gmem->discard || !gmem_is_valid(gmem, gpa, len, true) ||
+        !gmem->discard(gmem->ctx, gpa, len))
+        return false;
     if (gmem->written)
         gmem->written(gmem->ctx, gpa, len);
     return true;

@@ -21,6 +21,7 @@ void vm_config_init(struct vm_config *config)
     config->ram_size = VM_RAM_DEFAULT;
     config->hart_count = 1;
     config->rng = true;
+    config->balloon = true;
     config->power_button = true;
     config->sandbox = sandbox_mode_default();
     config->memory_max = VM_OWN_DEFAULT;
@@ -214,6 +215,11 @@ int vm_config_parse_trace(struct vm_config *config, const char *value, struct er
 int vm_config_parse_rng(struct vm_config *config, const char *value, struct err *err)
 {
     return config_switch(value, &config->rng, err);
+}
+
+int vm_config_parse_balloon(struct vm_config *config, const char *value, struct err *err)
+{
+    return config_switch(value, &config->balloon, err);
 }
 
 int vm_config_parse_power_button(struct vm_config *config, const char *value, struct err *err)
@@ -765,7 +771,7 @@ static int config_take_slot(int slot, u32 *taken, u32 *count, struct err *err)
 
 int vm_config_check(const struct vm_config *config, struct err *err)
 {
-    u32 taken = 0, count = config->rng + config->power_button +
+    u32 taken = 0, count = config->rng + config->balloon + config->power_button +
                            (config->console == VM_CONSOLE_VIRTIO) + config->vsock.enabled +
                            config->share_count;
     bool has_bios = config->bios && strcmp(config->bios, "none");
@@ -781,7 +787,8 @@ int vm_config_check(const struct vm_config *config, struct err *err)
         return err_set(
             err, EINVAL,
             "%u devices are more than the %d virtio slots; leave some out (the random "
-            "number device and the power button take one each: --rng off, --power-button off)",
+            "number device, the balloon and the power button take one each: --rng off, --balloon "
+            "off, --power-button off)",
             count, VM_SLOTS);
     if (!config->kernel && !has_bios && !*config->pflash[0].path && !config->dump_dtb)
         return err_set(err, EINVAL, "nothing to run; give --kernel IMAGE or --bios FIRMWARE");

@@ -137,6 +137,7 @@ struct vm_config {
     struct vm_share share[VM_SHARES_MAX];
     u32 share_count;
     bool rng;          /* a virtio-rng in a slot */
+    bool balloon;      /* a virtio-balloon in a slot */
     bool power_button; /* a virtio-input in a slot */
     enum vm_console console;
     struct vm_pflash pflash[2];
@@ -189,6 +190,8 @@ MUST_CHECK int vm_config_parse_vsock(struct vm_config *config, const char *value
                                      struct err *err); /* on|off|[guest-cid=N][,path=P] */
 MUST_CHECK int vm_config_parse_rng(struct vm_config *config, const char *value,
                                    struct err *err); /* on|off */
+MUST_CHECK int vm_config_parse_balloon(struct vm_config *config, const char *value,
+                                       struct err *err); /* on|off */
 MUST_CHECK int vm_config_parse_power_button(struct vm_config *config, const char *value,
                                             struct err *err); /* on|off */
 MUST_CHECK int vm_config_parse_console(struct vm_config *config, const char *value,

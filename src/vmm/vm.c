@@ -44,6 +44,14 @@ static void ram_reached(void *ctx, gpa_t gpa, u64 len)
         host_memory_reach(&vm->ram, gpa - MACHINE_RAM_BASE, len);
 }
 
+static bool ram_discard(void *ctx, gpa_t gpa, u64 len)
+{
+    struct vm *vm = ctx;
+
+    return range_within(gpa, len, MACHINE_RAM_BASE, vm->ram.size) &&
+           host_memory_discard(&vm->ram, gpa - MACHINE_RAM_BASE, len);
+}
+
 static int create_ram(struct vm *vm, struct err *err)
 {
     int r = host_memory_create(&vm->ram, "cosm-ram", vm->config->ram_size, err);
@@ -54,6 +62,7 @@ static int create_ram(struct vm *vm, struct err *err)
         (struct gmem_region){.base = MACHINE_RAM_BASE, .size = vm->ram.size, .host = vm->ram.base};
     vm->gmem.count = 1;
     vm->gmem.reached = ram_reached;
+    vm->gmem.discard = ram_discard;
     vm->gmem.ctx = vm;
     return 0;
 }
@@ -196,7 +205,8 @@ static int plug_virtio(struct vm *vm, struct machine_config *mc, struct err *err
             return slot;
         mc->virtio[slot].kind = MACHINE_VIRTIO_BUTTON;
     }
-    return vm_share_plug(vm, mc, err);
+    r = vm_share_plug(vm, mc, err);
+    return r ? r : vm_memory_plug(vm, mc, err);
 }
 
 static u32 block_size(const struct vm *vm, enum isa_ext ext)

@@ -20,6 +20,7 @@ enum vm_event {
     VM_EVENT_RESUME,   /* it goes on */
     VM_EVENT_RESET,    /* it starts anew */
     VM_EVENT_JOB,      /* what is done to a disk has ended: vm_job_ended tells which */
+    VM_EVENT_BALLOON,  /* the guest has given up memory or taken some back (vm_memory.h) */
     VM_EVENT_IO_ERROR, /* STOP follows: vm_disk_trouble tells why */
 };
 

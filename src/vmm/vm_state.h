@@ -94,6 +94,9 @@ struct vm {
     struct link *link[VM_NETS_MAX]; /* of these; NULL: none */
     struct vsock_host *vsock;       /* NULL: none */
     struct fs_process *share[VM_SHARES_MAX];
+    struct balloon_port balloon_port;
+    struct timer_port balloon_timer; /* VM_EVENT_BALLOON is to be told */
+    _Atomic u64 balloon_told_ns;     /* when it was, loop_now */
     u32 virtio_console_slot;
     struct machine *machine;
     struct boot_plan plan;
@@ -187,6 +190,11 @@ void vm_disk_release(struct vm *vm, u32 i);
 MUST_CHECK int vm_disk_find(struct vm *vm, const char *id, u32 *index, struct err *err);
 /* What waits for the host is tried again. */
 void vm_disks_retry(struct vm *vm);
+
+/* vm_memory.c */
+MUST_CHECK int vm_memory_plug(struct vm *vm, struct machine_config *mc, struct err *err);
+/* Bytes that the process has on the host. */
+u64 vm_resident(const struct vm *vm);
 
 /* vm_share.c: what guest and host share. close: nothing is said to devices any more. */
 MUST_CHECK int vm_share_plug(struct vm *vm, struct machine_config *mc, struct err *err);

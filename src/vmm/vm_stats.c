@@ -8,23 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 struct stat_line {
     const char *name, *text;
     u64 value;
 };
-
-static u64 resident_kib(const struct vm *vm)
-{
-    char text[128] = "";
-    unsigned long size = 0, resident = 0;
-
-    if (pread(vm->statm, text, sizeof(text) - 1, 0) <= 0 ||
-        sscanf(text, "%lu %lu", &size, &resident) != 2)
-        return 0;
-    return (u64)resident * 4;
-}
 
 static u64 cpu_ns(void)
 {
@@ -74,7 +62,7 @@ static size_t collect(struct vm *vm, u64 elapsed_ns, struct stat_line *lines)
     const struct stat_line line[] = {
         {"elapsed_us", "elapsed, us", elapsed_ns / 1000},
         {"cpu_us", "host CPU time, us", cpu / 1000},
-        {"resident_kib", "resident memory, KiB", resident_kib(vm)},
+        {"resident_kib", "resident memory, KiB", vm_resident(vm) / KIB},
         {"instructions", "instructions", insns},
         {"virtual_ns", "virtual time, ns", vm->config->icount ? exec_virtual_ns(vm->exec) : 0},
         {"instructions_per_cpu_us", "million instructions per CPU second",

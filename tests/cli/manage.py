@@ -285,7 +285,7 @@ def failures():
     refused(FAILED, "rm", "../web", says=["no VM"])
     refused(FAILED, "clone", "web", "web2", says=["no VM 'web' was made from an image"])
     refused(USAGE, "clone", "web", says=["cosm clone NAME NEW"])
-    for verb in ("stop", "kill", "rm", "logs", "console", "wait", "pause", "resume", "rename", "clone"):
+    for verb in ("stop", "kill", "rm", "logs", "console", "wait", "pause", "resume", "memory", "rename", "clone"):
         refused(USAGE, verb, says=["which VM?", f"cosm {verb} NAME"])
     refused(USAGE, "stop", "-t", "-1", "web", says=["--time"])
     refused(USAGE, "logs", "a", "b", says=["one argument too many"])

@@ -147,6 +147,10 @@ TEST(words)
     CHECK_EQ(vm_config_parse_rng(&config, "off", &err), 0);
     CHECK(!config.rng);
     CHECK(refused(vm_config_parse_rng, "maybe", "on nor off"));
+    CHECK(config.balloon);
+    CHECK_EQ(vm_config_parse_balloon(&config, "off", &err), 0);
+    CHECK(!config.balloon);
+    CHECK(refused(vm_config_parse_balloon, "512M", "on nor off"));
     CHECK(config.power_button);
     CHECK_EQ(vm_config_parse_power_button(&config, "off", &err), 0);
     CHECK(!config.power_button);
@@ -348,8 +352,8 @@ TEST(whole)
     while (config.net_count < VM_NETS_MAX)
         CHECK_EQ(vm_config_parse_net(&config, "null", &err), 0);
     CHECK(vm_config_check(&config, &err) < 0);
-    CHECK(strstr(err.msg, "26 devices are more than the 24 virtio slots"));
-    config.rng = config.power_button = false;
+    CHECK(strstr(err.msg, "27 devices are more than the 24 virtio slots"));
+    config.rng = config.balloon = config.power_button = false;
     CHECK_EQ(vm_config_check(&config, &err), 0);
     config.kernel = NULL;
     config.bios = "fw.bin";

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -190,6 +191,43 @@ TEST(clean_up)
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         CHECK_EQ(unlink(path(names[i])), 0);
     CHECK_EQ(rmdir(dir), 0); /* no temporary file stayed */
+}
+
+static u64 blocks(const struct host_memory *m)
+{
+    struct stat st;
+
+    CHECK_EQ(fstat(m->fd, &st), 0);
+    return (u64)st.st_blocks * 512;
+}
+
+TEST(guest_memory_goes_back_to_the_host)
+{
+    struct host_memory m;
+    u8 *other;
+
+    CHECK_EQ(host_memory_create(&m, "test-ram", 8 * MIB, &err), 0);
+    other = mmap(NULL, m.size, PROT_READ, MAP_SHARED, m.fd, 0); /* another process, or a view */
+    CHECK(other != MAP_FAILED);
+    host_memory_reach(&m, 0, m.size);
+    memset(m.base, 0xff, m.size);
+    CHECK_EQ(blocks(&m), m.size);
+    CHECK(host_memory_discard(&m, 2 * MIB, 4 * MIB));
+    CHECK_EQ(blocks(&m), m.size - 4 * MIB);
+    CHECK_EQ(other[2 * MIB - 1], 0xff);
+    CHECK_EQ(other[2 * MIB] | other[6 * MIB - 1] | m.base[4 * MIB], 0);
+    CHECK_EQ(other[6 * MIB], 0xff);
+    CHECK(host_memory_discard(&m, 6 * MIB + 1, 3 * 4096)); /* two whole pages lie in it */
+    CHECK_EQ(other[6 * MIB + 4095], 0xff);
+    CHECK_EQ(other[6 * MIB + 4096] | other[6 * MIB + 3 * 4096 - 1], 0);
+    CHECK_EQ(other[6 * MIB + 3 * 4096], 0xff);
+    CHECK(!host_memory_discard(&m, 1, 4096));
+    host_memory_reach(&m, 6 * MIB, 2 * MIB); /* what is given up in part is not asked for again */
+    CHECK_EQ(other[6 * MIB + 4096], 0);
+    m.base[6 * MIB + 4096] = 1;
+    CHECK_EQ(other[6 * MIB + 4096], 1);
+    munmap(other, m.size);
+    host_memory_destroy(&m);
 }
 
 TEST_MAIN()

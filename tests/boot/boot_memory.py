@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The memory balloon: what a guest frees or gives up is the host's again, and the guest goes on."""
+
+import json
+import pathlib
+import re
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import named  # noqa: E402
+import tap  # noqa: E402
+import world  # noqa: E402
+
+MEMORY = 512
+FILE = 150  # MiB that the guest takes and frees
+SECONDS = 60  # for what takes two on a quiet machine
+LOAD = "while read m; do insmod /lib/modules/$m; done </lib/modules/sharing"
+
+
+def ram_mib(console):
+    return world.guest_ram_kib(console.pid) / 1024
+
+
+def until(value, condition, what):
+    end = time.monotonic() + SECONDS
+    while not condition(value()):
+        tap.check(time.monotonic() < end, f"{what}: still {value()}")
+        time.sleep(0.1)
+    return value()
+
+
+def cosm(*arguments, status=0):
+    code, out = named.cosm(*arguments)
+    tap.check_equal(code, status, f"the status of cosm {' '.join(arguments)}, which says: {out}")
+    return out
+
+
+def shown(name):
+    return json.loads(cosm("memory", "--json", name))
+
+
+def refused():
+    tap.check("no VM 'none'" in cosm("memory", "none", status=1), "of no VM")
+    for size in ("0", "much", "-1", "12Q"):
+        tap.check(size in cosm("memory", "m", size, status=2), f"a size of {size}")
+    tap.check("512 MiB and cannot get more" in cosm("memory", "m", "1G", status=1), "more than there is")
+
+
+def frees(console):
+    """What the guest frees goes back, and what it takes again works."""
+    console.run("mkdir -p /t; mount -t tmpfs none /t")
+    for _ in range(2):
+        console.run(f"dd if=/dev/urandom of=/one bs=1M count=1 2>/dev/null; for i in $(seq {FILE}); do cat /one; done >/t/file")
+        full = ram_mib(console)
+        tap.check(full >= FILE, f"{full:.0f} MiB with a file of {FILE}")
+        tap.check("same" in console.run("tail -c 1048576 /t/file | cmp - /one && echo sa''me"), "another content")
+        console.run("rm /t/file")
+        free = until(lambda: ram_mib(console), lambda now: now < full - 0.8 * FILE, "memory that was freed")
+        tap.say(f"{full:.0f} MiB, {free:.0f} MiB once freed")
+
+
+def gives_up(console):
+    """With less memory the guest goes on, and gets it back."""
+    console.run(f"dd if=/dev/zero of=/t/file bs=1M count={FILE // 2} 2>/dev/null; cat /t/file >/dev/null; rm /t/file")
+    total = shown("m")["stats"]["stat-total-memory"]
+    tap.check(300 << 20 < total <= MEMORY << 20, f"the guest's total memory is {total}")
+    tap.check_equal(cosm("memory", "m", "160M"), "m\n", "what is printed")
+    row = until(lambda: shown("m"), lambda now: now["actual"] == 160 << 20, "160 MiB")
+    tap.check(row["stats"]["stat-free-memory"] < 160 << 20, f"free memory: {row}")
+    tap.check(ram_mib(console) <= 160, f"{ram_mib(console):.0f} MiB are resident")
+    text = cosm("memory", "m")
+    for pattern in (r"memory of the VM +512 MiB", r"the guest has +160 MiB\n", r"free +\d+ MiB", r"on this machine +\d+ MiB"):
+        tap.check(re.search(pattern, text), f"no '{pattern}' in:\n{text}")
+    listed = json.loads(cosm("ps", "--json"))[0]
+    tap.check(1 << 20 < listed["resident"] < MEMORY << 20, f"resident memory in ps: {listed}")
+    tap.check_equal(cosm("memory", "m", "512M"), "m\n", "what is printed")
+    until(lambda: shown("m")["actual"], lambda now: now == MEMORY << 20, "all memory")
+    console.run(f"dd if=/dev/zero of=/t/file bs=1M count={FILE} 2>/dev/null && echo o''k; rm /t/file")
+
+
+def squeezed(console):
+    """Of a guest that is asked for nearly all a program takes back what it needs."""
+    cosm("memory", "m", "1M")
+    until(lambda: shown("m")["actual"], lambda now: now < 130 << 20, "little memory")
+    answer = console.run("dd if=/dev/zero of=/t/file bs=1M count=60 2>/dev/null; stat -c %s /t/file; rm /t/file")
+    tap.check_equal(answer.split()[-1], str(60 << 20), "the size of a file")
+    tap.check("Out of memory" not in console.output, "a program was ended")
+    cosm("memory", "m", "512M")
+
+
+def balloon():
+    with named.own_folder("cosm-memory-"), world.boot(append="quiet", memory=f"{MEMORY}M", extra=["-n", "m"]) as console:
+        refused()
+        tap.check("no driver" in cosm("memory", "m"), "a guest without the driver")
+        console.run(LOAD)
+        for step in (frees, gives_up, squeezed):
+            start = time.monotonic()
+            step(console)
+            tap.say(f"{step.__name__}: {time.monotonic() - start:.1f} s")
+        world.power_off(console)
+
+
+tap.add("what a guest frees or gives up is the host's again", balloon)
+tap.main(sys.argv[1:])
