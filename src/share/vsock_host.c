@@ -470,6 +470,26 @@ static void on_accepted(void *ctx, int fd)
         close(fd);
 }
 
+int vsock_host_connect(struct vsock_host *h, u32 port)
+{
+    struct channel *c;
+    int fd[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) < 0)
+        return -errno;
+    c = channel_new(h, fd[0], HELLO);
+    if (!c) {
+        close(fd[0]);
+        close(fd[1]);
+        return -EAGAIN;
+    }
+    if (channel_connect(c, port))
+        channel_watch(c);
+    else
+        channel_close(c);
+    return fd[1];
+}
+
 int vsock_host_create(struct vsock_host **out, struct loop *loop, struct err *err)
 {
     struct vsock_host *h = calloc(1, sizeof(*h));

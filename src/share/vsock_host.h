@@ -33,6 +33,12 @@ MUST_CHECK int vsock_host_listen_path(struct vsock_host *host, const char *path,
 MUST_CHECK int vsock_host_attend(struct vsock_host *host, struct attendant *attendant,
                                  struct err *err);
 
+/*
+ * A connection to a port of the guest of our own, as a client of the socket has it after CONNECT:
+ * "OK HOSTPORT\n" comes first, or its end. A descriptor, or -errno.
+ */
+MUST_CHECK int vsock_host_connect(struct vsock_host *host, u32 port);
+
 /* For the device; valid until destroy. */
 const struct vsock *vsock_host_port(struct vsock_host *host);
 

@@ -430,6 +430,7 @@ int vm_reset(struct vm *vm, struct err *err)
     int r;
 
     vm->power_pressed = false;
+    vm_clock_started(vm);
     machine_reset(vm->machine);
     for (u32 i = 0; i < vm->config->hart_count; i++) {
         timer_arm(&vm->timer[i].port, CLOCK_NEVER);
@@ -524,6 +525,7 @@ void vm_destroy(struct vm *vm)
     if (!vm)
         return;
     vm_nets_close(vm);
+    vm_clock_close(vm);
     vm_share_close(vm);
     /* Disk answers on their way reach the devices, their wires and the code caches: in this order.
      */

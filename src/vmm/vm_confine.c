@@ -70,6 +70,8 @@ int vm_confine(struct vm *vm, const struct sandbox_grant *grant, u32 grants, str
 
     if (!r)
         r = vm_debug_create(vm, err);
+    if (!r)
+        r = vm_clock_watch(vm, err);
     if (!r && plan.mode != SANDBOX_OFF)
         r = start_helpers(vm, err);
     if (r)

@@ -57,6 +57,7 @@ void vm_unhold(struct vm *vm)
         loop_clock_changed(vm->loop);
     }
     exec_resume(vm->exec);
+    vm_clock_check(vm);
 }
 
 void vm_stop(struct vm *vm)

@@ -47,6 +47,21 @@ struct vm_end {
     u32 code;
 };
 
+/* vm_clock.c: the guest's wall clock is being set. */
+struct vm_clock_sync {
+    bool watches;
+    u64 lead_ns;  /* of the wall clock over the VM's own, when the guest's was right */
+    int watch_fd; /* host/wall.h */
+    struct loop_fd *watch_handler;
+    struct timer_port timer;
+    u32 tries;
+    int fd; /* the connection to the guest; -1: none */
+    struct loop_fd *handler;
+    bool accepted;
+    u32 rounds, len;
+    char line[64];
+};
+
 struct vm {
     const struct vm_config *config;
     struct isa isa;
@@ -94,6 +109,7 @@ struct vm {
     struct link *link[VM_NETS_MAX]; /* of these; NULL: none */
     struct vsock_host *vsock;       /* NULL: none */
     struct fs_process *share[VM_SHARES_MAX];
+    struct vm_clock_sync clock_sync;
     struct balloon_port balloon_port;
     struct timer_port balloon_timer; /* VM_EVENT_BALLOON is to be told */
     _Atomic u64 balloon_told_ns;     /* when it was, loop_now */
@@ -190,6 +206,14 @@ void vm_disk_release(struct vm *vm, u32 i);
 MUST_CHECK int vm_disk_find(struct vm *vm, const char *id, u32 *index, struct err *err);
 /* What waits for the host is tried again. */
 void vm_disks_retry(struct vm *vm);
+
+/* vm_clock.c: the guest is told when its wall clock is wrong. watch: before the sandbox. */
+MUST_CHECK int vm_clock_watch(struct vm *vm, struct err *err);
+/* The VM goes on: is it? */
+void vm_clock_check(struct vm *vm);
+/* The guest is about to read the time by itself. */
+void vm_clock_started(struct vm *vm);
+void vm_clock_close(struct vm *vm);
 
 /* vm_memory.c */
 MUST_CHECK int vm_memory_plug(struct vm *vm, struct machine_config *mc, struct err *err);

@@ -6,6 +6,7 @@
  *     vsock_guest sink PORT         serves: reads all, then says how many bytes and their sum
  *     vsock_guest source PORT N     serves: sends N bytes
  *     vsock_guest mute PORT         serves: accepts and reads nothing
+ *     vsock_guest clock PORT        serves: what cosm-clock does in our images, see src/store/clock.sh
  *     vsock_guest call CID PORT     standard input to the socket, the socket to standard output
  */
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/vm_sockets.h> /* needs sys/socket.h */
@@ -38,6 +40,32 @@ static void put(int fd, const char *bytes, size_t len)
     }
 }
 
+static void tell_time(int fd)
+{
+    char text[64];
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    put(fd, text, (size_t)snprintf(text, sizeof(text), "%ld.%09ld\n", (long)now.tv_sec, now.tv_nsec));
+}
+
+static void keep_time(int fd)
+{
+    char text[64];
+    ssize_t n;
+
+    tell_time(fd);
+    while ((n = read(fd, text, sizeof(text) - 1)) > 0) {
+        struct timespec now;
+
+        text[n] = 0;
+        if (sscanf(text, "%ld.%9ld", &now.tv_sec, &now.tv_nsec) != 2)
+            exit(4);
+        clock_settime(CLOCK_REALTIME, &now);
+        tell_time(fd);
+    }
+}
+
 static void serve(int fd, const char *what, const char *count)
 {
     unsigned long total = 0, left = count ? strtoul(count, NULL, 10) : 0;
@@ -46,6 +74,8 @@ static void serve(int fd, const char *what, const char *count)
 
     if (!strcmp(what, "mute"))
         pause();
+    if (!strcmp(what, "clock"))
+        keep_time(fd);
     for (; !strcmp(what, "source") && left; left -= (size_t)n) {
         n = left < sizeof(buffer) ? (ssize_t)left : (ssize_t)sizeof(buffer);
         put(fd, buffer, (size_t)n);
