@@ -6,7 +6,7 @@
 #include "base/types.h"
 
 #define BLK_SECTOR  512 /* bytes */
-#define BLK_IOV_MAX 128
+#define BLK_IOV_MAX 256 /* 1 MiB of scattered pages is two requests, as with QEMU */
 
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH, BLK_DISCARD, BLK_WRITE_ZEROES };
 
