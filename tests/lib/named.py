@@ -57,11 +57,11 @@ class Guest:
         rows = json.loads(cosm("ps", "--json")[1] or "[]")
         return rows[0] if rows else {}
 
-    def until_state(self, state):
-        self.until(lambda: self.row().get("state") == state, f"state {state}")
+    def until_state(self, state, seconds=world.BOOT_SECONDS):
+        self.until(lambda: self.row().get("state") == state, f"state {state}", seconds)
 
-    def ends(self):
-        status = self.process.wait(world.BOOT_SECONDS)
+    def ends(self, seconds=world.BOOT_SECONDS):
+        status = self.process.wait(seconds)
         tap.check_equal(status, 0, f"the status (console: {self.text()[-1500:]})")
         return self.text()
 
