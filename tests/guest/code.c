@@ -109,6 +109,17 @@ static void addresses_that_move(void)
     sfence();
 }
 
+/* A loop that stores at a1, a1 + a2, ... a3 times. */
+static void make_stores(u32 *at)
+{
+    at[0] = insn_store(SD, 11, 11);
+    at[1] = 0x00c585b3; /* add a1, a1, a2 */
+    at[2] = insn_addi(13, 13, -1);
+    at[3] = 0xfe069ae3; /* bnez a3, -12 */
+    at[4] = INSN_ECALL;
+    fence_i();
+}
+
 /* Many address spaces with scattered pages, each used until it may get mappings of the host. */
 static void many_spaces(void)
 {
@@ -118,14 +129,7 @@ static void many_spaces(void)
     vm_init(3);
     for (u32 i = 0; i < 512; i++)
         vm_map(WINDOW + i * PAGE, (u64)code[i], PTE_RWX | PTE_U);
-    /* A loop that stores at a1, a1 + a2, ... a3 times. */
-    u32 *at = (u32 *)code[0];
-    at[0] = insn_store(SD, 11, 11);
-    at[1] = 0x00c585b3; /* add a1, a1, a2 */
-    at[2] = insn_addi(13, 13, -1);
-    at[3] = 0xfe069ae3; /* bnez a3, -12 */
-    at[4] = INSN_ECALL;
-    fence_i();
+    make_stores((u32 *)code[0]);
     for (u32 space = 0; space < 48; space++) {
         csr_write(satp, vm_satp(space));
         sfence();
@@ -145,6 +149,64 @@ static void many_spaces(void)
     sfence();
 }
 
+#define PAGES_USED 64
+
+/* Each page becomes another one, a device or nothing, with any rights, and nobody is told. */
+static void remap(u64 arg)
+{
+    static const u64 at[] = {PLIC_BASE, 0x20000000, HOLE, RAM_END, 0x1000, ~0ul << 12};
+    u64 seed = arg + 5;
+
+    while (!stop) {
+        u64 r = random_next(&seed), n = 1 + r % (PAGES_USED - 1);
+        u64 pa = r & 0x300 ? (u64)code[1 + (r >> 16) % (PAGES - 1)] : at[(r >> 16) % COUNT(at)];
+
+        *vm_pte(WINDOW + n * PAGE, 0) = PTE_OF(pa, r >> 40 & (PTE_RWX | PTE_U)) | (r >> 50 & 7);
+    }
+}
+
+static void tables_rewritten(void)
+{
+    static struct ctx c;
+    static const u64 causes = BIT(5) | BIT(7) | BIT(8) | BIT(13) | BIT(15);
+
+    if (hart_count < 2) {
+        skip("needs two harts");
+        return;
+    }
+    vm_init(3);
+    for (u32 i = 0; i < PAGES_USED; i++)
+        vm_map(WINDOW + i * PAGE, (u64)code[i], PTE_RWX | PTE_U);
+    make_stores((u32 *)code[0]);
+    csr_write(satp, vm_satp(1));
+    sfence();
+    stop = 0;
+    hart_start(1, remap, 1);
+    for (u32 i = 0; i < TIMES(20000); i++) {
+        c.pc = WINDOW;
+        c.x[11] = WINDOW + PAGE + i % (PAGES_USED - 1) * PAGE;
+        c.x[12] = 512;
+        c.x[13] = (PAGES_USED - 1 - i % (PAGES_USED - 1)) * 8;
+        run(&c, PRIV_U, 0);
+        CHECK(causes >> c.cause & 1);
+        if (i % 16 == 0)
+            sfence();
+    }
+    stop = 1;
+    hart_join(1);
+    vm_map(WINDOW + PAGE, (u64)code[1], PTE_RWX | PTE_U);
+    sfence();
+    make_stores((u32 *)code[0]);
+    c.pc = WINDOW;
+    c.x[11] = WINDOW + PAGE;
+    c.x[13] = 1;
+    run(&c, PRIV_U, 0);
+    CHECK_EQ(c.cause, 8);
+    CHECK_EQ(*(volatile u64 *)code[1], WINDOW + PAGE);
+    csr_write(satp, 0);
+    sfence();
+}
+
 void tests(void)
 {
     test("more code than a cache holds", more_than_the_cache);
@@ -152,4 +214,5 @@ void tests(void)
     test("code that other harts rewrite", other_harts);
     test("addresses that move", addresses_that_move);
     test("many address spaces", many_spaces);
+    test("page tables that another hart rewrites", tables_rewritten);
 }
