@@ -31,7 +31,8 @@ SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
     # Tests that end a child by a signal want to see that signal, not the sanitizer's account of it.
-    "TSAN_OPTIONS": "halt_on_error=1:" + ":".join(f"handle_{s}=0" for s in ("segv", "sigbus", "sigfpe", "sigill", "abort")),
+    "TSAN_OPTIONS": ":".join([f"suppressions={ROOT}/tests/tsan.supp", "halt_on_error=1",
+                              *(f"handle_{s}=0" for s in ("segv", "sigbus", "sigfpe", "sigill", "abort"))]),
 }
 
 

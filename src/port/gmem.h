@@ -61,7 +61,11 @@ static inline bool gmem_is_valid(const struct gmem *gmem, gpa_t gpa, u64 len, bo
     return r && !(write && r->readonly);
 }
 
-/* Copies between guest memory and buf. False, nothing copied: not all of the range is memory. */
+/*
+ * Copies between guest memory and buf. False, nothing copied: not all of the range is memory. The
+ * guest may write there meanwhile; what was read is the copy, which the compiler does not read anew
+ * from the guest's memory after it has been checked.
+ */
 static inline MUST_CHECK bool gmem_read(const struct gmem *gmem, gpa_t gpa, void *buf, u64 len)
 {
     const struct gmem_region *r = gmem_find(gmem, gpa, len);
@@ -69,6 +73,7 @@ static inline MUST_CHECK bool gmem_read(const struct gmem *gmem, gpa_t gpa, void
     if (!r)
         return false;
     __builtin_memcpy(buf, r->host + (gpa - r->base), len);
+    __asm__ volatile("" ::: "memory");
     return true;
 }
 
