@@ -37,7 +37,7 @@ test: ## the default suite
 	@tools/test.py
 
 test-long: ## what takes longer than a coffee
-	@tools/setup.sh test
+	@tools/setup.sh long
 	@tools/test.py --long
 
 bench: ## figures against QEMU and the PC, as Markdown and JSON in build/bench

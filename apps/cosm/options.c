@@ -85,7 +85,7 @@ const char *completion_words(enum completion completion)
     case COMPLETE_MACHINE:
         return "virt";
     case COMPLETE_NET:
-        return "user tap null loopback";
+        return "user tap vhost-user null loopback";
     case COMPLETE_CONSOLE:
         return "uart virtio";
     case COMPLETE_SANDBOX:

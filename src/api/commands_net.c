@@ -50,6 +50,8 @@ static void put_net(struct json_out *out, u32 index, const struct vm_net_info *i
     put(out, "kind", vm_net_kind_name(info->config->kind));
     if (info->config->kind == VM_NET_LAB)
         put(out, "network", info->config->lab.settings.name);
+    if (info->config->kind == VM_NET_VHOST)
+        put(out, "path", info->config->socket);
     if (info->ifname)
         put(out, "ifname", info->ifname);
     fmt_print(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", info->mac[0], info->mac[1],

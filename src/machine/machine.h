@@ -18,6 +18,7 @@
 #include "port/gmem.h"
 #include "port/irq.h"
 #include "port/net.h"
+#include "port/virtq.h"
 #include "port/vsock.h"
 
 #define MACHINE_HARTS_MAX 32
@@ -51,7 +52,8 @@ struct machine_virtio {
     char serial[21]; /* virtio-blk serial, may be "" */
     const struct chardev *chardev;
     const struct net *net;
-    u32 pairs; /* of virtio-net's queues; 0: 1 */
+    const struct virtq_server *server; /* of virtio-net, instead of net; or NULL */
+    u32 pairs;                         /* of virtio-net's queues; 0: 1 */
     u8 mac[6];
     const struct vsock *vsock;
     u32 cid; /* virtio-vsock: the guest's */

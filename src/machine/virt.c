@@ -276,7 +276,7 @@ static struct virtio_dev *plug_rng(struct slot *s, struct entropy entropy)
 
 static struct virtio_dev *plug_net(struct slot *s, const struct machine_virtio *v)
 {
-    struct virtio_net_config config = {.net = v->net, .pairs = v->pairs};
+    struct virtio_net_config config = {.net = v->net, .server = v->server, .pairs = v->pairs};
 
     s->net = calloc(1, sizeof(*s->net));
     if (!s->net)

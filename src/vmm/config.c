@@ -391,11 +391,9 @@ static int config_mac(const char *value, u8 mac[6], struct err *err)
 
 const char *vm_net_kind_name(enum vm_net_kind kind)
 {
-    static const char *const names[] = {[VM_NET_USER] = "user",
-                                        [VM_NET_NULL] = "null",
-                                        [VM_NET_LOOPBACK] = "loopback",
-                                        [VM_NET_TAP] = "tap",
-                                        [VM_NET_LAB] = "network"};
+    static const char *const names[] = {
+        [VM_NET_USER] = "user", [VM_NET_NULL] = "null",        [VM_NET_LOOPBACK] = "loopback",
+        [VM_NET_TAP] = "tap",   [VM_NET_VHOST] = "vhost-user", [VM_NET_LAB] = "network"};
 
     return names[kind];
 }
@@ -418,9 +416,10 @@ struct net_key {
     u32 kinds; /* for which it means something */
 };
 
-#define USER (1u << VM_NET_USER)
-#define LAB  (1u << VM_NET_LAB)
-#define TAP  (1u << VM_NET_TAP)
+#define USER  (1u << VM_NET_USER)
+#define LAB   (1u << VM_NET_LAB)
+#define TAP   (1u << VM_NET_TAP)
+#define VHOST (1u << VM_NET_VHOST)
 
 #define USER_KEY(name)                                                            \
     static int net_##name(struct vm_net *net, const char *value, struct err *err) \
@@ -478,6 +477,13 @@ static int net_script(struct vm_net *net, const char *value, struct err *err)
     return config_copy(net->tap.script, sizeof(net->tap.script), value, "script's path", err);
 }
 
+static int net_path(struct vm_net *net, const char *value, struct err *err)
+{
+    int rc = vhost_check_path(value, err);
+
+    return rc ? rc : config_copy(net->socket, sizeof(net->socket), value, "socket's path", err);
+}
+
 static int net_queues(struct vm_net *net, const char *value, struct err *err)
 {
     u64 n;
@@ -509,7 +515,7 @@ static const struct net_key net_keys[] = {
     {"vlan", net_vlan, LAB},        {"trunk", net_trunk, LAB},
     {"trust", net_trust, LAB},      {"queues", net_queues, UINT32_MAX},
     {"ifname", net_ifname, TAP},    {"bridge", net_bridge, TAP},
-    {"script", net_script, TAP},
+    {"script", net_script, TAP},    {"path", net_path, VHOST},
 };
 
 static int net_keys_unknown(const struct vm_net *net, const char *key, struct err *err)
@@ -587,6 +593,8 @@ int vm_config_parse_net(struct vm_config *config, const char *value, struct err 
             return rc;
         first = false;
     }
+    if (!rc && net.kind == VM_NET_VHOST && !*net.socket)
+        return err_set(err, EINVAL, "'%s' names no socket; give path=SOCKET", value);
     net.port.impairment = net.user.impairment;
     return rc ? rc : net_add(config, &net, value, err);
 }

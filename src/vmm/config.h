@@ -9,6 +9,7 @@
 #include "host/sandbox.h"
 #include "net/lab.h"
 #include "net/tap.h"
+#include "net/vhost.h"
 #include "port/fs.h"
 
 #define VM_DRIVES_MAX    16
@@ -36,7 +37,14 @@
 enum vm_engine { VM_ENGINE_BEST, VM_ENGINE_INTERP, VM_ENGINE_JIT1, VM_ENGINE_JIT };
 enum vm_console { VM_CONSOLE_UART, VM_CONSOLE_VIRTIO };
 enum vm_stats { VM_STATS_OFF, VM_STATS_TEXT, VM_STATS_JSON };
-enum vm_net_kind { VM_NET_USER, VM_NET_NULL, VM_NET_LOOPBACK, VM_NET_TAP, VM_NET_LAB };
+enum vm_net_kind {
+    VM_NET_USER,
+    VM_NET_NULL,
+    VM_NET_LOOPBACK,
+    VM_NET_TAP,
+    VM_NET_VHOST,
+    VM_NET_LAB,
+};
 
 struct vm_drive {
     char path[VM_PATH_MAX];
@@ -59,13 +67,14 @@ struct vm_net {
     bool has_mac;
     u8 mac[6]; /* if has_mac */
     int slot;
-    bool implied;             /* by -p alone */
-    char pcap[VM_PATH_MAX];   /* a record of the frames; "": none */
-    struct net_settings user; /* if kind is VM_NET_USER */
-    u32 pairs;                /* of queues; 0: 1 */
-    struct tap_settings tap;  /* if kind is VM_NET_TAP */
-    struct lab_port port;     /* if kind is VM_NET_LAB, without vm and mac */
-    struct lab_place lab;     /* of it the name; who makes the VM completes it */
+    bool implied;                /* by -p alone */
+    char pcap[VM_PATH_MAX];      /* a record of the frames; "": none */
+    struct net_settings user;    /* if kind is VM_NET_USER */
+    u32 pairs;                   /* of queues; 0: 1 */
+    struct tap_settings tap;     /* if kind is VM_NET_TAP */
+    char socket[VHOST_PATH_MAX]; /* if kind is VM_NET_VHOST */
+    struct lab_port port;        /* if kind is VM_NET_LAB, without vm and mac */
+    struct lab_place lab;        /* of it the name; who makes the VM completes it */
 };
 
 /*

@@ -167,7 +167,7 @@ static int plug_nets(struct vm *vm, struct machine_config *mc, struct err *err)
         int slot = vm_take_slot(vm, mc, c->net[i].slot, "--net", err), r = slot;
 
         if (slot >= 0)
-            r = vm_net_create(vm, i, mc->virtio[slot].mac, &mc->virtio[slot].net, err);
+            r = vm_net_create(vm, i, &mc->virtio[slot], err);
         if (r < 0)
             return r;
         mc->virtio[slot].kind = MACHINE_VIRTIO_NET;

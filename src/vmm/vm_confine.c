@@ -44,6 +44,8 @@ static int start_helpers(struct vm *vm, struct err *err)
     for (u32 i = 0; i < VM_NETS_MAX && !r; i++) {
         if (vm->lab[i])
             r = lab_attend(vm->lab[i], &vm->attendant, err);
+        if (vm->vhost[i] && !r)
+            r = vhost_attend(vm->vhost[i], &vm->attendant, err);
     }
     if (!r)
         r = vm_disks_attend(vm, err);

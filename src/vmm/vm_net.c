@@ -51,19 +51,36 @@ static int create_lab(struct vm *vm, u32 i, const u8 mac[6], int capture, struct
     return lab_create(&vm->lab[i], vm->loop, vm->log, &n->lab, &port, capture, err);
 }
 
-int vm_net_create(struct vm *vm, u32 i, u8 mac[6], const struct net **net, struct err *err)
+static int create_vhost(struct vm *vm, u32 i, struct machine_virtio *slot, struct err *err)
+{
+    const struct vm_net *n = &vm->config->net[i];
+    const struct vhost_config config = {.loop = vm->loop,
+                                        .log = vm->log,
+                                        .path = n->socket,
+                                        .queues = n->pairs ? 2 * n->pairs : 2,
+                                        .gmem = &vm->gmem,
+                                        .memory_fd = vm->ram.fd};
+    int r = vhost_create(&vm->vhost[i], &config, err);
+
+    if (!r)
+        slot->server = vhost_server(vm->vhost[i]);
+    slot->net = NULL;
+    return r;
+}
+
+int vm_net_create(struct vm *vm, u32 i, struct machine_virtio *slot, struct err *err)
 {
     const struct vm_net *n = &vm->config->net[i];
     struct net_settings settings = n->user;
     AUTO_FD int capture = -1;
     int r = 0;
 
-    choose_mac(vm, n, mac);
-    memcpy(vm->mac[i], mac, 6);
-    *net = &null_net;
+    choose_mac(vm, n, vm->mac[i]);
+    memcpy(slot->mac, vm->mac[i], 6);
+    slot->net = &null_net;
     if (n->kind == VM_NET_LOOPBACK) {
         loopback_init(&vm->loopback[i]);
-        *net = &vm->loopback[i].net;
+        slot->net = &vm->loopback[i].net;
     }
     if (vm->config->dump_dtb)
         return 0;
@@ -76,15 +93,17 @@ int vm_net_create(struct vm *vm, u32 i, u8 mac[6], const struct net **net, struc
     if (n->kind == VM_NET_USER)
         r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &settings, capture, err);
     else if (n->kind == VM_NET_LAB)
-        r = create_lab(vm, i, mac, capture, err);
+        r = create_lab(vm, i, vm->mac[i], capture, err);
     else if (n->kind == VM_NET_TAP)
         r = tap_create(&vm->tap[i], vm->loop, vm->log, &n->tap, err);
+    else if (n->kind == VM_NET_VHOST)
+        r = create_vhost(vm, i, slot, err);
     vm->link[i] = vm->net_process[i] ? net_process_link(vm->net_process[i])
                   : vm->lab[i]       ? lab_link(vm->lab[i])
                   : vm->tap[i]       ? tap_link(vm->tap[i])
                                      : NULL;
     if (vm->link[i])
-        *net = &vm->link[i]->net;
+        slot->net = &vm->link[i]->net;
     return r;
 }
 
@@ -94,6 +113,7 @@ void vm_nets_close(struct vm *vm)
         net_process_close(vm->net_process[i]);
         lab_close(vm->lab[i]);
         tap_close(vm->tap[i]);
+        vhost_close(vm->vhost[i]);
     }
 }
 
@@ -103,6 +123,7 @@ void vm_nets_destroy(struct vm *vm)
         net_process_destroy(vm->net_process[i]);
         lab_destroy(vm->lab[i]);
         tap_destroy(vm->tap[i]);
+        vhost_destroy(vm->vhost[i]);
     }
 }
 
@@ -117,6 +138,8 @@ bool vm_net_get(struct vm *vm, u32 index, struct vm_net_info *info)
         (struct vm_net_info){.config = &vm->config->net[index],
                              .mtu = link && link->net.mtu ? link->net.mtu : LAB_MTU,
                              .up = link ? !link->cut : vm->config->net[index].kind != VM_NET_NULL};
+    if (vm->vhost[index])
+        info->up = vhost_is_up(vm->vhost[index]);
     memcpy(info->mac, vm->mac[index], 6);
     if (link)
         info->dropped = atomic_load_explicit(&link->dropped, memory_order_relaxed);
@@ -132,9 +155,12 @@ int vm_net_set_link(struct vm *vm, u32 index, bool up, struct err *err)
     if (index >= vm->config->net_count)
         return err_set(err, ENODEV, "there is no network interface net%u; the VM has %u", index,
                        vm->config->net_count);
-    if (!vm->link[index])
+    if (vm->vhost[index])
+        vhost_cut(vm->vhost[index], !up);
+    else if (vm->link[index])
+        link_cut(vm->link[index], !up);
+    else
         return err_set(err, ENOTSUP, "net%u is not connected to anything", index);
-    link_cut(vm->link[index], !up);
     return 0;
 }
 

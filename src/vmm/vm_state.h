@@ -107,7 +107,8 @@ struct vm {
     struct lab *lab[VM_NETS_MAX];   /* NULL: none */
     struct tap *tap[VM_NETS_MAX];   /* NULL: none */
     struct link *link[VM_NETS_MAX]; /* of these; NULL: none */
-    struct vsock_host *vsock;       /* NULL: none */
+    struct vhost *vhost[VM_NETS_MAX];
+    struct vsock_host *vsock; /* NULL: none */
     struct fs_process *share[VM_SHARES_MAX];
     struct vm_clock_sync clock_sync;
     struct balloon_port balloon_port;
@@ -184,8 +185,8 @@ void vm_hold(struct vm *vm);
 void vm_unhold(struct vm *vm);
 void vm_tell(struct vm *vm, enum vm_event event);
 
-/* vm_net.c: the link of an interface; where nothing will run, a dead one. mac gets its address. */
-MUST_CHECK int vm_net_create(struct vm *vm, u32 index, u8 mac[6], const struct net **net,
+/* vm_net.c: the link of an interface, for its slot; where nothing will run, a dead one. */
+MUST_CHECK int vm_net_create(struct vm *vm, u32 index, struct machine_virtio *slot,
                              struct err *err);
 void vm_nets_close(struct vm *vm);
 void vm_nets_destroy(struct vm *vm); /* once the loop is destroyed */

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/endian.h"
 #include "base/mem.h"
+#include "device/virtio/net_served.h"
 
 enum { RX = 0, TX = 1 }; /* of a pair */
 
@@ -100,9 +101,9 @@ static u32 pair_choose_locked(const struct virtio_net *net, const struct net_fra
     return pair % net->active;
 }
 
-static bool link_is_up_locked(const struct virtio_net *net)
+bool virtio_net_is_up_locked(const struct virtio_net *net)
 {
-    return net->net && (net->config[CONFIG_STATUS] & STATUS_LINK_UP);
+    return (net->net || net->server) && (net->config[CONFIG_STATUS] & STATUS_LINK_UP);
 }
 
 /* Segmentation as negotiated, with what goes with it. */
@@ -148,7 +149,7 @@ static bool frame_take_locked(struct virtio_net *net, u32 pair, struct net_frame
     u32 len = chain->readable_len;
     u8 header[VIRTIO_NET_HEADER];
 
-    if (!link_is_up_locked(net) || !net->net->send)
+    if (!virtio_net_is_up_locked(net) || !net->net->send)
         return false;
     if (len <= VIRTIO_NET_HEADER || len - VIRTIO_NET_HEADER > NET_FRAME_MAX) {
         net->malformed++;
@@ -239,6 +240,8 @@ static u8 pairs_set_locked(struct virtio_net *net, u16 pairs)
         return CTRL_ERR;
     net->active = pairs;
     memset(net->flow, 0, sizeof(net->flow));
+    if (net->server)
+        net->server->enable(net->server->ctx, 2 * pairs);
     return CTRL_OK;
 }
 
@@ -299,6 +302,8 @@ static bool notify(struct virtio_dev *dev, u32 queue)
         return control(net, queue);
     if (queue > ctrl)
         return false;
+    if (net->server)
+        return virtio_net_serve(net, queue);
     if (queue % 2 == TX)
         return send(net, queue / 2);
     if (refused && net->net && net->net->room)
@@ -389,7 +394,7 @@ static bool receive(void *ctx, const struct net_frame *frame)
     enum put put = PUT_DONE;
 
     lock_acquire(&net->dev.lock);
-    if (link_is_up_locked(net) && frame->len && frame->len <= NET_FRAME_MAX)
+    if (virtio_net_is_up_locked(net) && frame->len && frame->len <= NET_FRAME_MAX)
         put = offload_fits_locked(net, &frame->offload) ? frame_put_locked(net, frame) : PUT_NEVER;
     if (put == PUT_NO_ROOM)
         net->refused = true;
@@ -419,6 +424,19 @@ static void reset_locked(struct virtio_dev *dev)
     /* refused stays: a frame may wait for a driver to come. */
     net->active = 1;
     memset(net->flow, 0, sizeof(net->flow));
+    if (net->server)
+        net->server->stop(net->server->ctx);
+}
+
+/* A queue went down by itself; the others go on with the next kick. */
+static void drain(struct virtio_dev *dev)
+{
+    struct virtio_net *net = net_of(dev);
+
+    lock_acquire(&dev->lock);
+    if (net->server)
+        net->server->stop(net->server->ctx);
+    lock_release(&dev->lock);
 }
 
 static const struct virtio_class virtio_net_class = {
@@ -428,6 +446,7 @@ static const struct virtio_class virtio_net_class = {
     .queue_size = {[0 ... QUEUES - 1] = 256},
     .notify = notify,
     .reset_locked = reset_locked,
+    .drain = drain,
 };
 
 static u64 net_features(const struct virtio_net_config *config)
@@ -446,6 +465,8 @@ static u64 net_features(const struct virtio_net_config *config)
              VIRTIO_NET_F_GUEST_TSO6;
     if (config->net && config->net->mtu)
         f |= VIRTIO_NET_F_MTU;
+    if (config->server)
+        f = (f & ~VIRTIO_NET_F_MRG_RXBUF) | (config->server->features & VIRTIO_NET_SERVED_FEATURES);
     if (config->pairs > 1)
         f |= VIRTIO_NET_F_MQ;
     return f;
@@ -458,7 +479,8 @@ void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *con
     memset(net, 0, offsetof(struct virtio_net, frame));
     net->net = config->net;
     memcpy(net->config + CONFIG_MAC, config->mac, sizeof(config->mac));
-    net->config[CONFIG_STATUS] = config->net ? STATUS_LINK_UP : 0;
+    net->server = config->server;
+    net->config[CONFIG_STATUS] = config->net || config->server ? STATUS_LINK_UP : 0;
     net->pairs = config->pairs ? config->pairs : 1;
     net->active = 1;
     ASSERT(net->pairs <= VIRTIO_NET_PAIRS_MAX);
@@ -470,4 +492,6 @@ void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *con
     virtio_limit_queues(&net->dev, 2 * net->pairs + 1);
     if (net->net && net->net->attach)
         net->net->attach(net->net->ctx, &device);
+    if (net->server)
+        virtio_net_served_init(net);
 }

@@ -9,6 +9,7 @@
 
 #include "device/virtio/virtio.h"
 #include "port/net.h"
+#include "port/virtq.h"
 
 #define VIRTIO_NET_CONFIG_SIZE 12
 #define VIRTIO_NET_HEADER      12 /* bytes before each frame */
@@ -40,7 +41,8 @@ struct virtio_net_tx {
 
 struct virtio_net {
     struct virtio_dev dev;
-    const struct net *net;
+    const struct net *net;             /* NULL: a dead link, or it is served */
+    const struct virtq_server *server; /* has the pairs instead; NULL: none */
     u8 config[VIRTIO_NET_CONFIG_SIZE];
     bool refused;              /* receive has said no since the driver last gave buffers */
     u32 pairs;                 /* of queues that there are */
@@ -56,8 +58,10 @@ struct virtio_net {
 
 struct virtio_net_config {
     const struct net *net; /* outlives the device; NULL: a dead link */
-    u8 mac[6];             /* all zero: the driver chooses */
-    u32 pairs;             /* of queues, at most VIRTIO_NET_PAIRS_MAX; 0: 1 */
+    /* Who serves the pairs instead (net_served.h); outlives the device; NULL: nobody. */
+    const struct virtq_server *server;
+    u8 mac[6]; /* all zero: the driver chooses */
+    u32 pairs; /* of queues, at most VIRTIO_NET_PAIRS_MAX; 0: 1 */
 };
 
 /* Attaches itself to the back end as the receiver. */

@@ -11,6 +11,7 @@
 #define COSM_DEVICE_VIRTIO_QUEUE_H
 
 #include "port/gmem.h"
+#include "port/virtq.h"
 
 #define VIRTQ_SIZE_MAX 256 /* entries, the largest queue a device may offer */
 #define VIRTQ_SEG_MAX  256 /* segments in a chain; a longer one breaks the queue */
@@ -20,12 +21,6 @@
 #define VIRTIO_F_EVENT_IDX     BIT(29)
 #define VIRTIO_F_VERSION_1     BIT(32)
 #define VIRTIO_F_RING_PACKED   BIT(34)
-
-/* A piece of guest memory that was wholly RAM (and writable, if for writing) when it was popped. */
-struct virtq_seg {
-    gpa_t gpa;
-    u32 len; /* bytes, not 0 */
-};
 
 /* What push needs of a popped chain: asynchronous devices keep it instead of the chain. */
 struct virtq_token {
