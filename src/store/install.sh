@@ -100,16 +100,45 @@ WantedBy=sysinit.target
 EOF
 }
 
+# Who stood still, or runs on a machine that slept, is told the time by virtio sockets.
+write_clock() {
+    cp /iso/clock /usr/lib/cosm/clock
+    chmod 755 /usr/lib/cosm/clock
+    cat >/etc/systemd/system/cosm-clock.socket <<EOF
+[Unit]
+Description=Let the host set the clock
+ConditionPathExists=/dev/vsock
+
+[Socket]
+ListenStream=vsock::123
+Accept=yes
+
+[Install]
+WantedBy=sockets.target
+EOF
+    cat >/etc/systemd/system/cosm-clock@.service <<EOF
+[Unit]
+Description=Set the clock
+CollectMode=inactive-or-failed
+
+[Service]
+ExecStart=/usr/lib/cosm/clock
+StandardInput=socket
+StandardError=journal
+EOF
+}
+
 after_packages() {
     write_sources
     write_first_boot
+    write_clock
     cat >/etc/systemd/network/80-dhcp.network <<EOF
 [Match]
 Type=ether
 [Network]
 DHCP=yes
 EOF
-    systemctl enable cosm-first-boot.service systemd-networkd.service
+    systemctl enable cosm-first-boot.service cosm-clock.socket systemd-networkd.service
     # Nobody asked for what these do, and an emulated machine feels it.
     for unit in systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service; do
         systemctl disable $unit || true

@@ -391,6 +391,8 @@ int installer_packages(const struct apt *apt, const struct parts *parts,
     if (!r)
         r = iso_put(&iso, "FIRSTBOOT", firstboot_sh, sizeof(firstboot_sh) - 1, err);
     if (!r)
+        r = iso_put(&iso, "CLOCK", clock_sh, sizeof(clock_sh) - 1, err);
+    if (!r)
         r = put_settings(&iso, apt, parts, err);
     if (!r && recipe->commands)
         r = iso_put(&iso, "COMMANDS", recipe->commands, strlen(recipe->commands), err);

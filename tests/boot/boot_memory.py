@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The memory balloon: what a guest frees or gives up is the host's again, and the guest goes on."""
+"""A guest's memory and time: what it frees or gives up is the host's again; after a pause its clock is right."""
 
 import json
 import pathlib
@@ -90,17 +90,59 @@ def squeezed(console):
     cosm("memory", "m", "512M")
 
 
-def balloon():
-    with named.own_folder("cosm-memory-"), world.boot(append="quiet", memory=f"{MEMORY}M", extra=["-n", "m"]) as console:
+def seconds_off(console):
+    """By how much the guest's clock is wrong; it tells whole seconds, and asking takes a moment."""
+    before = time.time()
+    guest = int(console.run("date +%s").split()[-1])
+    return max(before - 1 - guest, guest - time.time(), 0)
+
+
+def pause(seconds):
+    cosm("pause", "m")
+    time.sleep(seconds)
+    cosm("resume", "m")
+
+
+def clock(console):
+    """Its clock stands while the VM does; whoever listens in the guest is told the time then."""
+    pause(3)
+    time.sleep(1)
+    tap.check(seconds_off(console) > 1, "a guest in which nobody listens has the right time")
+    console.run("vsock_guest clock 123")
+    pause(3)
+    until(lambda: seconds_off(console), lambda off: off == 0, "a clock after a pause")
+    console.run("date -s 2001-01-01")
+    pause(1)
+    until(lambda: seconds_off(console), lambda off: off == 0, "a clock that was 25 years behind")
+    # Where somebody sets the clock, which only a guest may bear, that is noticed: what watches is our own source.
+    console.run("wall_guest >/seen & until grep -q quiet /seen; do sleep 1; done; date -s 2001-01-01; "
+                "until grep -q moved /seen; do sleep 1; done; date -s 2002-01-01; wait", timeout=SECONDS)
+    tap.check_equal(console.run("cat /seen").split()[-4:], ["quiet", "moved", "moved", "quiet"], "what was noticed")
+
+
+def programs(folder):
+    boot = world.ROOT / "tests" / "boot"
+    return [world.guest_program(boot / "vsock_guest.c", folder),
+            world.guest_program(boot / "wall_guest.c", folder, world.ROOT / "src" / "host" / "wall.c", "-D_GNU_SOURCE",
+                                f"-I{world.ROOT / 'src'}")]
+
+
+def boot(folder):
+    return world.boot(append="quiet", memory=f"{MEMORY}M", initrd=world.initramfs_with(folder, programs(folder)),
+                      extra=["-n", "m"])
+
+
+def memory_and_time():
+    with named.own_folder("cosm-memory-") as folder, boot(folder) as console:
         refused()
         tap.check("no driver" in cosm("memory", "m"), "a guest without the driver")
         console.run(LOAD)
-        for step in (frees, gives_up, squeezed):
+        for step in (frees, gives_up, squeezed, clock):
             start = time.monotonic()
             step(console)
             tap.say(f"{step.__name__}: {time.monotonic() - start:.1f} s")
         world.power_off(console)
 
 
-tap.add("what a guest frees or gives up is the host's again", balloon)
+tap.add("what a guest frees or gives up is the host's again, and its clock is right", memory_and_time)
 tap.main(sys.argv[1:])

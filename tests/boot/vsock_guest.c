@@ -6,8 +6,9 @@
  *     vsock_guest sink PORT         serves: reads all, then says how many bytes and their sum
  *     vsock_guest source PORT N     serves: sends N bytes
  *     vsock_guest mute PORT         serves: accepts and reads nothing
- *     vsock_guest clock PORT        serves: what cosm-clock does in our images, see src/store/clock.sh
- *     vsock_guest call CID PORT     standard input to the socket, the socket to standard output
+ *     vsock_guest clock PORT        serves: what cosm-clock does in our images, see
+ * src/store/clock.sh vsock_guest call CID PORT     standard input to the socket, the socket to
+ * standard output
  */
 #include <signal.h>
 #include <stdio.h>
@@ -46,7 +47,8 @@ static void tell_time(int fd)
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    put(fd, text, (size_t)snprintf(text, sizeof(text), "%ld.%09ld\n", (long)now.tv_sec, now.tv_nsec));
+    put(fd, text,
+        (size_t)snprintf(text, sizeof(text), "%ld.%09ld\n", (long)now.tv_sec, now.tv_nsec));
 }
 
 static void keep_time(int fd)

@@ -31,7 +31,7 @@ from console import Console  # noqa: E402
 
 LONG = "--long" in sys.argv
 SECONDS = 900  # for a Debian to answer, on a machine that does much else
-MADE_BY = ["installer.sh", "install.sh", "firstboot.sh", "installer.c", "build.c"]
+MADE_BY = ["installer.sh", "install.sh", "firstboot.sh", "clock.sh", "installer.c", "build.c"]
 HOME = pathlib.Path(tempfile.mkdtemp(prefix="cosm-store-"))
 CACHE = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
 DATA = HOME / "data" / "cosm"
