@@ -40,7 +40,7 @@ before_packages() {
     touch /var/lib/dpkg/status /var/lib/dpkg/available
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
-    echo "LABEL=cosm-root / ext4 noatime 0 1" >/etc/fstab
+    echo "/dev/vda1 / ext4 noatime 0 1" >/etc/fstab
     # Keys are each VM's own, and take long to make.
     mkdir -p /etc/ssh
     for kind in rsa ecdsa ed25519; do touch /etc/ssh/ssh_host_${kind}_key; done
@@ -48,9 +48,22 @@ before_packages() {
     mkdir -p /etc/initramfs-tools/conf.d
     printf 'MODULES=list\nCOMPRESS=lz4\n' >/etc/initramfs-tools/conf.d/cosm
     printf 'virtio_mmio\nvirtio_blk\next4\nqemu_fw_cfg\nrtc-goldfish\nvmw_vsock_virtio_transport\n' >/etc/initramfs-tools/modules
+    # They are loaded by name, so what would find them by itself only takes time.
+    for file in hooks scripts/init-top scripts/init-bottom; do
+        dpkg-divert --quiet --local --no-rename --divert "/usr/share/cosm/$file-udev" --add "/usr/share/initramfs-tools/$file/udev"
+        mkdir -p "/usr/share/cosm/${file%/*}"
+    done
+    mkdir -p /etc/initramfs-tools/scripts/init-bottom
+    cat >/etc/initramfs-tools/scripts/init-bottom/cosm <<'EOF'
+#!/bin/sh
+# udev's script would do this: the devices go along to the new root.
+[ "$1" = prereqs ] || mount -n -o move /dev "$rootmnt/dev"
+EOF
+    chmod 755 /etc/initramfs-tools/scripts/init-bottom/cosm
     cat >/etc/default/u-boot <<EOF
-U_BOOT_ROOT="root=LABEL=cosm-root"
+U_BOOT_ROOT="root=/dev/vda1 rootfstype=ext4"
 U_BOOT_PARAMETERS="rw console=ttyS0 loglevel=4 audit=0"
+U_BOOT_PROMPT="0"
 U_BOOT_TIMEOUT="1"
 # The device tree is the board's.
 U_BOOT_FDT_DIR="/nonexistent-"
@@ -86,7 +99,7 @@ write_first_boot() {
 Description=Make this machine its own: user, keys, size of the disk
 DefaultDependencies=no
 After=systemd-remount-fs.service systemd-tmpfiles-setup-dev-early.service
-Before=sysinit.target ssh.service sshd-keygen.service systemd-user-sessions.service serial-getty@ttyS0.service
+Before=ssh.service sshd-vsock.socket systemd-user-sessions.service serial-getty@ttyS0.service
 Wants=systemd-remount-fs.service
 
 [Service]
@@ -97,6 +110,40 @@ ExecStart=/usr/lib/cosm/first-boot
 
 [Install]
 WantedBy=sysinit.target
+EOF
+    # Who has the console of a VM has its disk, too: a password would protect nothing.
+    cat >/usr/lib/cosm/getty <<'EOF'
+#!/bin/sh
+user=$(cat /var/lib/cosm/user 2>/dev/null) && set -- --autologin "$user" "$@"
+exec /sbin/agetty "$@"
+EOF
+    chmod 755 /usr/lib/cosm/getty
+    mkdir -p /etc/systemd/system/serial-getty@.service.d
+    cat >/etc/systemd/system/serial-getty@.service.d/cosm.conf <<'EOF'
+[Service]
+ExecStart=
+ExecStart=-/usr/lib/cosm/getty --noissue --keep-baud 115200,57600,38400,9600 - $TERM
+EOF
+}
+
+# Nobody asked for what these do, and an emulated machine feels it.
+leave_out() {
+    for unit in systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service systemd-pstore.service getty@tty1.service; do
+        systemctl disable $unit || true
+    done
+    # Graphics and EFI variables, which this board has not.
+    systemctl mask sshd-keygen.service modprobe@drm.service modprobe@efi_pstore.service
+    # systemd-networkd asks for radio, whose driver takes a second to load.
+    echo "blacklist cfg80211" >/etc/modprobe.d/cosm.conf
+    # Half of the events at the start are about drivers, and virtual terminals that nobody sees.
+    mkdir -p /etc/systemd/system/systemd-udev-trigger.service.d
+    set -- --type=devices --action=add
+    for kind in tty vc devlink memory cpu clockevents workqueue; do set -- "$@" "--subsystem-nomatch=$kind"; done
+    cat >/etc/systemd/system/systemd-udev-trigger.service.d/cosm.conf <<EOF
+[Service]
+ExecStart=
+ExecStart=-udevadm trigger $* --prioritized-subsystem=block,net,input
+ExecStart=-udevadm trigger --type=devices --action=add --sysname-match=ttyS* --sysname-match=hvc*
 EOF
 }
 
@@ -132,18 +179,19 @@ after_packages() {
     write_sources
     write_first_boot
     write_clock
+    leave_out
     cat >/etc/systemd/network/80-dhcp.network <<EOF
 [Match]
 Type=ether
 [Network]
 DHCP=yes
+[DHCPv4]
+UseHostname=no
+[DHCPv6]
+UseHostname=no
 EOF
     systemctl enable cosm-first-boot.service cosm-clock.socket systemd-networkd.service
-    # Nobody asked for what these do, and an emulated machine feels it.
-    for unit in systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service; do
-        systemctl disable $unit || true
-    done
-    systemctl mask sshd-keygen.service
+    echo LANG=C.UTF-8 >/etc/default/locale
     systemctl set-default multi-user.target
     passwd -l root
     while read -r name mode path; do install -D -m "$mode" "/iso/$name" "$path"; done </iso/copies
