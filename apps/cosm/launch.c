@@ -169,11 +169,14 @@ static int launch(struct options *o, char *const *argv, bool unstarted, struct e
     const struct run_events events = {.began = on_began, .ended = on_ended, .ctx = &l};
     u32 when = (unstarted ? TIDY_UNSTARTED : 0) | (o->remove ? TIDY_ENDED : 0);
     int r = tidy_start(&l.tidy, o->name, when, err);
+    pid_t self = getpid();
 
     if (!r)
         r = run_vm(o, argv, &events, err);
-    if (r)
-        tidy_end(&l.tidy); /* not where a detached VM runs now */
+    /* Not if a detached VM runs now; and if it failed, its process has a parent that has its lock.
+     */
+    if (r && getpid() == self)
+        tidy_end(&l.tidy);
     return r;
 }
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Images and the VMs that begin with them: made from the machine's own mirror, started, logged into, removed.
 
-The image is made once and kept in the user's cache, as guests are, until what it is made by changes. With --long: a
-reboot, a package from the archive, a snapshot and back, and an image of one's own.
+The image is made once and kept in the user's cache, as guests are, until what it is made by changes. With --long: two
+VMs beside each other, a reboot, packages from the archive and real clients, a snapshot and back, and an image of one's own.
 """
 
 import atexit
@@ -44,13 +44,13 @@ os.environ |= {"XDG_STATE_HOME": str(HOME / "state"), "XDG_RUNTIME_DIR": str(HOM
 def tidy():
     names = cosm("ps", "-aq")[1].split()
     if names:
-        cosm("rm", "-f", *names, seconds=60)
+        cosm("rm", "-f", *names, seconds=300)
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-def done(*arguments, seconds=60):
+def done(*arguments, seconds=300, data=b""):
     """Runs cosm, which must succeed without a word on standard error; what it printed."""
-    code, out, error = cosm(*arguments, seconds=seconds)
+    code, out, error = cosm(*arguments, seconds=seconds, data=data)
     check_equal((code, error), (0, ""), f"the outcome of 'cosm {' '.join(map(str, arguments))[:60]}'")
     return out
 
@@ -70,7 +70,8 @@ def ensure_image():
                 raise tap.Skip(made.stderr.strip().splitlines()[-1])
             check_equal(made.returncode, 0, f"the status of 'cosm image pull' ({made.stderr[-500:]})")
     DATA.mkdir(parents=True, exist_ok=True)
-    if not (DATA / "images").exists():
+    if not (DATA / "images").is_symlink():
+        shutil.rmtree(DATA / "images", ignore_errors=True)
         (DATA / "images").symlink_to(kept / "cosm" / "images")
 
 
@@ -107,7 +108,7 @@ class Vm:
             time.sleep(0.5)
 
     def stop(self):
-        done("stop", "-t", "120", self.name, seconds=200)
+        done("stop", "-t", str(SECONDS), self.name, seconds=SECONDS + 100)
 
     def start(self):
         done("start", self.name)
@@ -160,65 +161,130 @@ def image_made():
     done("disk", "check", "-q", disk)
 
 
-@test("two VMs boot, are their own, and let their user in")
-def two_vms():
+def left():
+    """What VMs have left in the folders that are this test's own."""
+    return [str(path) for place in (DATA / "vms", HOME / "state" / "cosm" / "vm", HOME / "run" / "cosm") for path in place.glob("*")]
+
+
+def until_nothing_is_left(what):
+    """The record goes after the lock that 'stop' waits for."""
+    end = time.monotonic() + 60
+    while left() and time.monotonic() < end:
+        time.sleep(0.1)
+    check_equal(left(), [], f"what is left of {what}")
+
+
+@test("a detached VM from its boot to its removal: exec, a shared folder, ssh, cp, logs, ps, stop, start, rm")
+def detached():
     ensure_image()
-    a, b = Vm("a", "--size", "22G"), Vm("b")
-    refused(FAILED, "run", "-n", "a", "debian", says=["'a'", "cosm start a"])
+    share = HOME / "share"
+    share.mkdir()
+    (share / "in").write_text("from outside")
+    vm = Vm("d", "-v", f"{share}:/mnt/share")
+    refused(FAILED, "run", "-n", "d", "debian", says=["'d'", "cosm start d"])
     refused(FAILED, "image", "rm", "debian", says=["'debian'", "cosm rm"])
-    own = []
-    for vm in a, b:
-        vm.wait()
-        check_equal(vm.says("hostname; id -un; sudo -n id -un").split(), [vm.name, "joe", "root"], "who is who")
-        check_equal(vm.says("id -un", user="root"), "root", "root by the same key")
-        own.append([vm.says("cat /etc/machine-id"), vm.says("cat /etc/ssh/ssh_host_ed25519_key.pub"),
-                    vm.says("cat /sys/class/net/e*/address"), vm.says("sudo od -An -tx1 /var/lib/systemd/random-seed || true")])
-        check_equal(vm.says("systemctl --failed --no-legend"), "", "units that failed")
-    for x, y in zip(*own):
-        check(x and x != y or not (x or y), f"both VMs have {x}")
-    size = int(a.says("df --output=size -BG / | tail -1").strip("G "))
-    check(size >= 21, f"the file system of 22G has {size}G")
-    check(any("joe@a" in line for line in cosm("logs", "a")[1].splitlines()[-5:]), "nobody is logged in on the console")
-    again = own[0][:3]
-    if LONG:
-        a.ssh("sudo systemctl reboot")
-        time.sleep(5)
-        a.wait()
-        check_equal([a.says("cat /etc/machine-id"), a.says("cat /etc/ssh/ssh_host_ed25519_key.pub"),
-                     a.says("cat /sys/class/net/e*/address")], again, "what it is after a reboot")
-    for vm in a, b:
-        vm.stop()
-    done("rm", "a", "b")
-    check_equal(list((DATA / "vms").glob("[ab]")), [], "what is left of them")
+    code, out, error = cosm("exec", "--wait", SECONDS, "d", "--", "uname", "-m", seconds=SECONDS + 60)
+    check_equal((code, out), (0, "riscv64\n"), f"the outcome of exec ({error[-1000:]})")
+    check_equal(cosm("exec", "d", "--", "sh", "-c", "cat; exit 7", data=b"typed", seconds=300)[:2], (7, "typed"), "what exec passes")
+    done("exec", "d", "--", "sh", "-c", "cat /mnt/share/in >/mnt/share/out && sync")
+    check_equal((share / "out").read_text(), "from outside", "what the guest wrote to the shared folder")
+    check_equal(done("ssh", "d", "hostname; id -un; sudo -n id -un").split(), ["d", "joe", "root"], "who is who by cosm ssh")
+    vm.wait()
+    check_equal(vm.says("hostname; id -un").split(), ["d", "joe"], "who is who by ssh and a port of the host")
+    (HOME / "file").write_bytes(bytes(range(256)) * 1000)
+    done("cp", HOME / "file", "d:/root/file")
+    done("cp", "d:/root/file", HOME / "back")
+    check_equal((HOME / "back").read_bytes(), (HOME / "file").read_bytes(), "a file that was copied in and out")
+    check_equal(done("exec", "d", "--", "systemctl", "--failed", "--no-legend"), "", "units that failed")
+    check_equal([(row["name"], row["state"]) for row in json.loads(done("ps", "--json"))], [("d", "running")], "what ps lists")
+    end = time.monotonic() + SECONDS
+    while "joe@d" not in done("logs", "d"):
+        check(time.monotonic() < end, "nobody is logged in on the console")
+        time.sleep(1)
+    vm.stop()
+    refused(FAILED, "exec", "d", "--", "true", says=["'d' does not run"])
+    check("d" in done("ps", "-a"), "ps -a does not list it")
+    check("Power down" in done("logs", "d") or "Power-Off" in done("logs", "d"), f"the guest did not power off: {done('logs', 'd')[-300:]}")
+    done("start", "d")
+    done("kill", "d")
+    done("rm", "d")
+    check_equal(left(), [], "what is left of it")
 
 
-@test("--rm leaves nothing, the console logs in by itself")
-def console():
+@test("--rm leaves nothing: in the foreground, detached, killed, or not started")
+def removed():
     ensure_image()
-    with Console([COSM, "run", "--rm", "-n", "c", "--user", "joe", "debian"]) as terminal:
-        terminal.expect(r"joe@c:~\$ ", SECONDS)
-        terminal.send("sudo poweroff\r")
-        check_equal(terminal.wait(300), 0, "the exit status")
-    check(not (DATA / "vms" / "c").exists(), "its folder is left")
-    check_equal(cosm("ps", "-aq")[1], "", "the VMs that are left")
+    with Console([COSM, "run", "--rm", "-n", "c", "debian"]) as terminal:
+        terminal.expect("U-Boot", SECONDS)
+        check(left(), "it runs without a record")
+        terminal.send("\x01x")
+        terminal.wait(300)
+        check("sandbox" not in terminal.output, f"its end: {terminal.tail(4)}")
+    check_equal(left(), [], "what is left of one in the foreground")
+    for verb in ["stop", "-t", "0"], ["kill"], ["rm", "-f"]:
+        done("run", "-d", "--rm", "-n", "c", "debian")
+        done(*verb, "c")
+        until_nothing_is_left(f"one after '{verb[0]}'")
+    refused(FAILED, "run", "-d", "-n", "c", "-p", "192.0.2.1:80:80", "debian", says=["192.0.2.1"])
+    check_equal(left(), [], "what is left of one that did not start")
 
 
 if LONG:
 
-    @test("a package from the archive, a snapshot, an upgrade undone")
+    @test("two VMs boot, are their own, and let their user in")
+    def two_vms():
+        ensure_image()
+        a, b = Vm("a", "--size", "22G"), Vm("b")
+        own = []
+        for vm in a, b:
+            vm.wait()
+            check_equal(vm.says("id -un", user="root"), "root", "root by the same key")
+            own.append([vm.says("cat /etc/machine-id"), vm.says("cat /etc/ssh/ssh_host_ed25519_key.pub"),
+                        vm.says("cat /sys/class/net/e*/address"), vm.says("sudo od -An -tx1 /var/lib/systemd/random-seed || true")])
+        for x, y in zip(*own):
+            check(x and x != y or not (x or y), f"both VMs have {x}")
+        size = int(a.says("df --output=size -BG / | tail -1").strip("G "))
+        check(size >= 21, f"the file system of 22G has {size}G")
+        b.stop()
+        boot = a.says("cat /proc/sys/kernel/random/boot_id")
+        a.ssh("sudo systemctl reboot")
+        end = time.monotonic() + SECONDS
+        while a.ssh("cat /proc/sys/kernel/random/boot_id")[1] in ("", boot) and time.monotonic() < end:
+            time.sleep(1)
+        a.wait()
+        check(a.says("cat /proc/sys/kernel/random/boot_id") != boot, "it has not started again")
+        check_equal([a.says("cat /etc/machine-id"), a.says("cat /etc/ssh/ssh_host_ed25519_key.pub"),
+                     a.says("cat /sys/class/net/e*/address")], own[0][:3], "what it is after a reboot")
+        a.stop()
+        done("rm", "a", "b")
+        check_equal(left(), [], "what is left of them")
+
+    @test("--rm in the foreground: the console logs in by itself, and poweroff is the end")
+    def console():
+        ensure_image()
+        with Console([COSM, "run", "--rm", "-n", "c", "--user", "joe", "debian"]) as terminal:
+            terminal.expect(r"joe@c:~\$ ", SECONDS)
+            terminal.send("sudo poweroff\r")
+            check_equal(terminal.wait(SECONDS), 0, "the exit status")
+        check_equal(left(), [], "what is left of it")
+
+    def update(vm):
+        status, text = vm.ssh("sudo apt-get -q update", seconds=SECONDS)
+        if status and re.search("unexpected size|Mirror sync", text):
+            raise tap.Skip("the mirror is between two states")
+        check_equal(status, 0, f"the status of apt-get update ({text[-500:]})")
+
+    @test("packages from the archive, an upgrade, and all undone by a snapshot")
     def packages():
         ensure_image()
         vm = Vm("p")
         vm.wait()
         disk = DATA / "vms" / "p" / "disk.qcow2"
-        status, text = vm.ssh("sudo apt-get -q update", seconds=600)
-        if status and re.search("unexpected size|Mirror sync", text):
-            raise tap.Skip("the mirror is between two states")
-        check_equal(status, 0, f"the status of apt-get update ({text[-500:]})")
+        update(vm)
         vm.stop()
         done("disk", "snapshot", "create", disk, "before")
         vm.start()
-        vm.says("sudo apt-get -q install -y dnsutils bc && echo 6*7 | bc | grep -qx 42", seconds=SECONDS)
+        vm.says("sudo apt-get -q upgrade -y && sudo apt-get -q install -y bc && echo 6*7 | bc | grep -qx 42", seconds=2 * SECONDS)
         vm.stop()
         done("disk", "snapshot", "apply", disk, "before")
         vm.start()
@@ -226,6 +292,38 @@ if LONG:
         vm.stop()
         done("disk", "check", "--backing", "-q", disk)
         done("rm", "p")
+
+    def serve(*command):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(process.kill)
+
+    @test("real clients in the guest meet services on the host's loopback: curl, ssh, dig, iperf3")
+    def clients():
+        ensure_image()
+        web, load = free_port(), free_port()
+        (HOME / "www").mkdir()
+        (HOME / "www" / "page").write_bytes(os.urandom(3 << 20))
+        serve(sys.executable, "-m", "http.server", "-b", "127.0.0.1", "-d", HOME / "www", str(web))
+        vm = Vm("n")
+        vm.wait()
+        digest = hashlib.sha256((HOME / "www" / "page").read_bytes()).hexdigest()
+        check_equal(vm.says(f"curl -sSf http://10.0.2.2:{web}/page | sha256sum").split()[0], digest, "what curl got")
+        check_equal(vm.says(f"curl -s -o /dev/null -w '%{{http_code}}' http://10.0.2.2:{web}/none"), "404", "what curl is told")
+        # Out to a port of the host that leads in again.
+        vm.says("ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519 && cat ~/.ssh/id_ed25519.pub >>~/.ssh/authorized_keys")
+        check_equal(vm.says(f"ssh -q -o StrictHostKeyChecking=no -p {vm.port} 10.0.2.2 'echo $SSH_CONNECTION; cat' </etc/hostname")
+                    .split()[-1], "n", "what ssh in the guest printed")
+        update(vm)
+        vm.says("sudo DEBIAN_FRONTEND=noninteractive apt-get -q install -y dnsutils iperf3", seconds=2 * SECONDS)
+        check_equal(vm.says("dig +short localhost @10.0.2.3"), "127.0.0.1", "what dig was told")
+        check("NXDOMAIN" in vm.says("dig nothing.invalid @10.0.2.3"), "a name that nobody has was found")
+        if shutil.which("iperf3"):
+            serve("iperf3", "-s", "-B", "127.0.0.1", "-p", str(load))
+            for options in "", "-R", "-u -b 20M":
+                told = json.loads(vm.says(f"iperf3 -J -t 3 -c 10.0.2.2 -p {load} {options}"))
+                total = told["end"]["sum" if "-u" in options else "sum_received"]
+                check(total["bytes"] > 1 << 20, f"iperf3 {options} moved {total['bytes']} bytes")
+        done("rm", "-f", "n")
 
     @test("an image of one's own: packages, files, commands, size")
     def own_image():
@@ -242,6 +340,7 @@ if LONG:
         vm = Vm("o", image="own")
         vm.wait()
         check_equal(vm.says("hello; id -un ann; cat /etc/made; echo 6*7 | bc"), "hello\nann\nmade\n42", "what is in it")
+        check(int(vm.says("df --output=size -BM / | tail -1").strip("M ")) in range(3000, 4097), "its size")
         done("rm", "-f", "o")
         done("image", "rm", "own")
 
