@@ -29,6 +29,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def arguments(parser, turns):
+    """What all that compare with QEMU take."""
+    parser.add_argument("--cosm", default=ROOT / "build" / "apps" / "cosm", help="the program to measure")
+    parser.add_argument("--turns", type=int, default=turns, help="starts of each")
+    parser.add_argument("--memory", default="1G")
+    parser.add_argument("--harts", default="2")
+    return parser.parse_args()
+
+
 def data_home():
     return pathlib.Path(os.environ.get("XDG_DATA_HOME") or pathlib.Path.home() / ".local/share") / "cosm"
 
@@ -45,26 +54,40 @@ def resident_mib(pid):
     return total / 1024
 
 
+def run_in(port, command, data=b"", check=True):
+    """A command of root's in the guest."""
+    done = subprocess.run(
+        ["ssh", "-F", "none", "-q", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+         "-o", "ConnectTimeout=5", "-i", data_home() / "ssh" / "id_ed25519", "-p", str(port), "root@127.0.0.1", command],
+        input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if check and done.returncode:
+        raise SystemExit(f"ssh: '{command[:80]}' ends with {done.returncode} in the guest: {done.stdout.decode(errors='replace')[-500:]}")
+    return done
+
+
 def wait_for_ssh(port, start):
     """Seconds from start until a command runs in the guest."""
-    command = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-               "-o", "ConnectTimeout=5", "-i", data_home() / "ssh" / "id_ed25519", "-p", str(port), "root@127.0.0.1",
-               "true"]
-    while subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode:
+    while run_in(port, "true", check=False).returncode:
         if time.monotonic() - start > PATIENCE:
             raise SystemExit(f"ssh: nobody answers after {PATIENCE} s")
         time.sleep(0.1)
     return time.monotonic() - start
 
 
+def process_of(cosm, name):
+    vms = json.loads(subprocess.run([cosm, "ps", "--json"], check=True, stdout=subprocess.PIPE).stdout)
+    return next(vm["pid"] for vm in vms if vm["name"] == name)
+
+
 @contextlib.contextmanager
-def prepared(cosm, options, port):
-    """The name of a VM that has been started once, so that it has its user and keys."""
+def prepared(cosm, options, port, prepare=lambda port: None):
+    """The name of a VM that has been started once, so that it has its user and keys, and what prepare(port) does."""
     name = f"bench-ssh-{os.getpid()}"
     subprocess.run([cosm, "run", "-d", "-n", name, *options, "-p", f"127.0.0.1:{port}:22", "debian"], check=True,
                    stdout=subprocess.DEVNULL)
     try:
         wait_for_ssh(port, time.monotonic())
+        prepare(port)
         stop(cosm, name)
         yield name
     finally:
@@ -75,48 +98,47 @@ def stop(cosm, name):
     subprocess.run([cosm, "stop", "-t", "300", name], check=True, stdout=subprocess.DEVNULL)
 
 
-def run_cosm(cosm, name, port):
-    start = time.monotonic()
+@contextlib.contextmanager
+def running_cosm(cosm, name, _):
     subprocess.run([cosm, "start", name], check=True, stdout=subprocess.DEVNULL)
-    seconds = wait_for_ssh(port, start)
-    time.sleep(SETTLE)
-    vms = json.loads(subprocess.run([cosm, "ps", "--json"], check=True, stdout=subprocess.PIPE).stdout)
-    resident = resident_mib(next(vm["pid"] for vm in vms if vm["name"] == name))
+    yield process_of(cosm, name)
     stop(cosm, name)
-    return seconds, resident
 
 
-def run_qemu(name, options, port):
+@contextlib.contextmanager
+def running_qemu(name, args, port):
+    """On a copy of the disk."""
     vm = data_home() / "vms" / name
     image = pathlib.Path(json.loads((vm / "vm.json").read_text(encoding="utf-8"))["image"])
-    with tempfile.TemporaryDirectory() as folder:
-        disk = pathlib.Path(folder) / "disk.qcow2"
-        shutil.copy(vm / "disk.qcow2", disk)
-        start = time.monotonic()
-        with subprocess.Popen(["qemu-system-riscv64", "-M", "virt", "-nographic", "-kernel", image / "u-boot.bin", *options,
+    with tempfile.TemporaryDirectory(dir=vm) as folder:
+        disk = shutil.copy(vm / "disk.qcow2", folder)
+        with subprocess.Popen(["qemu-system-riscv64", "-M", "virt", "-nographic", "-kernel", image / "u-boot.bin",
+                               "-m", args.memory, "-smp", args.harts,
                                "-drive", f"file={disk},if=none,id=d,format=qcow2", "-device", "virtio-blk-device,drive=d",
                                "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=n",
                                "-device", "virtio-rng-device"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as qemu:
             try:
-                seconds = wait_for_ssh(port, start)
-                time.sleep(SETTLE)
-                return seconds, resident_mib(qemu.pid)
+                yield qemu.pid
             finally:
                 qemu.kill()
 
 
+def measure(running, port):
+    """Seconds until ssh answers, and MiB once the guest is idle."""
+    start = time.monotonic()
+    with running as pid:
+        seconds = wait_for_ssh(port, start)
+        time.sleep(SETTLE)
+        return seconds, resident_mib(pid)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cosm", default=ROOT / "build" / "apps" / "cosm", help="the program to measure")
-    parser.add_argument("--turns", type=int, default=3, help="starts of each")
-    parser.add_argument("--memory", default="1G")
-    parser.add_argument("--harts", default="2")
-    args = parser.parse_args()
+    args = arguments(argparse.ArgumentParser(description=__doc__), turns=3)
     found, port = {"cosm": [], "QEMU": []}, free_port()
     with prepared(args.cosm, ["-m", args.memory, "--smp", args.harts], port) as name:
         for turn in range(args.turns):
-            found["cosm"].append(run_cosm(args.cosm, name, port))
-            found["QEMU"].append(run_qemu(name, ["-m", args.memory, "-smp", args.harts], port))
+            found["cosm"].append(measure(running_cosm(args.cosm, name, port), port))
+            found["QEMU"].append(measure(running_qemu(name, args, port), port))
             print(f"turn {turn + 1}: {found['cosm'][-1][0]:.1f} s, QEMU {found['QEMU'][-1][0]:.1f} s", file=sys.stderr)
     print("| Debian | cosm | QEMU | QEMU / cosm |\n|---|---|---|---|")
     for at, what in enumerate(("to ssh, s", f"resident after {SETTLE} s, MiB")):

@@ -259,6 +259,18 @@ static int pass_fd(int fd)
     return sendmsg(STDOUT_FILENO, &message, MSG_NOSIGNAL) == 1 ? 0 : -errno;
 }
 
+/* A connection that is at its end: of one that never came ssh would say more than helps. */
+static void pass_closed(void)
+{
+    int fd[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
+        return;
+    close(fd[1]);
+    (void)pass_fd(fd[0]);
+    close(fd[0]);
+}
+
 /* Moves what there is. 1: the source is at its end. */
 static int move(int from, int to)
 {
@@ -315,6 +327,8 @@ static int do_connect(const struct options *o, struct record *r)
     fd = guest_port_connect(r, port, o->wait_s, tell_waiting, r, &err);
     if (fd < 0) {
         fprintf(stderr, "cosm: %s\n", err.msg);
+        if (o->pass_fd)
+            pass_closed();
         return EXIT_FAILED;
     }
     code = o->pass_fd ? pass_fd(fd) : converse(fd);
