@@ -26,6 +26,7 @@ static const struct {
     {"systemd[1]: systemd ", "init"},
     {"Welcome to ", "init"},
     {" login: ", "login"},
+    {"Kernel panic - not syncing", "kernel panic"},
 };
 
 static size_t read_tail(const struct record *r, char *text, u32 *silent_s)
@@ -82,7 +83,7 @@ void boot_stage_read(const struct record *r, struct boot_stage *stage)
         }
     }
     record_last_line(r, line, sizeof(line));
-    if (*stage->name && is_prompt(line))
+    if (*stage->name && strcmp(stage->name, "boot loader") && is_prompt(line))
         stage->name = "login";
 }
 

@@ -229,6 +229,25 @@ def removed():
     check_equal(left(), [], "what is left of one that did not start")
 
 
+@test("a boot that goes wrong tells how far it came: no boot loader's menu, no root")
+def broken():
+    ensure_image()
+    loader = next((DATA / "images" / "debian").glob("*/u-boot.bin"))
+    disk = HOME / "empty.raw"
+    disk.write_bytes(bytes(1 << 20))
+    done("run", "-d", "-n", "z", "-k", loader, "--drive", f"{disk},format=raw")
+    done("run", "-d", "-n", "y", "-k", world.obtain("linux", "trixie") / "Image", "-a", "console=ttyS0 root=/dev/vda1")
+    for name, stage, words in ("z", "boot loader: =>", "boot loader: =>"), ("y", "kernel panic", "kernel panic: .*Unable to mount root fs"):
+        end = time.monotonic() + SECONDS
+        while not re.search(f"^{name} .*{stage}", done("ps"), re.M):
+            check(time.monotonic() < end, f"ps does not tell of '{name}': {done('ps')}")
+            time.sleep(0.5)
+        code, _, error = cosm("exec", "--wait", "4", name, "--", "true", seconds=300)
+        check_equal(code, 255, "the status of exec")
+        check(re.search(words, error) and "listens on port 22" in error and error.count("\n") == 2, f"exec says: {error}")
+    done("rm", "-f", "z", "y")
+
+
 if LONG:
 
     @test("two VMs boot, are their own, and let their user in")
