@@ -85,6 +85,7 @@ static bool frame_deliver(struct link *l)
     memcpy(&frame.offload, l->message, sizeof(frame.offload));
     frame.bytes = l->message + sizeof(frame.offload);
     frame.len = l->len - sizeof(frame.offload);
+    frame.pair = 0;
     return l->device.receive(l->device.ctx, &frame);
 }
 

@@ -17,10 +17,15 @@
 #define DEVICE   "/dev/net/tun"
 #define MTU_MOST 65521 /* of Ethernet interfaces; what is more does not fit a frame */
 
+/* Of several queues each has a descriptor: what the guest sends by a pair leaves by its queue, and
+ * the host answers there. */
 struct tap {
-    struct link link;
+    struct net net; /* of all of them */
+    struct link link[TAP_QUEUES_MAX];
+    u32 queues;
     const struct log *log;
     char ifname[IFNAMSIZ];
+    bool lost;
 };
 
 static int refused(const struct tap_settings *s, int code, struct err *err)
@@ -32,6 +37,11 @@ static int refused(const struct tap_settings *s, int code, struct err *err)
                        "%s cannot be opened: that needs CAP_NET_ADMIN, or an interface made for "
                        "you: 'ip tuntap add dev %s mode tap user %u' as root",
                        name, *s->ifname ? s->ifname : "tap0", geteuid());
+    if (code == EINVAL && s->queues > 1)
+        return err_set(err, code,
+                       "%s is no tap interface with several queues; make it by 'ip tuntap add dev "
+                       "%s mode tap multi_queue', or leave out queues=",
+                       name, name);
     if (code == EBUSY)
         return err_set(err, code, "%s is in use by another program", name);
     if (code == EINVAL)
@@ -39,7 +49,7 @@ static int refused(const struct tap_settings *s, int code, struct err *err)
     return err_set(err, code, "%s cannot be opened: %s", name, strerror(code));
 }
 
-/* The interface, with offload headers as net/link.h has them. */
+/* A queue of the interface, with offload headers as net/link.h has them. */
 static int interface_open(const struct tap_settings *s, char ifname[IFNAMSIZ], struct err *err)
 {
     AUTO_FD int fd = open(DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -50,10 +60,14 @@ static int interface_open(const struct tap_settings *s, char ifname[IFNAMSIZ], s
     if (fd < 0)
         return err_set(err, errno, "cannot open " DEVICE ": %s; 'modprobe tun' as root may help",
                        strerror(errno));
-    memcpy(r.ifr_name, s->ifname, IFNAMSIZ);
+    memcpy(r.ifr_name, *ifname ? ifname : s->ifname, IFNAMSIZ);
+    if (s->queues > 1)
+        r.ifr_flags |= IFF_MULTI_QUEUE;
     if (ioctl(fd, TUNSETIFF, &r) < 0) {
+        bool again = errno == EINVAL && s->queues <= 1;
+
         r.ifr_flags |= IFF_MULTI_QUEUE; /* if it was made with several queues */
-        if (errno != EINVAL || ioctl(fd, TUNSETIFF, &r) < 0)
+        if (!again || ioctl(fd, TUNSETIFF, &r) < 0)
             return refused(s, errno, err);
     }
     if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 || ioctl(fd, TUNSETOFFLOAD, offloads) < 0)
@@ -140,8 +154,52 @@ static void on_lost(void *ctx)
 {
     struct tap *tap = ctx;
 
-    log_print(tap->log, LOG_ERROR, "net", "the interface %s is gone; the link is down",
-              tap->ifname);
+    log_print(tap->log, tap->lost ? LOG_DEBUG : LOG_ERROR, "net",
+              "the interface %s is gone; the link is down", tap->ifname);
+    tap->lost = true;
+}
+
+static bool tap_send(void *ctx, const struct net_frame *frame)
+{
+    struct tap *tap = ctx;
+    const struct net *net = &tap->link[frame->pair % tap->queues].net;
+
+    return net->send(net->ctx, frame);
+}
+
+static void tap_attach(void *ctx, const struct net_device *device)
+{
+    struct tap *tap = ctx;
+
+    for (u32 i = 0; i < tap->queues; i++)
+        tap->link[i].net.attach(tap->link[i].net.ctx, device);
+}
+
+static void tap_room(void *ctx)
+{
+    struct tap *tap = ctx;
+
+    for (u32 i = 0; i < tap->queues; i++)
+        tap->link[i].net.room(tap->link[i].net.ctx);
+}
+
+/* The queues behind the first, which made the interface. */
+static int plug_all(struct tap *tap, struct loop *loop, const struct tap_settings *settings,
+                    int first, u16 mtu, struct err *err)
+{
+    const struct link_config config = {
+        .can = NET_CAN_CSUM | NET_CAN_TSO, .mtu = mtu, .lost = on_lost, .ctx = tap};
+    int r = 0;
+
+    for (u32 i = 0; i < tap->queues && !r; i++) {
+        int fd = i ? interface_open(settings, tap->ifname, err) : first;
+
+        if (fd < 0)
+            return fd;
+        link_init(&tap->link[i], loop, &config);
+        r = link_plug(&tap->link[i], fd, err);
+    }
+    return r;
 }
 
 int tap_create(struct tap **out, struct loop *loop, const struct log *log,
@@ -155,28 +213,28 @@ int tap_create(struct tap **out, struct loop *loop, const struct log *log,
     if (!tap)
         return err_set(err, ENOMEM, "no host memory for the network");
     tap->log = log;
-    tap->link.fd = -1;
+    tap->queues = settings->queues ? settings->queues : 1;
+    for (u32 i = 0; i < TAP_QUEUES_MAX; i++)
+        tap->link[i].fd = -1;
     fd = interface_open(settings, tap->ifname, err);
     r = fd < 0 ? fd : furnish(settings, tap->ifname, &mtu, err);
-    if (!r) {
-        link_init(&tap->link, loop,
-                  &(struct link_config){
-                      .can = NET_CAN_CSUM | NET_CAN_TSO, .mtu = mtu, .lost = on_lost, .ctx = tap});
-        r = link_plug(&tap->link, steal_fd(&fd), err);
-    }
+    if (!r)
+        r = plug_all(tap, loop, settings, steal_fd(&fd), mtu, err);
     if (r) {
         tap_close(tap);
         tap_destroy(tap);
         return r;
     }
+    tap->net = (struct net){tap_send, tap_attach,           tap_room,
+                            tap,      tap->link[0].net.can, tap->link[0].net.mtu};
     *out = tap;
     return 0;
 }
 
 void tap_close(struct tap *tap)
 {
-    if (tap)
-        link_close(&tap->link);
+    for (u32 i = 0; tap && i < tap->queues; i++)
+        link_close(&tap->link[i]);
 }
 
 void tap_destroy(struct tap *tap)
@@ -186,7 +244,21 @@ void tap_destroy(struct tap *tap)
 
 struct link *tap_link(struct tap *tap)
 {
-    return &tap->link;
+    return &tap->link[0];
+}
+
+const struct net *tap_net(const struct tap *tap)
+{
+    return &tap->net;
+}
+
+u64 tap_dropped(const struct tap *tap)
+{
+    u64 dropped = 0;
+
+    for (u32 i = 0; i < tap->queues; i++)
+        dropped += atomic_load_explicit(&tap->link[i].dropped, memory_order_relaxed);
+    return dropped;
 }
 
 const char *tap_ifname(const struct tap *tap)

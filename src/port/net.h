@@ -24,6 +24,7 @@ struct net_frame {
     const u8 *bytes;
     size_t len; /* 1..NET_FRAME_MAX */
     struct net_offload offload;
+    u32 pair; /* of queues by which it was sent, for back ends that have several */
 };
 
 /* The device's end, for the back end to call with no lock held, from any thread. */

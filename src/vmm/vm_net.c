@@ -72,6 +72,7 @@ int vm_net_create(struct vm *vm, u32 i, struct machine_virtio *slot, struct err 
 {
     const struct vm_net *n = &vm->config->net[i];
     struct net_settings settings = n->user;
+    struct tap_settings tap = n->tap;
     AUTO_FD int capture = -1;
     int r = 0;
 
@@ -89,13 +90,14 @@ int vm_net_create(struct vm *vm, u32 i, struct machine_virtio *slot, struct err 
         if (capture < 0)
             return err_set(err, errno, "--net: cannot write %s: %s", n->pcap, strerror(errno));
     }
+    tap.queues = n->pairs;
     settings.sandbox = vm->config->sandbox;
     if (n->kind == VM_NET_USER)
         r = net_process_create(&vm->net_process[i], vm->loop, vm->log, &settings, capture, err);
     else if (n->kind == VM_NET_LAB)
         r = create_lab(vm, i, vm->mac[i], capture, err);
     else if (n->kind == VM_NET_TAP)
-        r = tap_create(&vm->tap[i], vm->loop, vm->log, &n->tap, err);
+        r = tap_create(&vm->tap[i], vm->loop, vm->log, &tap, err);
     else if (n->kind == VM_NET_VHOST)
         r = create_vhost(vm, i, slot, err);
     vm->link[i] = vm->net_process[i] ? net_process_link(vm->net_process[i])
@@ -104,6 +106,8 @@ int vm_net_create(struct vm *vm, u32 i, struct machine_virtio *slot, struct err 
                                      : NULL;
     if (vm->link[i])
         slot->net = &vm->link[i]->net;
+    if (vm->tap[i])
+        slot->net = tap_net(vm->tap[i]);
     return r;
 }
 
@@ -143,8 +147,10 @@ bool vm_net_get(struct vm *vm, u32 index, struct vm_net_info *info)
     memcpy(info->mac, vm->mac[index], 6);
     if (link)
         info->dropped = atomic_load_explicit(&link->dropped, memory_order_relaxed);
-    if (vm->tap[index])
+    if (vm->tap[index]) {
         info->ifname = tap_ifname(vm->tap[index]);
+        info->dropped = tap_dropped(vm->tap[index]);
+    }
     if (vm->net_process[index])
         info->user = net_process_settings(vm->net_process[index]);
     return true;

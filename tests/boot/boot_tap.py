@@ -20,8 +20,8 @@ import world  # noqa: E402
 AMOUNT = 8 << 20
 
 
-def guest(net, address):
-    console = world.boot(append="quiet", memory="256M", extra=["--net", net])
+def guest(net, address, harts=1):
+    console = world.boot(append="quiet", memory="256M", harts=harts, extra=["--net", net])
     console.run(f"ifconfig lo up; ifconfig eth0 {address} netmask 255.255.255.0 up")
     return console
 
@@ -65,6 +65,22 @@ def carry(console, here, there):
             return
         time.sleep(0.1)
     raise AssertionError("not all that was sent came to the guest")
+
+
+def spread(console, host, ifname):
+    """Each hart of the guest has a connection, whose frames come and go by the queue of that hart."""
+    with socket.create_server((host, 82)) as server:
+        server.settimeout(60)
+        for hart in 0, 1:
+            console.send(f"taskset {1 << hart} nc {host} 82 </dev/null | wc -c\r")
+            with server.accept()[0] as connection:
+                connection.sendall(bytes(AMOUNT))
+            console.expect(str(AMOUNT), 60)
+            console.expect("~ # ", 30)
+    said = subprocess.run(["tc", "-s", "class", "show", "dev", ifname], capture_output=True, text=True, check=True).stdout
+    sent = [int(part.split()[0]) for part in said.split("Sent ")[1:]]
+    used = [count for count in sent if count > AMOUNT // 64]  # a few frames go another way
+    tap.check(len(used) == 2, f"the host sent so many bytes by the queues: {sent[:8]}")
 
 
 def refused(*arguments, tool=()):
@@ -113,9 +129,12 @@ def _():
         script = pathlib.Path(folder) / "up"
         script.write_text("#!/bin/sh\nip addr add 192.168.7.1/24 dev $1 && ip link set $1 up\n", encoding="ascii")
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        with guest(f"tap,ifname=made0,script={script}", "192.168.7.2") as console:
+        with guest(f"tap,ifname=made0,script={script},queues=2", "192.168.7.2", harts=2) as console:
             tap.check(reaches(console, "192.168.7.1"), "the host does not answer")
+            spread(console, "192.168.7.1", "made0")
             world.power_off(console)
+        namespace.ip("tuntap", "add", "dev", "made1", "mode", "tap")
+        tap.check("multi_queue" in refused("--net", "tap,ifname=made1,queues=2"), "another reason")
         script.write_text("#!/bin/sh\nexit 3\n", encoding="ascii")
         tap.check("failed (status 3)" in refused("--net", f"tap,ifname=made0,script={script}"), "another reason")
 

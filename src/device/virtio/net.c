@@ -164,6 +164,7 @@ static bool frame_take_locked(struct virtio_net *net, u32 pair, struct net_frame
     }
     frame->bytes = net->frame[pair];
     frame->len = len;
+    frame->pair = pair;
     if (net->active > 1)
         net->flow[flow_hash(frame->bytes, len) % VIRTIO_NET_FLOWS] = (u8)(1 + pair);
     return true;
