@@ -54,11 +54,11 @@ def resident_mib(pid):
     return total / 1024
 
 
-def run_in(port, command, data=b"", check=True):
+def run_in(port, command, data=b"", check=True, seconds=120):
     """A command of root's in the guest."""
     done = subprocess.run(
         ["ssh", "-F", "none", "-q", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-         "-o", "ConnectTimeout=5", "-i", data_home() / "ssh" / "id_ed25519", "-p", str(port), "root@127.0.0.1", command],
+         "-o", f"ConnectTimeout={seconds}", "-i", data_home() / "ssh" / "id_ed25519", "-p", str(port), "root@127.0.0.1", command],
         input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if check and done.returncode:
         raise SystemExit(f"ssh: '{command[:80]}' ends with {done.returncode} in the guest: {done.stdout.decode(errors='replace')[-500:]}")
@@ -67,7 +67,7 @@ def run_in(port, command, data=b"", check=True):
 
 def wait_for_ssh(port, start):
     """Seconds from start until a command runs in the guest."""
-    while run_in(port, "true", check=False).returncode:
+    while run_in(port, "true", check=False, seconds=5).returncode:
         if time.monotonic() - start > PATIENCE:
             raise SystemExit(f"ssh: nobody answers after {PATIENCE} s")
         time.sleep(0.1)

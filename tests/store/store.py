@@ -288,9 +288,13 @@ if LONG:
         check_equal(left(), [], "what is left of it")
 
     def update(vm):
+        """If the mirror is between two states, older lists are taken that apt has checked, as images are made by them."""
         status, text = vm.ssh("sudo apt-get -q update", seconds=SECONDS)
         if status and re.search("unexpected size|Mirror sync", text):
-            raise tap.Skip("the mirror is between two states")
+            tap.say("the mirror is between two states")
+            lists = (pathlib.Path(CACHE) / "cosm" / "packages" / "trixie" / "state" / "lists").glob("*_*")
+            done("cp", *lists, f"{vm.name}:/var/lib/apt/lists/")
+            return
         check_equal(status, 0, f"the status of apt-get update ({text[-500:]})")
 
     @test("packages from the archive, an upgrade, and all undone by a snapshot")
