@@ -144,8 +144,9 @@ static int write_in_place(struct qcow2 *q, u64 at, const struct vec *v, u64 done
     return node_write(q->file, run.host, &part);
 }
 
-/* Finds the one run that a request is all of. -EAGAIN: it takes longer. io is held. */
-static int try_map(struct qcow2 *q, u64 at, u64 len, struct qcow2_run *run)
+/* Finds the one run that a request is all of; to write: one that is there. -EAGAIN: it takes
+ * longer. io is held. */
+static int try_map(struct qcow2 *q, u64 at, u64 len, bool write, struct qcow2_run *run)
 {
     int ret = -EAGAIN;
 
@@ -153,23 +154,22 @@ static int try_map(struct qcow2 *q, u64 at, u64 len, struct qcow2_run *run)
         return ret;
     if (!q->corrupt && qcow2_map_is_cached(q, at))
         ret = qcow2_map(q, at, len, run);
-    if (!ret && run->len < len)
+    if (!ret && (run->len < len || (write && is_in_place(q, run) != 1)))
         ret = -EAGAIN;
     pthread_mutex_unlock(&q->lock);
     return ret;
 }
 
-int qcow2_try_read_op(struct node *node, u64 at, const struct vec *v)
+static int try_op(struct qcow2 *q, u64 at, const struct vec *v, bool write)
 {
-    struct qcow2 *q = qcow2_of(node);
     struct qcow2_run run;
     int ret;
 
     if (pthread_rwlock_tryrdlock(&q->io))
         return -EAGAIN;
-    ret = try_map(q, at, v->len, &run);
+    ret = try_map(q, at, v->len, write, &run);
     if (!ret && run.kind == QCOW2_DATA)
-        ret = node_try_read(q->file, run.host, v);
+        ret = write ? node_try_write(q->file, run.host, v) : node_try_read(q->file, run.host, v);
     else if (!ret && run.kind == QCOW2_ABSENT && q->backing)
         ret = node_try_read(q->backing, at, v);
     else if (!ret && run.kind != QCOW2_PACKED)
@@ -180,26 +180,14 @@ int qcow2_try_read_op(struct node *node, u64 at, const struct vec *v)
     return ret;
 }
 
+int qcow2_try_read_op(struct node *node, u64 at, const struct vec *v)
+{
+    return try_op(qcow2_of(node), at, v, false);
+}
+
 int qcow2_try_write_op(struct node *node, u64 at, const struct vec *v)
 {
-    struct qcow2 *q = qcow2_of(node);
-    struct qcow2_run run;
-    int ret;
-
-    if (pthread_rwlock_tryrdlock(&q->io))
-        return -EAGAIN;
-    ret = try_map(q, at, v->len, &run);
-    if (!ret && run.kind == QCOW2_DATA && run.copied) {
-        pthread_mutex_lock(&q->lock);
-        ret = is_in_place(q, &run) == 1 ? 0 : -EAGAIN;
-        pthread_mutex_unlock(&q->lock);
-    } else {
-        ret = -EAGAIN;
-    }
-    if (!ret)
-        ret = node_try_write(q->file, run.host, v);
-    pthread_rwlock_unlock(&q->io);
-    return ret;
+    return try_op(qcow2_of(node), at, v, true);
 }
 
 /* Clusters that are about to be written for the first time. */
