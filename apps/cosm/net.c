@@ -134,6 +134,7 @@ static void put_network(struct json_out *out, const struct network *n)
     put(out, "subnet6", subnet_text(s, true, text));
     put_number(out, "mtu", s->mtu);
     put_bool(out, "nat", s->nat);
+    put(out, "sandbox", sandbox_mode_name(s->sandbox));
     json_key(out, "rules");
     json_open(out, '[');
     for (u32 i = 0; i < s->uplink.rule_count; i++) {

@@ -32,6 +32,16 @@ static int parse_mtu(struct lab_settings *s, const char *text, struct err *err)
     return r;
 }
 
+static int parse_sandbox(struct lab_settings *s, const char *text, struct err *err)
+{
+    s->sandbox = sandbox_mode_default();
+    if (text && !sandbox_mode_parse(text, &s->sandbox))
+        return err_set(err, EINVAL, "'%s' is not a kind of sandbox; give strict, auto or off",
+                       text);
+    s->uplink.sandbox = s->sandbox;
+    return 0;
+}
+
 /* In the order of the file's keys. */
 static int settings_make(struct lab_settings *s, const char *name, const struct network_options *o,
                          struct err *err)
@@ -49,6 +59,8 @@ static int settings_make(struct lab_settings *s, const char *name, const struct 
         r = lab_parse_tunnel(s, o->tunnel, err);
     if (!r && o->mtu)
         r = parse_mtu(s, o->mtu, err);
+    if (!r)
+        r = parse_sandbox(s, o->sandbox, err);
     if (!r && o->rules.rule_count && !o->nat)
         r = err_set(err, EINVAL, "--deny and --allow need --nat: there is no way out to rule");
     if (!r)
@@ -83,6 +95,7 @@ static int write_file(int dir, const char *name, const struct network_options *o
     put(&out, "dhcp", o->dhcp);
     put(&out, "vxlan", o->tunnel);
     put(&out, "mtu", o->mtu);
+    put(&out, "sandbox", o->sandbox);
     json_key(&out, "nat");
     json_put_bool(&out, o->nat);
     json_key(&out, "rules");
@@ -145,6 +158,7 @@ static int read_file(struct lab_settings *s, const char *name, char *text, size_
     o.dhcp = json_string(json_get(&json, &node[0], "dhcp"));
     o.tunnel = json_string(json_get(&json, &node[0], "vxlan"));
     o.mtu = json_string(json_get(&json, &node[0], "mtu"));
+    o.sandbox = json_string(json_get(&json, &node[0], "sandbox"));
     nat = json_get(&json, &node[0], "nat");
     o.nat = nat && nat->kind == JSON_TRUE;
     r = read_rules(&o, &json, err);

@@ -11,7 +11,7 @@
 
 /* The values of options; NULL: not given. */
 struct network_options {
-    const char *subnet, *dhcp, *tunnel, *mtu;
+    const char *subnet, *dhcp, *tunnel, *mtu, *sandbox;
     bool nat;
     struct net_settings rules; /* its rules alone */
 };

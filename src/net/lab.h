@@ -38,6 +38,7 @@ struct lab_settings {
     bool nat;
     struct net_settings uplink; /* with nat: the rules; the rest is made of what is above */
     struct lab_tunnel tunnel;
+    enum sandbox_mode sandbox; /* of the switch's process, and of the way out's */
 };
 
 /* What a VM's interface is to its network. */

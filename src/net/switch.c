@@ -322,7 +322,7 @@ static int start(struct lab_switch *s, struct lab_answer *answer, struct err *er
     if (s->settings.nat)
         r = uplink_start(s, err);
     return r ? r
-             : net_sandbox_enter(NET_SANDBOX_SWITCH, sandbox_mode_default(), answer->text,
+             : net_sandbox_enter(NET_SANDBOX_SWITCH, s->settings.sandbox, answer->text,
                                  sizeof(answer->text), err);
 }
 

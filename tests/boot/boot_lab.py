@@ -113,9 +113,13 @@ def _():
         wait_until(lambda: not json.loads(cosm("net", "info", "lab", "--json"))["running"], "the switch's end")
 
 
-@tap.test("a VM sends only from its own addresses, unless it is trusted")
+@tap.test("a VM sends only from its own addresses, unless it is trusted", long=True)
 def _():
-    with network("lab"), vms(("web", "lab"), ("evil", "lab"), ("router", "lab,trust=on")) as (web, evil, router):
+    with network("lab", "--sandbox", "off") as made, \
+            vms(("web", "lab"), ("evil", "lab"), ("router", "lab,trust=on")) as (web, evil, router):
+        switch, = switches()
+        tap.check_equal(made["sandbox"], "off", "what is kept of it")
+        tap.check("Seccomp:\t0" in pathlib.Path(f"/proc/{switch}/status").read_text(encoding="ascii"), "it is confined")
         taken = address_of("lab", "web")
         answers(evil, taken)
         evil.run(f"ifconfig eth0:1 {taken} netmask 255.255.255.0")
@@ -134,7 +138,7 @@ def _():
         tap.check("obtained from 10.9" not in web.run(DHCP), "a VM gives addresses away")
 
 
-@tap.test("VLANs are apart, a trunk carries them with tags")
+@tap.test("VLANs are apart, a trunk carries them with tags", long=True)
 def _():
     with network("lab"), vms(("a", "lab,vlan=10"), ("b", "lab,vlan=20"), ("c", "lab,trunk=10+20"),
                              address=False) as (a, b, c):
@@ -207,6 +211,7 @@ def _():
         for console in web, db:
             wait_until(lambda c=console: "0" in c.run("cat /sys/class/net/eth0/carrier"), "the end of the link")
         cosm("net", "create", "lab")
+        tap.check("strict, auto or off" in cosm("net", "create", "other", "--sandbox", "some", status=2), "another reason")
 
 
 def address_of_guest(console):
@@ -232,7 +237,7 @@ def _():
             page.wait()
 
 
-@tap.test("a tunnel goes to a VXLAN device of the kernel")
+@tap.test("a tunnel goes to a VXLAN device of the kernel", long=True)
 def _():
     with namespace.neighbour("198.51.100.2/24", "198.51.100.1/24") as there:
         namespace.ip("link", "add", "vx", "type", "vxlan", "id", "42", "remote", "198.51.100.1", "dstport", "4789",

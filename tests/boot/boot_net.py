@@ -188,7 +188,7 @@ def is_open(port):
     return False
 
 
-@tap.test("several pairs of queues carry frames of several harts")
+@tap.test("several pairs of queues carry frames of several harts", long=True)
 def _():
     with guest("--net", "user,queues=2", "--smp", "2") as console:
         tap.check_equal(console.run("ls /sys/class/net/eth0/queues").split(), ["rx-0", "rx-1", "tx-0", "tx-1"], "queues")
@@ -249,7 +249,7 @@ def _():
         world.power_off(console)
 
 
-@tap.test("the cable delays and slows, and its record is one of frames")
+@tap.test("the cable delays and slows, and its record is one of frames", long=True)
 def _():
     with tempfile.NamedTemporaryFile() as record:
         with guest("--net", f"user,mtu=1500,delay=30ms,rate=16M,pcap={record.name}") as console:

@@ -130,7 +130,8 @@ def _():
             tap.check("give queues=4" in said(folder, "queues=8"), "another reason")
 
 
-def by_testpmd():
+@tap.test("two guests by DPDK's testpmd", long=True)
+def _():
     if not shutil.which("dpdk-testpmd"):
         raise tap.Skip("no dpdk-testpmd here")
     with tempfile.TemporaryDirectory() as folder:
@@ -150,9 +151,6 @@ def by_testpmd():
 
 
 def main():
-    if "--long" in sys.argv:
-        tap.add("two guests by DPDK's testpmd", by_testpmd)
-        tap.main(["testpmd"])
     tap.main(sys.argv[1:])
 
 

@@ -5,6 +5,7 @@ import sys
 import traceback
 
 _tests = []
+_long = []
 plain_errors = []  # kinds of exception whose text says it all
 
 
@@ -12,10 +13,10 @@ class Skip(Exception):
     pass
 
 
-def test(name):
-    """Registers a function as one test."""
+def test(name, long=False):
+    """Registers a function as one test: of the long suite alone, which asks for these by --long, or of the other."""
     def register(function):
-        _tests.append((name, function))
+        (_long if long else _tests).append((name, function))
         return function
     return register
 
@@ -39,7 +40,9 @@ def say(line):
 
 
 def main(selected=None):
-    chosen = [t for t in _tests if not selected or any(word in t[0] for word in selected)]
+    words = [word for word in selected or [] if word != "--long"]
+    known = _long if "--long" in (selected or []) else _tests + _long if words else _tests
+    chosen = [t for t in known if not words or any(word in t[0] for word in words)]
     print(f"1..{len(chosen)}", flush=True)
     failed = 0
     for number, (name, function) in enumerate(chosen, 1):
