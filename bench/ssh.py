@@ -66,8 +66,9 @@ def run_in(port, command, data=b"", check=True, seconds=120):
 
 
 def wait_for_ssh(port, start):
-    """Seconds from start until a command runs in the guest."""
-    while run_in(port, "true", check=False, seconds=5).returncode:
+    """Seconds from start until a command runs in the guest. A try is short, as what comes too early is not always refused,
+    but not too short for a guest that is slow."""
+    while run_in(port, "true", check=False, seconds=5 + int(time.monotonic() - start) // 20).returncode:
         if time.monotonic() - start > PATIENCE:
             raise SystemExit(f"ssh: nobody answers after {PATIENCE} s")
         time.sleep(0.1)
