@@ -291,6 +291,7 @@ static int uplink_start(struct lab_switch *s, struct err *err)
     close(theirs[1]);
     start.settings.subnet = s->settings.subnet;
     start.settings.mtu = s->settings.mtu;
+    start.settings.sandbox = sandbox_mode_default(); /* as this process itself */
     if (send(control, &start, sizeof(start), MSG_NOSIGNAL) < 0 ||
         recv(control, &answer, sizeof(answer), 0) != sizeof(answer))
         return err_set(err, EPIPE, "--nat: the network process has ended at its start");
