@@ -6,6 +6,7 @@
 #include "api/commands.h"
 #include "api/server.h"
 #include "fuzz/fake_loop.h"
+#include "vmm/vm_memory.h"
 #include "vmm/vm_net.h"
 
 #include <dirent.h>
@@ -158,6 +159,23 @@ int vm_net_set_link(struct vm *v, u32 index, bool up, struct err *err)
 int vm_net_forward(struct vm *v, int index, const char *text, bool add, struct err *err)
 {
     return err_set(err, EINVAL, "'%s' is no port", text);
+}
+
+void vm_memory_get(struct vm *v, struct vm_memory *memory)
+{
+    *memory = (struct vm_memory){.size = 1, .has_balloon = v->up};
+    memset(&memory->balloon, 0xff, sizeof(memory->balloon)); /* what guests may tell */
+    memory->balloon.driven = true;
+}
+
+void vm_memory_ask(struct vm *v)
+{
+}
+
+int vm_memory_set(struct vm *v, u64 bytes, struct err *err)
+{
+    happens(v, VM_EVENT_BALLOON);
+    return 0;
 }
 
 const char *vm_net_kind_name(enum vm_net_kind kind)
