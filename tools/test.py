@@ -25,8 +25,9 @@ BUILDS = {
     "build-tsan": ("clang", ["-Db_sanitize=thread", *CLANG_SANITIZERS]),
 }
 TAP_LINE = re.compile(r"^\s*(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP|TODO)\b\s*(.*))?", re.I)
+# Suites that under sanitizers take many times as long and find little more.
+NOT_SANITIZED = ["long", "boot", "fuzz", "hostile", "priv-same"]
 SLOW = 10  # seconds from which on a test is worth a line where there is no live one
-# For tests under sanitizers, where boots are left out: many times slower, and finding little more.
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -187,9 +188,8 @@ class Suite:
         self.step("guests", self.guests)
         self.step("layers", self.program, "layers", ["tools/layers.py", "build"])
         self.step("tests", self.meson, "build", "--no-suite", "sanitizers", *([] if long else ["--no-suite", "long"]))
-        self.step("asan", self.meson, "build-asan", "--no-suite", "long", "--no-suite", "boot", "--no-suite", "fuzz",
-                  "--no-suite", "hostile")
-        self.step("tsan", self.meson, "build-tsan", "--suite", "unit", "--suite", "threads", "--suite", "sanitizers")
+        self.step("asan", self.meson, "build-asan", *(f"--no-suite={suite}" for suite in NOT_SANITIZED))
+        self.step("tsan", self.meson, "build-tsan", "--suite", "threads", "--suite", "sanitizers")
         self.step("lint", self.lint)
 
     def new_skips(self):

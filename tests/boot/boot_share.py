@@ -73,7 +73,7 @@ def guest_sums(console, folder):
 @tap.test("trees made by cp, tar, ln, mv and rm are the same on both sides")
 def _():
     with guest() as (console, folder):
-        good(console, "cp -a /bin /m/bin && cp -a /etc /m/etc && mkdir -p /m/a/b/c && chmod 700 /m/a/b")
+        good(console, "mkdir /m/bin && cp -a /bin/[a-d]* /m/bin && cp -a /etc /m/etc && mkdir -p /m/a/b/c && chmod 700 /m/a/b")
         good(console, "cd /m/a && echo one >f && ln f g && ln -s ../etc s && mv f b/moved && seq 200000 >b/numbers")
         good(console, "cd /m && tar cf all.tar bin etc a && mkdir copy && tar xf all.tar -C copy --no-same-owner")
         good(console, "cd /m && rm -rf bin && mv copy/bin bin2 && chmod 640 a/g && touch -d '2001-02-03 04:05:06' a/g")
