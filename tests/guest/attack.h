@@ -14,6 +14,7 @@
 enum {
     KIND_NET = 1,
     KIND_BLK = 2,
+    KIND_BALLOON = 5,
     KIND_INPUT = 18,
     KIND_VSOCK = 19,
     KIND_FS = 26,
