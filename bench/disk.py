@@ -12,7 +12,6 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 sys.path.insert(0, str(ROOT / "tools"))
-import initramfs  # noqa: E402
 import world  # noqa: E402
 from console import Console  # noqa: E402
 
@@ -21,15 +20,7 @@ ROWS = {"sequential read": "MB/s", "sequential write": "MB/s", "random read": "/
 
 def make_initramfs(folder):
     """The tests' guest with our program in it."""
-    program = folder / "disk"
-    subprocess.run(["riscv64-linux-gnu-gcc", "-O2", "-static", "-D_GNU_SOURCE", ROOT / "bench" / "guest" / "disk.c", "-o", program],
-                   check=True)
-    archive = initramfs.Cpio()
-    archive.program("disk", program.read_bytes())
-    base = (world.obtain("linux", "trixie") / "initramfs.cpio").read_bytes()
-    path = folder / "initramfs.cpio"
-    path.write_bytes(base + bytes(-len(base) % 512) + archive.finish())
-    return path
+    return world.initramfs_with(folder, [world.guest_program(ROOT / "bench" / "guest" / "disk.c", folder, "-D_GNU_SOURCE")])
 
 
 def make_images(folder, mib):
@@ -43,7 +34,7 @@ def make_images(folder, mib):
 
 def command(machine, cosm, archive, image, kind, seconds):
     kernel = world.obtain("linux", "trixie") / "Image"
-    append = f"console=ttyS0 quiet cosm.test=\"/disk /dev/vda {seconds}\""
+    append = f"console=ttyS0 quiet cosm.test=\"disk /dev/vda {seconds}\""
     if machine == "cosm":
         return [cosm, "run", "-m", "256M", "--kernel", kernel, "--initrd", archive, "--drive", f"{image},format={kind}", "--append", append]
     return ["qemu-system-riscv64", "-M", "virt", "-nographic", "-m", "256M", "-kernel", kernel, "-initrd", archive,

@@ -6,7 +6,6 @@ import argparse
 import pathlib
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -14,7 +13,6 @@ import threading
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 sys.path.insert(0, str(ROOT / "tools"))
-import initramfs  # noqa: E402
 import world  # noqa: E402
 from console import Console  # noqa: E402
 
@@ -40,15 +38,7 @@ def swallow(connection):
 
 def make_initramfs(folder):
     """The tests' guest with our program in it."""
-    program = folder / "tcp"
-    subprocess.run(["riscv64-linux-gnu-gcc", "-O2", "-static", ROOT / "bench" / "guest" / "tcp.c", "-o", program],
-                   check=True)
-    archive = initramfs.Cpio()
-    archive.program("tcp", program.read_bytes())
-    base = (world.obtain("linux", "trixie") / "initramfs.cpio").read_bytes()
-    path = folder / "initramfs.cpio"
-    path.write_bytes(base + bytes(-len(base) % 512) + archive.finish())
-    return path
+    return world.initramfs_with(folder, [world.guest_program(ROOT / "bench" / "guest" / "tcp.c", folder)])
 
 
 def command(machine, cosm, archive, script):
@@ -70,7 +60,7 @@ def main():
     sink = serve(swallow)
     source = serve(lambda connection: [connection.sendall(chunk) for _ in range(args.mib)])
     script = ("ifconfig lo up; ifconfig eth0 10.0.2.15; sleep 1; "
-              f"/tcp send 10.0.2.2 {sink} {args.mib}; /tcp receive 10.0.2.2 {source} {args.mib}")
+              f"tcp send 10.0.2.2 {sink} {args.mib}; tcp receive 10.0.2.2 {source} {args.mib}")
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         archive = make_initramfs(pathlib.Path(folder))
