@@ -17,6 +17,7 @@
 #include "share/fs_wire.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,21 +75,37 @@ static int image(const struct options *options)
     return flushed ? flushed : status;
 }
 
+/* What a VM starts beside itself; nothing for people. */
+static int (*find_helper(const char *command))(void)
+{
+    static const struct {
+        const char *command;
+        int (*run)(void);
+    } helpers[] = {
+        {WIRE_COMMAND, net_serve},
+        {LAB_COMMAND, lab_serve},
+        {KEEPER_COMMAND, keeper_serve},
+        {FS_WIRE_COMMAND, fs_serve},
+    };
+
+    for (u32 i = 0; i < ARRAY_SIZE(helpers); i++) {
+        if (!strcmp(command, helpers[i].command))
+            return helpers[i].run;
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
+    int (*helper)(void) = argc == 2 ? find_helper(argv[1]) : NULL;
     static struct options options; /* large for a stack: paths lie within */
     struct err err = {""};
     int status;
 
-    /* What a VM starts beside itself; nothing for people. */
-    if (argc == 2 && !strcmp(argv[1], WIRE_COMMAND))
-        return net_serve();
-    if (argc == 2 && !strcmp(argv[1], LAB_COMMAND))
-        return lab_serve();
-    if (argc == 2 && !strcmp(argv[1], KEEPER_COMMAND))
-        return keeper_serve();
-    if (argc == 2 && !strcmp(argv[1], FS_WIRE_COMMAND))
-        return fs_serve();
+    if (helper) {
+        signal(SIGPIPE, SIG_IGN); /* one peer that hung up is not the end of all */
+        return helper();
+    }
     if (options_parse(&options, argc, argv, &err) < 0)
         return fail(&err, EXIT_USAGE);
     if (options.help || (options.command == COMMAND_HELP && !options.version)) {

@@ -156,7 +156,7 @@ def _():
 
 @tap.test("ports are forwarded: TCP, UDP, from IPv4")
 def _():
-    with guest("-p", "8080:80", "-p", "127.0.0.1:5300:53/udp") as console:
+    with guest("-p", "8080:80", "-p", "8181:81", "-p", "127.0.0.1:5300:53/udp") as console:
         console.run("(while true; do echo from-guest | nc -l -p 80; done) &")
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", 8080), 10) as connection:
@@ -165,6 +165,14 @@ def _():
                 break
             time.sleep(0.5)
         tap.check_equal(text, "from-guest\n", "what the guest's server says")
+        process = process_of(console)
+        # Who hangs up on a guest that goes on talking does nobody harm.
+        console.run("echo 'while echo talk; do sleep 0.1; done' >/tmp/talk; nc -ll -p 81 -e sh /tmp/talk &")
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", 8181), 10) as connection:
+                connection.recv(4)
+            time.sleep(1)
+        tap.check_equal(process_of(console), process, "the network process after that")
         before = udp_strays(console)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"datagram", ("127.0.0.1", 5300))
