@@ -246,7 +246,9 @@ static int made(const struct guest *g, int r)
 {
     struct err ignored;
 
-    return r && guest_remove(g->name, &ignored) ? r : r;
+    if (r)
+        (void)!guest_remove(g->name, &ignored);
+    return r;
 }
 
 int guest_create(struct guest *g, const struct image *image, const struct guest_config *config,

@@ -197,6 +197,8 @@ def detached():
     check_equal((HOME / "back").read_bytes(), (HOME / "file").read_bytes(), "a file that was copied in and out")
     check_equal(done("exec", "d", "--", "systemctl", "--failed", "--no-legend"), "", "units that failed")
     check_equal([(row["name"], row["state"]) for row in json.loads(done("ps", "--json"))], [("d", "running")], "what ps lists")
+    machine_id = done("exec", "d", "--", "cat", "/etc/machine-id")
+    refused(FAILED, "clone", "d", "e", says=["in use by the VM 'd'"])
     end = time.monotonic() + SECONDS
     while "joe@d" not in done("logs", "d"):
         check(time.monotonic() < end, "nobody is logged in on the console")
@@ -205,6 +207,17 @@ def detached():
     refused(FAILED, "exec", "d", "--", "true", says=["'d' does not run"])
     check("d" in done("ps", "-a"), "ps -a does not list it")
     check("Power down" in done("logs", "d") or "Power-Off" in done("logs", "d"), f"the guest did not power off: {done('logs', 'd')[-300:]}")
+    check_equal(done("clone", "d", "e"), "e\n", "what clone prints")
+    refused(FAILED, "clone", "d", "e", says=["'e' already"])
+    done("start", "e")
+    code, out, error = cosm("exec", "--wait", SECONDS, "e", "--", "sh", "-c", "hostname; cat /etc/machine-id",
+                            seconds=SECONDS + 60)
+    check_equal((code, out.split("\n")[0]), (0, "e"), f"the clone's name ({error[-1000:]})")
+    check(out.split("\n")[1] not in ("", machine_id.strip()), f"the clone's machine-id is {out}")
+    check_equal(done("exec", "e", "--", "sha256sum", "/root/file").split()[0],
+                hashlib.sha256((HOME / "file").read_bytes()).hexdigest(), "a file of the clone")
+    done("kill", "e")
+    done("rm", "e")
     done("start", "d")
     done("kill", "d")
     done("rm", "d")
