@@ -51,8 +51,17 @@ NEEDED = {
 }
 
 
+# The suite whose part serves while the mirror's lists of another do not fit its signed release.
+STAND_IN = {("linux", "trixie"): "sid"}
+STAND_IN_SECONDS = 3600  # before the mirror is asked again
+
+
 class Failure(Exception):
     """One sentence for the user."""
+
+
+class Mismatch(Failure):
+    """The mirror's lists are not those that its release is signed for, as while it is brought up to date."""
 
 
 class Progress:
@@ -155,7 +164,9 @@ class Apt:
             progress.done()
             if process.wait():
                 messages.seek(0)
-                raise Failure(f"{title} failed:\n{messages.read().strip()}")
+                said = messages.read().strip()
+                unlike = re.search(r"unexpected size|Hash Sum mismatch", said)
+                raise (Mismatch if unlike else Failure)(f"{title} failed:\n{said}")
 
     def depends(self, package):
         found = re.search(r"^Depends: (.*)$", output_of(["apt-cache", "show", package], self.env), re.M)
@@ -240,7 +251,23 @@ def locked(root):
 
 
 def ensure(part, suite, refresh=False):
-    """The folder of a guest, obtained if it is not there yet."""
+    """The folder of a guest, or of its stand-in, obtained if it is not there yet."""
+    other = STAND_IN.get((part, suite))
+    mark = cache_root() / f"{part}-of-{other}-for-{suite}"
+    recent = other and mark.exists() and time.time() - mark.stat().st_mtime < STAND_IN_SECONDS
+    if not recent or refresh:
+        try:
+            return ensure_one(part, suite, refresh)
+        except Mismatch as mismatch:
+            if not other:
+                raise
+            print(f"guest: {mismatch}\nUntil the mirror's lists fit, {part} of {other} stands in for {suite}'s.",
+                  file=sys.stderr, flush=True)
+            mark.touch()
+    return ensure_one(part, other, refresh)
+
+
+def ensure_one(part, suite, refresh):
     if part not in PARTS or not re.fullmatch(r"[a-z]+", suite):
         raise Failure(f"{part}:{suite} is no guest: say one of {', '.join(PARTS)}, a colon, and a Debian suite")
     root = cache_root()
