@@ -29,8 +29,19 @@ static void watch_locked(struct link *l)
 
 static void tell_link(struct link *l)
 {
+    bool up = !l->dead && !l->cut;
+
     if (l->device.link)
-        l->device.link(l->device.ctx, !l->dead && !l->cut);
+        l->device.link(l->device.ctx, up);
+    announcer_link(&l->announcer, up);
+}
+
+static void announce(void *ctx)
+{
+    struct link *l = ctx;
+
+    if (l->device.announce)
+        l->device.announce(l->device.ctx);
 }
 
 static void lost(struct link *l)
@@ -187,6 +198,7 @@ void link_init(struct link *l, struct loop *loop, const struct link_config *conf
                           .ctx = l,
                           .can = config->can,
                           .mtu = config->mtu};
+    announcer_init(&l->announcer, loop, announce, l);
 }
 
 /* What comes in its place has its number, so that a hart in the midst of sending is not misled. */
@@ -238,6 +250,8 @@ void link_close(struct link *l)
     loop_fd_remove(l->handler);
     l->handler = NULL;
     l->dead = true;
+    if (l->loop)
+        announcer_link(&l->announcer, false);
     l->device = (struct net_device){0};
     if (l->fd >= 0)
         close(l->fd);

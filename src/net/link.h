@@ -8,6 +8,7 @@
 #define COSM_NET_LINK_H
 
 #include "host/loop.h"
+#include "net/announcer.h"
 #include "port/lock.h"
 #include "port/net.h"
 
@@ -28,6 +29,7 @@ struct link {
     struct loop *loop;
     struct loop_fd *handler;
     struct net_device device;
+    struct announcer announcer;
     int fd; /* the same number whatever lies behind it, as harts send while it is exchanged */
     bool is_socket;
     _Atomic u64 dropped; /* frames of the guest that could not go out */

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/fmt.h"
 #include "host/scope.h"
+#include "net/announcer.h"
 #include "net/vhost_ring.h"
 #include "net/vhost_wire.h"
 
@@ -48,6 +49,7 @@ struct vhost {
     u32 queues;
     struct loop_fd *error_handler;
     struct timer_port again;
+    struct announcer announcer;
     struct attendant *attendant; /* which connects; NULL: we do */
     u32 maker;
 
@@ -235,10 +237,19 @@ static void revoke_sent(struct vhost *v)
     }
 }
 
-static void tell_link(const struct vhost *v, bool up)
+static void tell_link(struct vhost *v, bool up)
 {
     if (v->client.link)
         v->client.link(v->client.ctx, up);
+    announcer_link(&v->announcer, up);
+}
+
+static void announce(void *ctx)
+{
+    struct vhost *v = ctx;
+
+    if (v->client.announce)
+        v->client.announce(v->client.ctx);
 }
 
 /* On the loop: the connection is bad. */
@@ -553,6 +564,7 @@ static struct vhost *allocate(const struct vhost_config *c)
     for (u32 i = 0; i < VHOST_QUEUES_MAX; i++)
         v->queue[i] = (struct vhost_queue){.vhost = v, .index = i, .kick = -1, .call = -1};
     v->again = loop_timer(c->loop, on_again, v, 0);
+    announcer_init(&v->announcer, c->loop, announce, v);
     v->server = (struct virtq_server){server_attach, server_start,  server_stop, server_put,
                                       server_kick,   server_enable, v,           0};
     return v;
@@ -596,6 +608,7 @@ void vhost_close(struct vhost *v)
     v->client = (struct virtq_client){0};
     v->up = false;
     timer_arm(&v->again, CLOCK_NEVER);
+    announcer_link(&v->announcer, false);
     loop_fd_remove(v->handler);
     loop_fd_remove(v->error_handler);
     v->handler = v->error_handler = NULL;

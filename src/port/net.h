@@ -32,6 +32,7 @@ struct net_device {
     bool (*receive)(void *ctx, const struct net_frame *frame); /* false: no room */
     void (*ready)(void *ctx);         /* send may be tried again after it had refused */
     void (*link)(void *ctx, bool up); /* the cable */
+    void (*announce)(void *ctx); /* who is at the other end may have forgotten where the guest is */
     void *ctx;
 };
 

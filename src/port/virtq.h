@@ -33,6 +33,7 @@ struct virtq_client {
     /* Buffers come back in this order; there may be room for others. */
     void (*returned)(void *ctx, u32 queue, const struct virtq_returned *returned, u32 count);
     void (*link)(void *ctx, bool up); /* somebody serves, or nobody */
+    void (*announce)(void *ctx);      /* who is at the other end may not know where the guest is */
     void *ctx;
 };
 

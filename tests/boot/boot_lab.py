@@ -206,6 +206,8 @@ def _():
         os.kill(switch, signal.SIGKILL)
         wait_until(lambda: json.loads(cosm("net", "info", "lab", "--json"))["running"], "another switch")
         wait_until(lambda: len(ports("lab")) == 2, "both ports")
+        # It learns IPv4 addresses from guests that speak, which these do now only because they are asked to.
+        wait_until(lambda: all("." in str(port["addresses"]) for port in ports("lab").values()), "what it has to know")
         answers(web, address_of_guest(db))
         cosm("net", "rm", "--force", "lab")
         for console in web, db:

@@ -83,6 +83,19 @@ def spread(console, host, ifname):
     tap.check(len(used) == 2, f"the host sent so many bytes by the queues: {sent[:8]}")
 
 
+def frames_to(console, ifname, mac, count=50):
+    """How many frames that the host sends to an address come to the guest's driver."""
+    def received():
+        return int(console.run("cat /sys/class/net/eth0/statistics/rx_packets").split()[-1])
+    before = received()
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((ifname, 0))
+        for _ in range(count):
+            wire.send(bytes.fromhex(mac) + bytes(6) + b"\x88\xb5" + bytes(46))
+    console.run("sleep 0.2")
+    return (received() - before) // count
+
+
 def refused(*arguments, tool=()):
     """What cosm says, which must fail."""
     linux = world.obtain("linux", "trixie")
@@ -100,6 +113,11 @@ def _():
         if shutil.which("ping"):
             subprocess.run(["ping", "-c", "2", "192.168.9.2"], check=True, stdout=subprocess.DEVNULL)
         carry(console, "192.168.9.1", "192.168.9.2")
+        tap.check_equal(frames_to(console, "vm0", "02aabbccddee"), 0, "frames for others that come")
+        tap.check_equal(frames_to(console, "vm0", "ffffffffffff"), 1, "broadcasts that come")
+        console.run("ifconfig eth0 promisc")
+        tap.check_equal(frames_to(console, "vm0", "02aabbccddee"), 1, "frames for others that come where all are wanted")
+        console.run("ifconfig eth0 -promisc")
         tap.check("in use" in refused("--net", "tap,ifname=vm0"), "another reason")
         namespace.ip("link", "del", "vm0")
         console.expect("the interface vm0 is gone", 10)

@@ -323,6 +323,23 @@ TEST(drivers_get_no_offload_that_they_do_not_know)
     driver_destroy(d);
 }
 
+/* The device's answer to a command. */
+static u8 command(struct driver *d, u32 queue, const u8 *bytes, u32 size)
+{
+    gpa_t at = driver_alloc(d, size), answer = driver_alloc(d, 1);
+    struct driver_seg seg[2] = {{at, size, false}, {answer, 1, true}};
+    u16 id;
+    u32 len;
+
+    memcpy(driver_at(d, at), bytes, size);
+    *driver_at(d, answer) = 9;
+    driver_offer(d, queue, seg, 2);
+    driver_kick(d, queue);
+    CHECK(driver_used(d, queue, &id, &len));
+    CHECK_EQ(len, 1);
+    return *driver_at(d, answer);
+}
+
 TEST(control_commands)
 {
     static const struct {
@@ -338,24 +355,14 @@ TEST(control_commands)
         {{1, 1, 0x52, 1, 2, 3, 4, 5}, 8, 0},
         {{1, 1, 0x52, 1, 2, 3, 4, 5, 6}, 9, 1},
         {{4, 0, 2, 0}, 4, 1},
+        {{2, 0, 1, 0}, 4, 1}, /* features that are not accepted */
+        {{3, 0}, 2, 1},
     };
     struct driver *d = setup_peer(VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_MAC |
                                   VIRTIO_NET_F_CTRL_MAC_ADDR);
-    gpa_t at = driver_alloc(d, 64);
-    u16 id;
-    u32 len;
 
-    for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct driver_seg seg[2] = {{at, cases[i].len, false}, {at + 32, 1, true}};
-
-        memcpy(driver_at(d, at), cases[i].bytes, cases[i].len);
-        *driver_at(d, at + 32) = 9;
-        driver_offer(d, 2, seg, 2);
-        driver_kick(d, 2);
-        CHECK(driver_used(d, 2, &id, &len));
-        CHECK_EQ(len, 1);
-        CHECK_EQ(*driver_at(d, at + 32), cases[i].answer);
-    }
+    for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
+        CHECK_EQ(command(d, 2, cases[i].bytes, cases[i].len), cases[i].answer);
     CHECK_EQ(driver_get(d, R_CONFIG), 0x03020152);
     driver_destroy(d);
 }
@@ -382,17 +389,7 @@ TEST(a_frame_waits_for_a_driver)
 
 static u8 pairs_set(struct driver *d, u32 queue, u16 pairs)
 {
-    gpa_t at = driver_alloc(d, 64);
-    struct driver_seg seg[2] = {{at, 4, false}, {at + 32, 1, true}};
-    u16 id;
-    u32 len;
-
-    memcpy(driver_at(d, at), (const u8[]){4, 0, (u8)pairs, (u8)(pairs >> 8)}, 4);
-    *driver_at(d, at + 32) = 9;
-    driver_offer(d, queue, seg, 2);
-    driver_kick(d, queue);
-    CHECK(driver_used(d, queue, &id, &len));
-    return *driver_at(d, at + 32);
+    return command(d, queue, (const u8[]){4, 0, (u8)pairs, (u8)(pairs >> 8)}, 4);
 }
 
 /* A datagram of a flow, by way of a loopback: the queue that it comes back at. */
@@ -456,6 +453,187 @@ TEST(flows_come_in_at_the_pair_that_sent_them)
     d = driver_create(virtio_net_dev(&net));
     driver_start(d, VIRTIO_NET_F_CTRL_VQ, 16);
     CHECK_EQ(pairs_set(d, 2, 1), 1);
+    driver_destroy(d);
+}
+
+/* ---- filters ---- */
+
+#define CHOOSES                                                                 \
+    (VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_CTRL_RX_EXTRA | \
+     VIRTIO_NET_F_CTRL_VLAN | VIRTIO_NET_F_GUEST_ANNOUNCE | VIRTIO_NET_F_MAC)
+
+enum { OWN, OTHER, LISTED, BROADCAST, MULTI, MULTI_LISTED, TO_COUNT };
+static const u8 to_mac[TO_COUNT][6] = {
+    {0x52, 0x54, 0, 0x12, 0x34, 0x56}, {0x52, 1, 1, 1, 1, 1}, {0x52, 2, 2, 2, 2, 2},
+    {255, 255, 255, 255, 255, 255},    {1, 0, 0x5e, 0, 0, 1}, {0x33, 0x33, 0, 0, 0, 1},
+};
+
+/* Does a frame get to the driver? */
+static bool comes(struct driver *d, const u8 mac[6], int vlan)
+{
+    u8 bytes[60] = {0};
+    struct net_frame frame = {bytes, sizeof(bytes), {0}};
+    u16 id;
+    u32 len;
+
+    memcpy(bytes, mac, 6);
+    if (vlan >= 0) {
+        be16_store(bytes + 12, 0x8100);
+        be16_store(bytes + 14, (u16)vlan);
+    }
+    driver_offer(d, 0, &(struct driver_seg){driver_alloc(d, 128), 128, true}, 1);
+    CHECK(peer.device.receive(peer.device.ctx, &frame));
+    if (driver_used(d, 0, &id, &len))
+        return true;
+    be16_store(bytes + 12, 0); /* a frame for its own address takes the buffer away again */
+    memcpy(bytes, to_mac[OWN], 6);
+    command(d, 2, (const u8[]){0, 0, 1}, 3);
+    CHECK(peer.device.receive(peer.device.ctx, &frame));
+    command(d, 2, (const u8[]){0, 0, 0}, 3);
+    CHECK(driver_used(d, 0, &id, &len));
+    return false;
+}
+
+/* Bit i: frames to to_mac[i] come. */
+static u32 all_that_come(struct driver *d)
+{
+    u32 set = 0;
+
+    for (u32 i = 0; i < TO_COUNT; i++)
+        set |= (u32)comes(d, to_mac[i], -1) << i;
+    return set;
+}
+
+/* MAC_TABLE_SET with so many entries of each kind, the last of which is in to_mac. */
+static u8 tables_set(struct driver *d, u32 unicast, u32 multicast, int more)
+{
+    static u8 bytes[4096];
+    u8 *at = bytes + 2;
+
+    memset(bytes, 0, sizeof(bytes));
+    bytes[0] = 1;
+    for (u32 kind = 0; kind < 2; kind++) {
+        u32 count = kind ? multicast : unicast;
+
+        le32_store(at, count);
+        at += 4;
+        for (u32 i = 0; i < count; i++, at += 6) {
+            memcpy(at, to_mac[kind ? MULTI_LISTED : LISTED], 6);
+            at[5] = (u8)(at[5] + count - 1 - i);
+        }
+    }
+    return command(d, 2, bytes, (u32)(at - bytes) + (u32)more);
+}
+
+TEST(frames_come_that_are_asked_for)
+{
+    static const struct {
+        u8 mode;
+        u32 set; /* of frames that come while it is on */
+    } modes[] = {
+        {1, BIT(OWN) | BIT(LISTED) | BIT(BROADCAST) | BIT(MULTI) | BIT(MULTI_LISTED)},
+        {2, BIT(OWN) | BIT(OTHER) | BIT(LISTED) | BIT(BROADCAST) | BIT(MULTI_LISTED)},
+        {3, BIT(OWN) | BIT(LISTED) | BIT(BROADCAST)},
+        {4, BIT(BROADCAST) | BIT(MULTI_LISTED)},
+        {5, BIT(OWN) | BIT(LISTED) | BIT(MULTI_LISTED)},
+    };
+    const u32 usual = BIT(OWN) | BIT(LISTED) | BIT(BROADCAST) | BIT(MULTI_LISTED);
+    struct driver *d = setup_peer(CHOOSES);
+
+    CHECK_EQ(all_that_come(d), BIT(TO_COUNT) - 1); /* nothing was asked for yet */
+    CHECK_EQ(command(d, 2, (const u8[]){0, 0, 0}, 3), 0);
+    CHECK_EQ(all_that_come(d), BIT(OWN) | BIT(BROADCAST));
+    CHECK_EQ(tables_set(d, 3, 5, 0), 0);
+    CHECK_EQ(all_that_come(d), usual);
+    for (u32 i = 0; i < ARRAY_SIZE(modes); i++) {
+        CHECK_EQ(command(d, 2, (const u8[]){0, modes[i].mode, 1}, 3), 0);
+        CHECK_EQ(all_that_come(d), modes[i].set);
+        CHECK_EQ(command(d, 2, (const u8[]){0, modes[i].mode, 0}, 3), 0);
+        CHECK_EQ(all_that_come(d), usual);
+    }
+    CHECK_EQ(command(d, 2, (const u8[]){0, 6, 1}, 3), 1);
+    CHECK_EQ(command(d, 2, (const u8[]){0, 1, 2}, 3), 1);
+    CHECK_EQ(all_that_come(d), usual);
+    CHECK_EQ(net.dropped, 0);
+    driver_destroy(d);
+}
+
+TEST(tables_of_addresses_are_bounded_and_whole)
+{
+    const u32 none = BIT(OWN) | BIT(BROADCAST), multi = BIT(MULTI) | BIT(MULTI_LISTED);
+    struct driver *d = setup_peer(CHOOSES);
+
+    CHECK_EQ(command(d, 2, (const u8[]){0, 0, 0}, 3), 0);
+    CHECK_EQ(tables_set(d, 64, 64, 0), 0);
+    CHECK_EQ(all_that_come(d), none | BIT(LISTED) | BIT(MULTI_LISTED));
+    CHECK_EQ(tables_set(d, 65, 0, 0), 0);
+    CHECK_EQ(all_that_come(d), none | BIT(LISTED) | BIT(OTHER));
+    CHECK_EQ(tables_set(d, 0, 300, 0), 0);
+    CHECK_EQ(all_that_come(d), none | multi);
+    CHECK_EQ(tables_set(d, 0, 0, 0), 0);
+    CHECK_EQ(all_that_come(d), none);
+    /* Too short, too long, with a count that wraps: all stays as it was. */
+    CHECK_EQ(tables_set(d, 1, 1, -1), 1);
+    CHECK_EQ(tables_set(d, 1, 1, 1), 1);
+    CHECK_EQ(tables_set(d, 1, 0, -4), 1);
+    CHECK_EQ(command(d, 2, (const u8[]){1, 0}, 2), 1);
+    CHECK_EQ(command(d, 2, (const u8[]){1, 0, 0xab, 0xaa, 0xaa, 0x2a, 0, 0, 0, 0}, 10), 1);
+    CHECK_EQ(command(d, 2, (const u8[]){1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, 10), 1);
+    CHECK_EQ(all_that_come(d), none);
+    driver_destroy(d);
+}
+
+TEST(vlans_come_that_are_asked_for)
+{
+    struct driver *d = setup_peer(CHOOSES);
+
+    CHECK(comes(d, to_mac[OWN], 5));
+    CHECK_EQ(command(d, 2, (const u8[]){0, 0, 0}, 3), 0);
+    CHECK(!comes(d, to_mac[OWN], 5));
+    CHECK(comes(d, to_mac[OWN], 0xe000)); /* a priority, and no VLAN */
+    CHECK_EQ(command(d, 2, (const u8[]){2, 0, 0xff, 0x0f}, 4), 0);
+    CHECK_EQ(command(d, 2, (const u8[]){2, 0, 5, 0}, 4), 0);
+    CHECK(comes(d, to_mac[OWN], 5) && comes(d, to_mac[OWN], 0x6005));
+    CHECK(comes(d, to_mac[OWN], 0xfff) && !comes(d, to_mac[OWN], 4));
+    CHECK(!comes(d, to_mac[OTHER], 5));
+    CHECK_EQ(command(d, 2, (const u8[]){2, 1, 5, 0}, 4), 0);
+    CHECK(!comes(d, to_mac[OWN], 5) && comes(d, to_mac[OWN], 0xfff));
+    CHECK_EQ(command(d, 2, (const u8[]){2, 0, 0, 0x10}, 4), 1);
+    CHECK_EQ(command(d, 2, (const u8[]){2, 2, 5, 0}, 4), 1);
+    CHECK_EQ(command(d, 2, (const u8[]){2, 0, 5}, 3), 1);
+    driver_destroy(d);
+    /* Who does not know of the filter gets all. */
+    d = setup_peer(CHOOSES & ~VIRTIO_NET_F_CTRL_VLAN);
+    CHECK_EQ(command(d, 2, (const u8[]){0, 0, 0}, 3), 0);
+    CHECK(comes(d, to_mac[OWN], 5));
+    CHECK_EQ(command(d, 2, (const u8[]){2, 0, 5, 0}, 4), 1);
+    driver_destroy(d);
+}
+
+TEST(the_driver_is_asked_to_announce_itself)
+{
+    struct driver *d = setup_peer(CHOOSES);
+
+    driver_interrupted(d, VIRTIO_ISR_CONFIG);
+    peer.device.announce(peer.device.ctx);
+    CHECK(driver_interrupted(d, VIRTIO_ISR_CONFIG));
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 3);
+    CHECK_EQ(command(d, 2, (const u8[]){3, 1}, 2), 1);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 3);
+    CHECK_EQ(command(d, 2, (const u8[]){3, 0}, 2), 0);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 1);
+    peer.device.link(peer.device.ctx, false);
+    peer.device.announce(peer.device.ctx);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 0);
+    peer.device.link(peer.device.ctx, true);
+    peer.device.announce(peer.device.ctx);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 3);
+    driver_put(d, R_STATUS, 0);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 1);
+    driver_destroy(d);
+    d = setup_peer(CHOOSES & ~VIRTIO_NET_F_GUEST_ANNOUNCE);
+    peer.device.announce(peer.device.ctx);
+    CHECK_EQ(fake_read(&d->mmio.device, R_CONFIG + 6, 2), 1);
     driver_destroy(d);
 }
 

@@ -25,7 +25,7 @@ struct rig {
     struct net_settings settings;
     struct err err;
     struct log log;
-    u32 lines, refuse, received;
+    u32 lines, refuse, received, announced;
     bool down, late;
     u8 frame[2048];
     size_t len;
@@ -64,6 +64,14 @@ static void on_link(void *ctx, bool up)
     loop_stop(r->loop);
 }
 
+static void on_announce(void *ctx)
+{
+    struct rig *r = ctx;
+
+    r->announced++;
+    loop_stop(r->loop);
+}
+
 static void on_late(void *ctx, u32 arg)
 {
     struct rig *r = ctx;
@@ -75,7 +83,8 @@ static void on_late(void *ctx, u32 arg)
 /* False: there is no library here, which is no failure of ours. */
 static bool rig_open_with(struct rig *r, const char *deny)
 {
-    struct net_device device = {on_frame, on_ready, on_link, r};
+    struct net_device device = {
+        .receive = on_frame, .ready = on_ready, .link = on_link, .announce = on_announce, .ctx = r};
     int rc;
 
     memset(r, 0, sizeof(*r));
@@ -265,6 +274,8 @@ TEST(death_pulls_the_cable_for_a_while)
         arp_send(&r);
         arp_await(&r);
         CHECK_EQ(r.lines, 1);
+        while (!r.late && r.announced < 3)
+            loop_run(r.loop);
     }
     rig_close(&r);
     CHECK_EQ(child(), 0);

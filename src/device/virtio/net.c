@@ -12,16 +12,13 @@
 #include "base/assert.h"
 #include "base/endian.h"
 #include "base/mem.h"
+#include "device/virtio/net_control.h"
 #include "device/virtio/net_served.h"
 
 enum { RX = 0, TX = 1 }; /* of a pair */
 
 #define QUEUES (2 * VIRTIO_NET_PAIRS_MAX + 1)
 _Static_assert(QUEUES <= VIRTIO_QUEUES_MAX, "pairs and the control queue");
-
-/* Offsets in the configuration space (5.1.4). */
-enum { CONFIG_MAC = 0, CONFIG_STATUS = 6, CONFIG_PAIRS = 8, CONFIG_MTU = 10 };
-enum { STATUS_LINK_UP = 1 };
 
 /* Offsets in the header before each frame (5.1.6). */
 enum {
@@ -33,12 +30,6 @@ enum {
     HEADER_CSUM_OFFSET = 8,
     HEADER_NUM_BUFFERS = 10,
 };
-
-/* Control commands (5.1.6.5): a class, a command, its data; an answer of one byte. */
-enum { CTRL_RX = 0, CTRL_MAC = 1, CTRL_MQ = 4 };
-enum { CTRL_RX_ALLMULTI = 1, CTRL_MAC_TABLE_SET = 0, CTRL_MAC_ADDR_SET = 1 };
-enum { CTRL_MQ_PAIRS_SET = 0 };
-enum { CTRL_OK = 0, CTRL_ERR = 1 };
 
 static struct virtio_net *net_of(struct virtio_dev *dev)
 {
@@ -103,7 +94,7 @@ static u32 pair_choose_locked(const struct virtio_net *net, const struct net_fra
 
 bool virtio_net_is_up_locked(const struct virtio_net *net)
 {
-    return (net->net || net->server) && (net->config[CONFIG_STATUS] & STATUS_LINK_UP);
+    return (net->net || net->server) && (net->config[NET_CONFIG_STATUS] & NET_STATUS_LINK_UP);
 }
 
 /* Segmentation as negotiated, with what goes with it. */
@@ -235,58 +226,6 @@ static void ready(void *ctx)
         (void)send(net, pair);
 }
 
-static u8 pairs_set_locked(struct virtio_net *net, u16 pairs)
-{
-    if (!virtio_has_locked(&net->dev, VIRTIO_NET_F_MQ) || !pairs || pairs > net->pairs)
-        return CTRL_ERR;
-    net->active = pairs;
-    memset(net->flow, 0, sizeof(net->flow));
-    if (net->server)
-        net->server->enable(net->server->ctx, 2 * pairs);
-    return CTRL_OK;
-}
-
-/* Which frames the driver wants is advice (5.1.6.5.1): all are delivered. */
-static u8 command_locked(struct virtio_net *net, const u8 *command, size_t len)
-{
-    if (command[0] == CTRL_RX)
-        return command[1] <= CTRL_RX_ALLMULTI && len == 3 ? CTRL_OK : CTRL_ERR;
-    if (command[0] == CTRL_MQ && len == 4 && command[1] == CTRL_MQ_PAIRS_SET)
-        return pairs_set_locked(net, le16_load(command + 2));
-    if (command[0] != CTRL_MAC)
-        return CTRL_ERR;
-    if (command[1] == CTRL_MAC_TABLE_SET)
-        return CTRL_OK;
-    if (command[1] != CTRL_MAC_ADDR_SET || len != 8 ||
-        !virtio_has_locked(&net->dev, VIRTIO_NET_F_CTRL_MAC_ADDR))
-        return CTRL_ERR;
-    memcpy(net->config + CONFIG_MAC, command + 2, 6);
-    return CTRL_OK;
-}
-
-static bool control(struct virtio_net *net, u32 queue)
-{
-    struct virtio_dev *dev = &net->dev;
-    struct virtq *q = &dev->queue[queue];
-    u32 budget = VIRTIO_BUDGET;
-    u8 command[9], answer;
-
-    lock_acquire(&dev->lock);
-    while (budget && virtio_pop_locked(dev, queue, &net->ctrl)) {
-        size_t len = virtq_chain_read(q, &net->ctrl, 0, command, sizeof(command));
-
-        answer = len < 2 || !virtio_has_locked(dev, VIRTIO_NET_F_CTRL_VQ)
-                     ? CTRL_ERR
-                     : command_locked(net, command, len);
-        len = virtq_chain_write(q, &net->ctrl, 0, &answer, 1);
-        virtio_push_locked(dev, queue, net->ctrl.token, (u32)len);
-        budget--;
-    }
-    virtio_signal_locked(dev, queue);
-    lock_release(&dev->lock);
-    return !budget;
-}
-
 static bool notify(struct virtio_dev *dev, u32 queue)
 {
     struct virtio_net *net = net_of(dev);
@@ -300,7 +239,7 @@ static bool notify(struct virtio_dev *dev, u32 queue)
         net->refused = false;
     lock_release(&dev->lock);
     if (queue == ctrl)
-        return control(net, queue);
+        return virtio_net_control(net, queue);
     if (queue > ctrl)
         return false;
     if (net->server)
@@ -388,14 +327,25 @@ static enum put frame_put_locked(struct virtio_net *net, const struct net_frame 
     return PUT_DONE;
 }
 
-/* True: the frame is dealt with, if only by dropping what can never fit. */
+/* A server of the queues delivers what it likes: there the driver's filters are advice. */
+static bool is_wanted_locked(const struct virtio_net *net, const struct net_frame *frame)
+{
+    const struct virtio_dev *dev = &net->dev;
+    const u8 *own = virtio_has_locked(dev, VIRTIO_NET_F_MAC) ? net->config + NET_CONFIG_MAC : NULL;
+
+    return net_filter_wants(&net->filter, own, virtio_has_locked(dev, VIRTIO_NET_F_CTRL_VLAN),
+                            frame->bytes, frame->len);
+}
+
+/* True: the frame is dealt with, if only by dropping what is not wanted or can never fit. */
 static bool receive(void *ctx, const struct net_frame *frame)
 {
     struct virtio_net *net = ctx;
     enum put put = PUT_DONE;
 
     lock_acquire(&net->dev.lock);
-    if (virtio_net_is_up_locked(net) && frame->len && frame->len <= NET_FRAME_MAX)
+    if (virtio_net_is_up_locked(net) && frame->len && frame->len <= NET_FRAME_MAX &&
+        is_wanted_locked(net, frame))
         put = offload_fits_locked(net, &frame->offload) ? frame_put_locked(net, frame) : PUT_NEVER;
     if (put == PUT_NO_ROOM)
         net->refused = true;
@@ -408,14 +358,29 @@ static bool receive(void *ctx, const struct net_frame *frame)
 void virtio_net_set_link(struct virtio_net *net, bool up)
 {
     lock_acquire(&net->dev.lock);
-    net->config[CONFIG_STATUS] = up ? STATUS_LINK_UP : 0;
+    net->config[NET_CONFIG_STATUS] = up ? NET_STATUS_LINK_UP : 0;
     virtio_config_changed_locked(&net->dev);
+    lock_release(&net->dev.lock);
+}
+
+void virtio_net_announce(struct virtio_net *net)
+{
+    lock_acquire(&net->dev.lock);
+    if (virtio_has_locked(&net->dev, VIRTIO_NET_F_GUEST_ANNOUNCE) && virtio_net_is_up_locked(net)) {
+        net->config[NET_CONFIG_STATUS] |= NET_STATUS_ANNOUNCE;
+        virtio_config_changed_locked(&net->dev);
+    }
     lock_release(&net->dev.lock);
 }
 
 static void link_changed(void *ctx, bool up)
 {
     virtio_net_set_link(ctx, up);
+}
+
+static void announce(void *ctx)
+{
+    virtio_net_announce(ctx);
 }
 
 static void reset_locked(struct virtio_dev *dev)
@@ -425,6 +390,8 @@ static void reset_locked(struct virtio_dev *dev)
     /* refused stays: a frame may wait for a driver to come. */
     net->active = 1;
     memset(net->flow, 0, sizeof(net->flow));
+    net_filter_reset(&net->filter);
+    net->config[NET_CONFIG_STATUS] &= (u8)~NET_STATUS_ANNOUNCE;
     if (net->server)
         net->server->stop(net->server->ctx);
 }
@@ -453,8 +420,8 @@ static const struct virtio_class virtio_net_class = {
 static u64 net_features(const struct virtio_net_config *config)
 {
     static const u8 no_mac[6];
-    u64 f =
-        VIRTIO_NET_F_STATUS | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CTRL_VQ | VIRTIO_NET_F_CTRL_RX;
+    u64 f = VIRTIO_NET_F_STATUS | VIRTIO_NET_F_MRG_RXBUF | VIRTIO_NET_F_CTRL_VQ |
+            VIRTIO_NET_F_CTRL_RX | VIRTIO_NET_F_GUEST_ANNOUNCE;
     u32 can = config->net ? config->net->can : 0;
 
     if (memcmp(config->mac, no_mac, sizeof(no_mac)))
@@ -468,6 +435,8 @@ static u64 net_features(const struct virtio_net_config *config)
         f |= VIRTIO_NET_F_MTU;
     if (config->server)
         f = (f & ~VIRTIO_NET_F_MRG_RXBUF) | (config->server->features & VIRTIO_NET_SERVED_FEATURES);
+    else
+        f |= VIRTIO_NET_F_CTRL_RX_EXTRA | VIRTIO_NET_F_CTRL_VLAN;
     if (config->pairs > 1)
         f |= VIRTIO_NET_F_MQ;
     return f;
@@ -475,19 +444,20 @@ static u64 net_features(const struct virtio_net_config *config)
 
 void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *config)
 {
-    struct net_device device = {receive, ready, link_changed, net};
+    struct net_device device = {receive, ready, link_changed, announce, net};
 
     memset(net, 0, offsetof(struct virtio_net, frame));
     net->net = config->net;
-    memcpy(net->config + CONFIG_MAC, config->mac, sizeof(config->mac));
+    memcpy(net->config + NET_CONFIG_MAC, config->mac, sizeof(config->mac));
     net->server = config->server;
-    net->config[CONFIG_STATUS] = config->net || config->server ? STATUS_LINK_UP : 0;
+    net->config[NET_CONFIG_STATUS] = config->net || config->server ? NET_STATUS_LINK_UP : 0;
     net->pairs = config->pairs ? config->pairs : 1;
     net->active = 1;
+    net_filter_reset(&net->filter);
     ASSERT(net->pairs <= VIRTIO_NET_PAIRS_MAX);
-    le16_store(net->config + CONFIG_PAIRS, (u16)net->pairs);
+    le16_store(net->config + NET_CONFIG_PAIRS, (u16)net->pairs);
     if (config->net)
-        le16_store(net->config + CONFIG_MTU, config->net->mtu);
+        le16_store(net->config + NET_CONFIG_MTU, config->net->mtu);
     virtio_init(&net->dev, &virtio_net_class, net_features(config), net->config,
                 sizeof(net->config));
     virtio_limit_queues(&net->dev, 2 * net->pairs + 1);

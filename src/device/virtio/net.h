@@ -7,6 +7,7 @@
 #ifndef COSM_DEVICE_VIRTIO_NET_H
 #define COSM_DEVICE_VIRTIO_NET_H
 
+#include "device/virtio/net_filter.h"
 #include "device/virtio/virtio.h"
 #include "port/net.h"
 #include "port/virtq.h"
@@ -18,20 +19,23 @@
 #define VIRTIO_NET_FLOWS       256 /* a power of two */
 
 /* Device feature bits (5.1.3). */
-#define VIRTIO_NET_F_CSUM          BIT(0)
-#define VIRTIO_NET_F_GUEST_CSUM    BIT(1)
-#define VIRTIO_NET_F_MTU           BIT(3)
-#define VIRTIO_NET_F_MAC           BIT(5)
-#define VIRTIO_NET_F_GUEST_TSO4    BIT(7)
-#define VIRTIO_NET_F_GUEST_TSO6    BIT(8)
-#define VIRTIO_NET_F_HOST_TSO4     BIT(11)
-#define VIRTIO_NET_F_HOST_TSO6     BIT(12)
-#define VIRTIO_NET_F_MRG_RXBUF     BIT(15)
-#define VIRTIO_NET_F_STATUS        BIT(16)
-#define VIRTIO_NET_F_CTRL_VQ       BIT(17)
-#define VIRTIO_NET_F_CTRL_RX       BIT(18)
-#define VIRTIO_NET_F_MQ            BIT(22)
-#define VIRTIO_NET_F_CTRL_MAC_ADDR BIT(23)
+#define VIRTIO_NET_F_CSUM           BIT(0)
+#define VIRTIO_NET_F_GUEST_CSUM     BIT(1)
+#define VIRTIO_NET_F_MTU            BIT(3)
+#define VIRTIO_NET_F_MAC            BIT(5)
+#define VIRTIO_NET_F_GUEST_TSO4     BIT(7)
+#define VIRTIO_NET_F_GUEST_TSO6     BIT(8)
+#define VIRTIO_NET_F_HOST_TSO4      BIT(11)
+#define VIRTIO_NET_F_HOST_TSO6      BIT(12)
+#define VIRTIO_NET_F_MRG_RXBUF      BIT(15)
+#define VIRTIO_NET_F_STATUS         BIT(16)
+#define VIRTIO_NET_F_CTRL_VQ        BIT(17)
+#define VIRTIO_NET_F_CTRL_RX        BIT(18)
+#define VIRTIO_NET_F_CTRL_VLAN      BIT(19)
+#define VIRTIO_NET_F_CTRL_RX_EXTRA  BIT(20)
+#define VIRTIO_NET_F_GUEST_ANNOUNCE BIT(21)
+#define VIRTIO_NET_F_MQ             BIT(22)
+#define VIRTIO_NET_F_CTRL_MAC_ADDR  BIT(23)
 
 /* A transmit queue: one thread at a time empties it, in order. */
 struct virtio_net_tx {
@@ -50,6 +54,7 @@ struct virtio_net {
     u64 dropped;               /* frames that the guest's buffers or features cannot take */
     u64 malformed;             /* frames of the guest whose header breaks the rules */
     u8 flow[VIRTIO_NET_FLOWS]; /* 1 + the pair that it was sent by; 0: not known */
+    struct net_filter filter;
     struct virtio_net_tx tx[VIRTIO_NET_PAIRS_MAX];
     struct virtq_chain rx, first, ctrl;
     struct virtq_used merged[VIRTIO_NET_MERGE_MAX];
@@ -69,6 +74,10 @@ void virtio_net_init(struct virtio_net *net, const struct virtio_net_config *con
 
 /* The cable is plugged or pulled; plugged at first if there is a back end. */
 void virtio_net_set_link(struct virtio_net *net, bool up);
+
+/* The driver is to tell others where it is, as these may have forgotten; a while after the link
+ * came up, for drivers that lose what they say before they have noticed that. */
+void virtio_net_announce(struct virtio_net *net);
 
 /* For transports: &net->dev. */
 static inline struct virtio_dev *virtio_net_dev(struct virtio_net *net)

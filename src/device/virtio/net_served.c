@@ -100,7 +100,13 @@ static void link_changed(void *ctx, bool up)
         virtio_net_serve(net, i);
 }
 
+static void announce(void *ctx)
+{
+    virtio_net_announce(ctx);
+}
+
 void virtio_net_served_init(struct virtio_net *net)
 {
-    net->server->attach(net->server->ctx, &(struct virtq_client){returned, link_changed, net});
+    net->server->attach(net->server->ctx,
+                        &(struct virtq_client){returned, link_changed, announce, net});
 }
