@@ -11,9 +11,7 @@
 #include "base/assert.h"
 #include "base/fmt.h"
 #include "host/scope.h"
-#include "net/announcer.h"
-#include "net/vhost_ring.h"
-#include "net/vhost_wire.h"
+#include "net/vhost_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,47 +24,6 @@
 #define BATCH    64 /* buffers that come back between two looks of the loop at other things */
 #define AGAIN_NS (500 * UINT64_C(1000000))
 #define GOOD_NS  (10 * UINT64_C(1000000000))
-/* Where the other process shall think that our rings lie: behind all that a guest can have. */
-#define RINGS_GPA (UINT64_C(1) << 46)
-
-struct vhost_queue {
-    struct vhost *vhost;
-    u32 index;
-    int kick, call;
-    struct loop_fd *handler; /* of call */
-    struct vhost_ring ring;
-};
-
-struct vhost {
-    struct virtq_server server;
-    struct virtq_client client;
-    struct loop *loop;
-    const struct log *log;
-    char path[VHOST_PATH_MAX];
-    const struct gmem *gmem;
-    int memory_fd, rings_fd, error;
-    u8 *rings; /* of all queues, one behind the other */
-    u32 queues;
-    struct loop_fd *error_handler;
-    struct timer_port again;
-    struct announcer announcer;
-    struct attendant *attendant; /* which connects; NULL: we do */
-    u32 maker;
-
-    struct lock lock; /* of what follows, and of the rings */
-    struct vhost_wire wire;
-    struct loop_fd *handler; /* of wire.fd */
-    bool up;                 /* connected, and nothing wrong with it yet */
-    bool cut;
-    bool told; /* that a connection was lost; again if the next one was good for a while */
-    u64 since_ns;
-    u64 protocol; /* features of the protocol that both have */
-    bool started;
-    u64 features; /* that the driver has accepted */
-    u32 running;  /* queues that it has set up, a bit each */
-    u32 enabled;  /* of the first so many */
-    struct vhost_queue queue[VHOST_QUEUES_MAX];
-};
 
 int vhost_check_path(const char *path, struct err *err)
 {
@@ -109,113 +66,6 @@ int vhost_attend(struct vhost *v, struct attendant *attendant, struct err *err)
     v->attendant = attendant;
     v->maker = (u32)maker;
     return 0;
-}
-
-static int agree_protocol(struct vhost *v, struct err *err)
-{
-    u64 pairs = 1, offered = 0;
-    int r = vhost_get(&v->wire, VHOST_GET_PROTOCOL_FEATURES, &offered, err);
-
-    v->protocol = offered & (VHOST_PROTOCOL_MQ | VHOST_PROTOCOL_REPLY_ACK);
-    if (!r)
-        r = vhost_set(&v->wire, VHOST_SET_PROTOCOL_FEATURES, v->protocol, err);
-    v->wire.acks = v->protocol & VHOST_PROTOCOL_REPLY_ACK;
-    if (!r && (v->protocol & VHOST_PROTOCOL_MQ))
-        r = vhost_get(&v->wire, VHOST_GET_QUEUE_NUM, &pairs, err);
-    if (!r && pairs < v->queues / 2)
-        r = err_set(err, ENOTSUP, "it serves %llu pairs of queues, not %u; give queues=%llu",
-                    (unsigned long long)pairs, v->queues / 2, (unsigned long long)pairs);
-    return r;
-}
-
-/* Learns what the other process can do: all that the device was promised. */
-static int agree(struct vhost *v, u64 *features, struct err *err)
-{
-    int r = vhost_get(&v->wire, VHOST_GET_FEATURES, features, err);
-
-    v->protocol = 0;
-    if (!r && !(*features & BIT(32)))
-        r = err_set(err, ENOTSUP, "it does not know VIRTIO 1");
-    if (!r && (v->server.features & ~*features))
-        r = err_set(err, ENOTSUP, "it lacks features 0x%llx of the one before",
-                    (unsigned long long)(v->server.features & ~*features));
-    if (!r && (*features & VHOST_F_PROTOCOL))
-        r = agree_protocol(v, err);
-    else if (!r && v->queues > 2)
-        r = err_set(err, ENOTSUP, "it serves one pair of queues; give queues=1");
-    return r ? r : vhost_order(&v->wire, VHOST_SET_OWNER, err);
-}
-
-/* The address of a ring as the other process shall know it: nothing of ours shows. */
-static u64 ring_user(u32 queue)
-{
-    return RINGS_GPA + (u64)queue * VHOST_RING_BYTES;
-}
-
-static bool is_enabled(const struct vhost *v, u32 queue)
-{
-    return queue < v->enabled && !v->cut;
-}
-
-static int enable_locked(struct vhost *v, u32 queue, struct err *err)
-{
-    if (!v->protocol)
-        return 0;
-    return vhost_set_ring(&v->wire, VHOST_SET_VRING_ENABLE, queue, is_enabled(v, queue), err);
-}
-
-static int start_queue_locked(struct vhost *v, u32 i, struct err *err)
-{
-    const struct vhost_queue *q = &v->queue[i];
-    u64 user = ring_user(i);
-    int r = vhost_set_ring(&v->wire, VHOST_SET_VRING_NUM, i, VHOST_RING_ENTRIES, err);
-
-    if (!r)
-        r = vhost_set_ring(&v->wire, VHOST_SET_VRING_BASE, i, 0, err);
-    if (!r)
-        r = vhost_set_ring_addresses(&v->wire, i, user, user + VHOST_RING_USED,
-                                     user + VHOST_RING_AVAIL, err);
-    if (!r)
-        r = vhost_set_ring_fd(&v->wire, VHOST_SET_VRING_ERR, i, v->error, err);
-    if (!r)
-        r = vhost_set_ring_fd(&v->wire, VHOST_SET_VRING_CALL, i, q->call, err);
-    if (!r)
-        r = vhost_set_ring_fd(&v->wire, VHOST_SET_VRING_KICK, i, q->kick, err);
-    return r;
-}
-
-static void tell(int event)
-{
-    const u64 one = 1;
-
-    /* Full: they have not looked yet. */
-    if (write(event, &one, sizeof(one)) < 0)
-        return;
-}
-
-static int start_locked(struct vhost *v, struct err *err)
-{
-    const struct gmem_region *ram = &v->gmem->region[0];
-    const struct vhost_region region[] = {
-        {ram->base, ram->size, ram->base, v->memory_fd},
-        {RINGS_GPA, (u64)v->queues * VHOST_RING_BYTES, ring_user(0), v->rings_fd},
-    };
-    u64 features = v->features | (v->protocol ? VHOST_F_PROTOCOL : 0);
-    int r = vhost_set(&v->wire, VHOST_SET_FEATURES, features, err);
-
-    if (!r)
-        r = vhost_set_memory(&v->wire, region, ARRAY_SIZE(region), err);
-    for (u32 i = 0; i < v->queues && !r; i++) {
-        if (v->running >> i & 1)
-            r = start_queue_locked(v, i, err);
-    }
-    for (u32 i = 0; i < v->queues && !r; i++) {
-        if (!(v->running >> i & 1))
-            continue;
-        r = enable_locked(v, i, err);
-        tell(v->queue[i].kick); /* the other process takes it as the queue's start */
-    }
-    return r;
 }
 
 /* Buffers of queues that send: their frames are lost, as on a cable that is pulled. */
@@ -341,7 +191,7 @@ static void on_call(void *ctx, u32 events)
     if (n && v->client.returned)
         v->client.returned(v->client.ctx, q->index, list, n);
     if (n == BATCH)
-        tell(q->call); /* there may be more */
+        vhost_tell(q->call); /* there may be more */
 }
 
 /* Takes the connection, whose descriptor it closes if it is of no use. */
@@ -350,11 +200,11 @@ static int plug(struct vhost *v, int fd, u64 *features, struct err *err)
     int r = vhost_wire_init(&v->wire, fd, err);
 
     if (!r)
-        r = agree(v, features, err);
+        r = vhost_agree(v, features, err);
     if (!r && v->started) {
         for (u32 i = 0; i < v->queues; i++)
             vhost_ring_rewind(&v->queue[i].ring);
-        r = start_locked(v, err);
+        r = vhost_start_locked(v, err);
     }
     if (!r)
         r = loop_fd_add(v->loop, fd, LOOP_READ, on_socket, v, &v->handler, err);
@@ -411,7 +261,7 @@ static void server_start(void *ctx, u64 features, u32 queues)
         v->running = queues & (u32)(BIT(v->queues) - 1);
         for (u32 i = 0; i < v->queues; i++)
             vhost_ring_init(&v->queue[i].ring, v->rings + i * VHOST_RING_BYTES);
-        if (v->up && start_locked(v, &err))
+        if (v->up && vhost_start_locked(v, &err))
             lose_locked(v, err.msg);
     }
     lock_release(&v->lock);
@@ -462,7 +312,7 @@ static void server_kick(void *ctx, u32 queue)
     struct vhost *v = ctx;
 
     if (vhost_ring_wants_kick(&v->queue[queue].ring))
-        tell(v->queue[queue].kick);
+        vhost_tell(v->queue[queue].kick);
 }
 
 static void enable_all_locked(struct vhost *v)
@@ -470,7 +320,7 @@ static void enable_all_locked(struct vhost *v)
     struct err err;
 
     for (u32 i = 0; i < v->queues && v->up && v->started; i++) {
-        if ((v->running >> i & 1) && enable_locked(v, i, &err))
+        if ((v->running >> i & 1) && vhost_enable_locked(v, i, &err))
             lose_locked(v, err.msg);
     }
 }

@@ -156,9 +156,8 @@ static void give_back(struct port *p, struct queue *q, uint16_t head, uint32_t w
 
     entry = (volatile uint32_t *)(q->used + 4 + 8 * (used % q->size));
     entry[0] = has(p, "stranger") ? 0x1000 : head;
-    entry[1] = has(p, "too-much") ? 1u << 30 : written;
-    __atomic_store_n((volatile uint16_t *)(q->used + 2),
-                     (uint16_t)(used + (has(p, "jump") ? 5000 : 1)), __ATOMIC_RELEASE);
+    entry[1] = written;
+    __atomic_store_n((volatile uint16_t *)(q->used + 2), (uint16_t)(used + 1), __ATOMIC_RELEASE);
     q->next++;
     q->frames++;
     if (write(q->call, &one, 8) < 0)
@@ -277,12 +276,11 @@ static void reply(struct port *p, struct message *m, bool answer, uint64_t statu
     }
     m->size = 8;
     m->flags = 1 | 4;
-    if (has(p, "silent") || (has(p, "no-end") && m->request == 11))
+    if (has(p, "no-end") && m->request == 11)
         return;
     if (has(p, "nonsense"))
         m->size = 1u << 31;
-    if (write(p->fd, m, 12 + (has(p, "half") ? 3 : 8)) < 0 || has(p, "half") ||
-        (has(p, "chatter") && m->request == 18 && write(p->fd, m, 20) < 0))
+    if (write(p->fd, m, 20) < 0)
         hang_up(p);
 }
 
