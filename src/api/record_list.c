@@ -64,14 +64,23 @@ int record_list(char (**names)[RECORD_NAME_MAX], size_t *count, struct err *err)
     return 0;
 }
 
-/* Length of an escape sequence at p (CSI or a single character after ESC). */
+/*
+ * Length of an escape sequence at p (ECMA-48, 5.4 to 5.6): CSI to its final byte; a control string
+ * (DCS, OSC and the like) to ST or, as terminals take it, BEL; else to the first byte that is no
+ * intermediate one.
+ */
 static size_t escape_len(const char *p, size_t len)
 {
-    size_t n = 2;
+    bool is_string = len > 1 && p[1] && strchr("P]X^_", p[1]);
+    bool is_csi = len > 1 && p[1] == '[';
+    size_t n = is_string || is_csi ? 2 : 1;
 
-    if (len < 2 || p[1] != '[')
-        return len < 2 ? len : 2;
-    while (n < len && (p[n] < 0x40 || p[n] > 0x7e))
+    if (is_string) {
+        while (n < len && p[n] != '\a' && (p[n] != 0x1b || n + 1 == len || p[n + 1] != '\\'))
+            n++;
+        return n < len && p[n] == 0x1b ? n + 2 : n < len ? n + 1 : n;
+    }
+    while (n < len && (is_csi ? p[n] < 0x40 || p[n] > 0x7e : p[n] >= 0x20 && p[n] < 0x30))
         n++;
     return n < len ? n + 1 : n;
 }
