@@ -2,6 +2,8 @@
 /* Completion for bash, made from the option table; needs nothing but bash itself. */
 #include "apps/cosm/help.h"
 
+#include "store/build.h"
+
 #include <stdio.h>
 
 static void completion_names(u32 command)
@@ -33,6 +35,21 @@ static void completion_value(const struct option_info *o)
     printf(" ;;\n");
 }
 
+/* Words that a command takes beside its options, some asked of the program itself. */
+static void completion_operands(enum command_id command)
+{
+    if (command == COMMAND_HELP) {
+        for (u32 i = 0; i < COMMAND_NONE; i++)
+            printf("%s ", command_table[i].name);
+    }
+    if (command == COMMAND_IMAGE)
+        printf("pull ls info build rm ");
+    if (command == COMMAND_IMAGE || command == COMMAND_RUN) {
+        for (u32 i = 0; i < build_suite_count; i++)
+            printf("debian%s%s ", i ? ":" : "", i ? build_suites[i] : "");
+    }
+}
+
 void completion_print(void)
 {
     printf("# bash completion of cosm, made by: cosm help --format=bash\n"
@@ -42,6 +59,10 @@ void completion_print(void)
            "    # bash splits --name=value into three words\n"
            "    if [[ $cur == = ]]; then\n        cur=\n"
            "    elif [[ $prev == = ]]; then\n        prev=${COMP_WORDS[COMP_CWORD-2]}\n    fi\n"
+           "    # and NAME:TAG; what is before the tag stays on the line\n"
+           "    local before=\n"
+           "    if [[ $cur == : ]]; then\n        before=$prev: cur=\n"
+           "    elif [[ $prev == : ]]; then\n        before=${COMP_WORDS[COMP_CWORD-2]}:\n    fi\n"
            "    case $prev in\n");
     for (size_t i = 0; i < option_count; i++)
         completion_value(&option_table[i]);
@@ -49,14 +70,13 @@ void completion_print(void)
            "    case ${COMP_WORDS[1]} in\n");
     for (u32 i = 0; i < COMMAND_NONE; i++) {
         printf("        %s) options='", command_table[i].name);
-        if (i == COMMAND_HELP) {
-            for (u32 j = 0; j < COMMAND_NONE; j++)
-                printf("%s ", command_table[j].name);
-        }
+        completion_operands(i);
         completion_names(1u << i);
         printf("'");
         if (CMD_VM & 1u << i) /* their names, if it tells any */
             printf("\n            options+=\" $(\"${COMP_WORDS[0]}\" ps -aq 2>/dev/null)\"");
+        if (i == COMMAND_IMAGE || i == COMMAND_RUN)
+            printf("\n            options+=\" $(\"${COMP_WORDS[0]}\" image ls -q 2>/dev/null)\"");
         printf(" ;;\n");
     }
     printf("        *) options='");
@@ -69,6 +89,7 @@ void completion_print(void)
         printf("%s ", command_table[i].name);
     completion_names(CMD_NONE);
     printf("'\n"
-           "    COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n}\n"
+           "    COMPREPLY=($(compgen -W \"$options\" -- \"$before$cur\"))\n"
+           "    COMPREPLY=(\"${COMPREPLY[@]#\"$before\"}\")\n}\n"
            "complete -F _cosm cosm\n");
 }

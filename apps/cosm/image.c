@@ -36,11 +36,10 @@ static int image_pull(const struct options *o, char **arg, struct err *err)
 {
     struct recipe recipe;
 
-    build_recipe(&recipe);
-    if (strcmp(arg[0], recipe.name))
+    if (!build_recipe(&recipe, arg[0]))
         return err_set(err, ENOENT,
-                       "'%.64s' cannot be pulled; there is 'debian', and 'cosm image build FILE' "
-                       "makes others",
+                       "'%.64s' cannot be pulled; there are 'debian', 'debian:forky' and "
+                       "'debian:sid', and 'cosm image build FILE' makes others",
                        arg[0]);
     return make(&recipe, o->quiet, err);
 }

@@ -32,9 +32,11 @@ static int take_name(struct reader *r, char *value)
 {
     struct err ignored;
 
-    if (image_check_name(value, &ignored))
-        return wrong(r, "is no name of an image; give letters, digits, '.', '_' and '-'", value);
-    fmt_print(r->file->recipe.name, sizeof(r->file->recipe.name), "%s", value);
+    if (image_check_name(value, r->file->recipe.name, &ignored))
+        return wrong(r,
+                     "is no name of an image; give letters, digits, '.', '_' and '-', and perhaps "
+                     "':' and a tag",
+                     value);
     return 0;
 }
 
@@ -43,7 +45,10 @@ static int take_from(struct reader *r, char *value)
     struct recipe ignored;
 
     if (!build_from(&ignored, value))
-        return wrong(r, "is nothing to begin with; give debian or minimal", value);
+        return wrong(r,
+                     "is nothing to begin with; give debian or minimal, and perhaps a suite, as in "
+                     "debian:sid",
+                     value);
     r->base = value;
     return 0;
 }

@@ -115,7 +115,7 @@ static int configure(struct options *o, const struct guest *g, char kernel[PLACE
     return r ? r : vm_config_check(c, err);
 }
 
-/* The image, made if it is 'debian' and not there yet. */
+/* The image, made if it is a 'debian' and not there yet. */
 static int get_image(struct image *image, const char *name, struct err *err)
 {
     struct image_bar bar;
@@ -123,16 +123,16 @@ static int get_image(struct image *image, const char *name, struct err *err)
     struct recipe recipe;
     int r = image_find(image, name, err);
 
-    build_recipe(&recipe);
     if (r != -ENOENT)
         return r;
-    if (strcmp(name, recipe.name))
+    if (!build_recipe(&recipe, name))
         return err_set(err, EINVAL,
                        "there is no image '%.64s'; 'cosm image ls' lists what there is, and a file "
                        "needs --kernel, --bios or --drive",
                        name);
     fprintf(stderr,
-            "The image '%s' is made now, from Debian's packages; later VMs start at once.\n", name);
+            "The image '%s' is made now, from Debian's packages; later VMs start at once.\n",
+            recipe.name);
     progress = image_bar_begin(&bar, false);
     r = build_image(&recipe, true, &progress, err);
     image_bar_end(&bar);
@@ -194,7 +194,7 @@ static int check(const struct options *o, struct err *err)
     if (wrong)
         return err_set(err, EINVAL, "the image '%.64s' brings what it boots; leave out --%s",
                        o->image, wrong);
-    return image_check_name(o->image, err);
+    return image_check_name(o->image, NULL, err);
 }
 
 int launch_image(struct options *o, char *const *argv, struct err *err)

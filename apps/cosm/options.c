@@ -3,6 +3,7 @@
 #include "apps/cosm/options.h"
 
 #include "api/record.h"
+#include "store/image.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -430,7 +431,7 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
         return options->topic == COMMAND_NONE ? command_unknown(arg, err) : 0;
     }
     if (options->command == COMMAND_RUN && !options->image && !options->config.kernel &&
-        !options->config.bios && !record_check_name(arg, &ignored)) {
+        !options->config.bios && !image_check_name(arg, NULL, &ignored)) {
         options->image = arg;
         return 0;
     }

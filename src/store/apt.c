@@ -86,6 +86,38 @@ static int find_mirror(struct apt *apt, struct err *err)
     return 0;
 }
 
+/*
+ * A machine whose mirror is behind the times is told not to mind, and its images are of the same.
+ * Each line is a variable, SETTING='false'.
+ */
+static bool take_setting(void *ctx, char *line)
+{
+    struct apt *apt = ctx;
+    char *equals = strchr(line, '=');
+    size_t len = strlen(apt->options);
+
+    if (!equals || strcmp(equals, "='false'"))
+        return true;
+    fmt_print(apt->options + len, sizeof(apt->options) - len, "Check-%s: no\n",
+              line[0] == 'v' ? "Valid-Until" : "Date");
+    return true;
+}
+
+static int find_settings(struct apt *apt, struct err *err)
+{
+    char *argv[] = {(char *)(uintptr_t) "apt-config",
+                    (char *)(uintptr_t) "shell",
+                    (char *)(uintptr_t) "valid",
+                    (char *)(uintptr_t) "Acquire::Check-Valid-Until/b",
+                    (char *)(uintptr_t) "date",
+                    (char *)(uintptr_t) "Acquire::Check-Date/b",
+                    NULL};
+    struct child child = {
+        .argv = argv, .line = take_setting, .ctx = apt, .package = "apt-get install apt"};
+
+    return child_run(&child, err);
+}
+
 static int write_text(const char *dir, const char *name, const char *text, struct err *err)
 {
     char path[PLACE_MAX];
@@ -124,14 +156,21 @@ static int configure(const struct apt *apt, struct err *err)
     return write_text(root, "apt.conf", text, err);
 }
 
+/* sid is never released, so that nothing comes beside it. */
+static bool has_updates(const struct apt *apt)
+{
+    return strcmp(apt->suite, "sid") != 0;
+}
+
 /* The release itself and what came since. */
 static int write_sources(const struct apt *apt, struct err *err)
 {
     char text[4 * APT_URI_MAX];
     size_t len = fmt_print(text, sizeof(text), SOURCE " %s %s main\n", apt->mirror, apt->suite);
 
-    len += fmt_print(text + len, sizeof(text) - len, SOURCE " %s %s-updates main\n", apt->mirror,
-                     apt->suite);
+    if (has_updates(apt))
+        len += fmt_print(text + len, sizeof(text) - len, SOURCE " %s %s-updates main\n",
+                         apt->mirror, apt->suite);
     if (*apt->security)
         fmt_print(text + len, sizeof(text) - len, SOURCE " %s %s-security main\n", apt->security,
                   apt->suite);
@@ -158,6 +197,13 @@ int apt_open(struct apt *apt, const char *suite, struct err *err)
         r = err_set(err, ENAMETOOLONG, "the path '%.200s...' is too long", apt->root);
     if (!r)
         r = find_mirror(apt, err);
+    if (!r)
+        r = find_settings(apt, err);
+    if (!has_updates(apt))
+        *apt->security = '\0';
+    fmt_print(apt->suites, sizeof(apt->suites), "%s", suite);
+    if (has_updates(apt))
+        fmt_print(apt->suites, sizeof(apt->suites), "%s %s-updates", suite, suite);
     if (!r)
         r = configure(apt, err);
     if (!r)
@@ -323,6 +369,12 @@ static bool has_lists(const struct apt *apt)
     return found;
 }
 
+/* What apt-get says of a list that is not the one that the release is signed for. */
+static bool is_mismatch(const char *text)
+{
+    return strstr(text, "unexpected size") || strstr(text, "Hash Sum mismatch");
+}
+
 int apt_update(const struct apt *apt, const struct progress *progress, struct err *err)
 {
     struct err why, text;
@@ -333,8 +385,15 @@ int apt_update(const struct apt *apt, const struct progress *progress, struct er
     r = update(apt, progress, &why);
     if (!r)
         return 0;
-    if (r != -ECHILD || !has_lists(apt))
-        return err_set(err, -r, "%s", why.msg);
+    if (r != -ECHILD || !has_lists(apt)) {
+        if (r != -ECHILD || !is_mismatch(why.msg))
+            return err_set(err, -r, "%s", why.msg);
+        return err_set(err, EAGAIN,
+                       "the mirror's lists of %s are not those that its release is signed for, as "
+                       "while a mirror is brought up to date; try again later, or take another "
+                       "suite, as in 'debian:%s'",
+                       apt->suite, strcmp(apt->suite, "forky") ? "forky" : "sid");
+    }
     err_set(
         &text, 0,
         "not all of the mirror's lists can be used now; instead of them older ones are, or none "

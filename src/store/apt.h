@@ -18,10 +18,13 @@
 
 struct apt {
     char suite[32];
+    char suites[80]; /* and, behind a space, what has its updates, where it has any */
     char root[PLACE_MAX];
-    char config[PLACE_MAX];     /* "APT_CONFIG=..." */
-    char mirror[APT_URI_MAX];   /* of the archive */
-    char security[APT_URI_MAX]; /* of its security updates; "": the machine has none */
+    char config[PLACE_MAX];   /* "APT_CONFIG=..." */
+    char mirror[APT_URI_MAX]; /* of the archive */
+    char options[64]; /* lines of sources.list(5) that say what the machine does not ask of mirrors
+                       */
+    char security[APT_URI_MAX]; /* of its security updates; "": the machine, or it, has none */
 };
 
 /* A package as the archive has it. */
@@ -43,7 +46,8 @@ MUST_CHECK int apt_open(struct apt *apt, const char *suite, struct err *err);
 
 /*
  * Gets the lists of packages, of the release and its updates. Where the mirror's are damaged, as
- * mirrors now and then are between two states, older ones stay in use, which is told as a warning.
+ * mirrors now and then are between two states, older ones stay in use, which is told as a warning;
+ * -EAGAIN: there are none.
  */
 MUST_CHECK int apt_update(const struct apt *apt, const struct progress *progress, struct err *err);
 

@@ -57,24 +57,41 @@ static const char *const server_packages[] = {
 
 static const char *const essential[] = {"?essential"};
 
-bool build_from(struct recipe *recipe, const char *name)
+const char *const build_suites[] = {"trixie", "forky", "sid"};
+const u32 build_suite_count = ARRAY_SIZE(build_suites);
+
+/* KIND[:SUITE] becomes a recipe without packages of its own. */
+static bool begin_recipe(struct recipe *recipe, const char *kind, const char *name)
 {
-    if (!strcmp(name, "debian"))
-        build_recipe(recipe);
-    else if (!strcmp(name, "minimal"))
-        *recipe = (struct recipe){.suite = BUILD_SUITE, .size = BUILD_SIZE};
-    else
+    size_t len = strlen(kind);
+    const char *suite = name[len] == ':' ? name + len + 1 : build_suites[0];
+
+    if (strncmp(name, kind, len) || (name[len] && name[len] != ':'))
         return false;
-    return true;
+    for (u32 i = 0; i < build_suite_count; i++) {
+        if (strcmp(build_suites[i], suite))
+            continue;
+        *recipe = (struct recipe){.size = BUILD_SIZE};
+        fmt_print(recipe->suite, sizeof(recipe->suite), "%s", suite);
+        return true;
+    }
+    return false;
 }
 
-void build_recipe(struct recipe *recipe)
+bool build_from(struct recipe *recipe, const char *name)
 {
-    *recipe = (struct recipe){.name = "debian",
-                              .suite = BUILD_SUITE,
-                              .packages = server_packages,
-                              .package_count = ARRAY_SIZE(server_packages),
-                              .size = BUILD_SIZE};
+    return build_recipe(recipe, name) || begin_recipe(recipe, "minimal", name);
+}
+
+bool build_recipe(struct recipe *recipe, const char *name)
+{
+    struct err ignored;
+
+    if (!begin_recipe(recipe, "debian", name) || image_check_name(name, recipe->name, &ignored))
+        return false;
+    recipe->packages = server_packages;
+    recipe->package_count = ARRAY_SIZE(server_packages);
+    return true;
 }
 
 struct build {
@@ -276,7 +293,7 @@ int build_image(const struct recipe *recipe, bool only_missing, const struct pro
     AUTO_FD int lock = -1;
     struct image image;
     struct err ignored;
-    int r = image_check_name(recipe->name, err);
+    int r = image_check_name(recipe->name, NULL, err);
 
     if (r)
         return r;

@@ -5,13 +5,15 @@
 
 #include "store/installer.h"
 
-#define BUILD_SUITE "trixie"
-#define BUILD_SIZE  (20 * GIB)
+#define BUILD_SIZE (20 * GIB)
 
-/* The recipe of the image 'debian': a small server. */
-void build_recipe(struct recipe *recipe);
-/* What others begin with: "debian", or "minimal", which boots and takes packages. False: unknown.
- */
+/* Suites of Debian that images are made of, the first where none is named. */
+extern const char *const build_suites[];
+extern const u32 build_suite_count;
+
+/* The recipe of the image "debian", or "debian:SUITE": a small server. False: another name. */
+bool build_recipe(struct recipe *recipe, const char *name);
+/* What others begin with: those, or "minimal[:SUITE]", which boots and takes packages. */
 bool build_from(struct recipe *recipe, const char *name);
 
 /*

@@ -17,15 +17,22 @@
 #define JSON_MAX   (4 * MIB)
 #define JSON_NODES (64 * KIB)
 
-int image_check_name(const char *name, struct err *err)
+int image_check_name(const char *name, char full[IMAGE_NAME_MAX], struct err *err)
 {
+    char before[IMAGE_NAME_MAX];
+    const char *colon = strchr(name, ':');
+    size_t len = colon ? (size_t)(colon - name) : strlen(name);
     struct err ignored;
 
-    if (record_check_name(name, &ignored))
+    fmt_print(before, sizeof(before), "%.*s", (int)len, name);
+    if (strlen(name) >= IMAGE_NAME_MAX || record_check_name(before, &ignored) ||
+        (colon && record_check_name(colon + 1, &ignored)))
         return err_set(err, EINVAL,
                        "'%.80s' is no name of an image; give up to 63 letters, digits, '.', '_' "
-                       "and '-', a letter or digit first",
+                       "and '-', a letter or digit first, and perhaps a tag, as in 'debian:sid'",
                        name);
+    if (full)
+        fmt_print(full, IMAGE_NAME_MAX, "%s", strcmp(name, "debian:trixie") ? name : "debian");
     return 0;
 }
 
@@ -46,12 +53,12 @@ static bool is_whole(const char *folder, const char *id)
 /* The path of an image's folder, which may not be there; no folder is made. */
 static int folder_of(char path[PLACE_MAX], const char *name, struct err *err)
 {
-    char images[PLACE_MAX];
-    int r = image_check_name(name, err);
+    char images[PLACE_MAX], full[IMAGE_NAME_MAX];
+    int r = image_check_name(name, full, err);
 
     if (!r)
         r = place_path(images, PLACE_IMAGES, "", err);
-    return r ? r : place_join(path, images, name, err);
+    return r ? r : place_join(path, images, full, err);
 }
 
 int image_find(struct image *image, const char *name, struct err *err)
@@ -64,7 +71,9 @@ int image_find(struct image *image, const char *name, struct err *err)
     if (r)
         return r;
     *image = (struct image){0};
-    fmt_print(image->name, sizeof(image->name), "%s", name);
+    r = image_check_name(name, image->name, err);
+    if (r)
+        return r;
     dir = opendir(folder);
     while (dir && (entry = readdir(dir))) {
         if (is_whole(folder, entry->d_name) && strcmp(entry->d_name, image->id) > 0)
@@ -215,7 +224,7 @@ int image_remove(const char *name, struct err *err)
     int r = image_find(&image, name, err);
 
     if (!r) {
-        lock = place_lock(PLACE_IMAGES, name, NULL, NULL, err);
+        lock = place_lock(PLACE_IMAGES, image.name, NULL, NULL, err);
         r = lock < 0 ? lock : folder_of(folder, name, err);
     }
     if (r)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Images: disks that VMs begin with. Each making of an image is a folder of its own,
- * PLACE_IMAGES/NAME/ID with
+ * Images: disks that VMs begin with. A name may have a tag, NAME:TAG, which tells an image from
+ * others of its kind, as in "debian:sid"; "debian:trixie" is "debian". Each making of an image is a
+ * folder of its own, PLACE_IMAGES/NAME[:TAG]/ID with
  *
  *     base.qcow2    the disk; never written again, as the disks of VMs lie on it
  *     u-boot.bin    what starts it, in S-mode
@@ -32,8 +33,11 @@ struct image_info {
     u32 packages;
 };
 
-/* Letters, digits, '.', '_' and '-', the first a letter or digit. */
-MUST_CHECK int image_check_name(const char *name, struct err *err);
+/*
+ * Letters, digits, '.', '_' and '-', the first a letter or digit, and perhaps ':' and a tag of the
+ * same kind. full (NULL: not asked for): the one name of those that mean the same.
+ */
+MUST_CHECK int image_check_name(const char *name, char full[IMAGE_NAME_MAX], struct err *err);
 
 /* What the name means; -ENOENT: there is none. */
 MUST_CHECK int image_find(struct image *image, const char *name, struct err *err);

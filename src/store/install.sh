@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Runs in the new root: installs the packages of /iso and makes a system of them. /iso/settings holds what differs between
-# images: first and rest (packages to install before all others, and after), their numbers, suite, mirror, security.
+# images: first and rest (packages to install before all others, and after), their numbers, suite, suites (and its updates),
+# options (of its sources), mirror, security.
 # Variables come from the settings; lists of names are words on purpose.
 # shellcheck disable=SC2046,SC2154
 set -e
@@ -74,17 +75,18 @@ write_sources() {
     cat >/etc/apt/sources.list.d/debian.sources <<EOF
 Types: deb
 URIs: $mirror
-Suites: $suite $suite-updates
+Suites: $suites
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+$options
 EOF
     [ -z "$security" ] || cat >>/etc/apt/sources.list.d/debian.sources <<EOF
-
 Types: deb
 URIs: $security
 Suites: $suite-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+$options
 EOF
     rm -f /etc/apt/sources.list
 }

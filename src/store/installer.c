@@ -78,6 +78,14 @@ static bool is_driver(const char *name)
     return false;
 }
 
+/* In /boot, or beside its drivers in later suites. */
+static bool is_kernel(const char *name)
+{
+    const char *at = begins(name, "usr/lib/modules/") ? strchr(name + 16, '/') : NULL;
+
+    return begins(name, "boot/vmlinu") || (at && begins(at, "/vmlinu"));
+}
+
 /* Folders on the way to a file; doing so again does no harm. */
 static void make_folders(struct cpio *cpio, const char *name)
 {
@@ -115,7 +123,7 @@ static bool on_member(void *ctx, const struct tar_member *m)
     char name[TAR_NAME_MAX];
     const char *target = strrchr(m->link, '/');
 
-    if (!in->package && m->kind == '0' && begins(m->name, "boot/vmlinu"))
+    if (!in->package && m->kind == '0' && is_kernel(m->name))
         return true;
     if ((m->kind != '0' && m->kind != '2') || !place_member(in, m, name))
         return false;
@@ -133,7 +141,7 @@ static void on_content(void *ctx, const struct tar_member *m, const u8 *bytes, s
 {
     struct initrd *in = ctx;
 
-    if (!in->package && begins(m->name, "boot/vmlinu")) {
+    if (!in->package && is_kernel(m->name)) {
         if (fwrite(bytes, 1, len, in->kernel) == len)
             in->has_kernel = in->has_kernel || last;
         return;
@@ -164,11 +172,12 @@ static int add_package(struct initrd *in, const struct apt *apt, const struct pa
     return r ? r : deb_read(path, &callbacks, err);
 }
 
-/* Kernel and drivers: linux-image-6.12.1+deb13-riscv64, or two packages in later suites. */
+/* Kernel and drivers: linux-image-6.12.1+deb13-riscv64, or several packages in later suites. */
 static int add_kernel(struct initrd *in, const struct apt *apt, const struct parts *parts,
                       struct err *err)
 {
-    static const char *const beginnings[] = {"linux-image-", "linux-binary-", "linux-modules-"};
+    static const char *const beginnings[] = {"linux-image-", "linux-base-", "linux-binary-",
+                                             "linux-modules-"};
     int r = 0;
 
     in->package = NULL;
@@ -315,7 +324,8 @@ static int put_settings(struct iso *iso, const struct apt *apt, const struct par
         return err_set(err, ENOMEM, "no memory for the installer's settings");
     put_names(out, "first", parts, true);
     put_names(out, "rest", parts, false);
-    fprintf(out, "suite=%s\nmirror='%s'\nsecurity='%s'\n", apt->suite, apt->mirror, apt->security);
+    fprintf(out, "suite=%s\nsuites='%s'\noptions='%s'\nmirror='%s'\nsecurity='%s'\n", apt->suite,
+            apt->suites, apt->options, apt->mirror, apt->security);
     if (fclose(out))
         return err_set(err, ENOMEM, "no memory for the installer's settings");
     return iso_put(iso, "SETTINGS", text, len, err);

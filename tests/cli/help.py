@@ -115,6 +115,10 @@ def completion():
     check_equal(complete("cosm", "run", "--kernel", "Im"), ["Image"], "--kernel Im")
     check_equal(complete("cosm", "run", "-k", "in"), ["initrd.cpio"], "-k in")
     check_equal(complete("cosm", "help", "ru"), ["run"], "help ru")
+    check_equal(complete("cosm", "run", "deb"), ["debian", "debian:forky", "debian:sid"], "run deb")
+    check_equal(complete("cosm", "run", "debian", ":"), ["forky", "sid"], "run debian:")
+    check_equal(complete("cosm", "image", "pull", "debian", ":", "f"), ["forky"], "image pull debian:f")
+    check_equal(complete("cosm", "image", "pu"), ["pull"], "image pu")
     for name in table():
         check(f"--{name}" in complete("cosm", "run", f"--{name}"), f"--{name} is not completed")
 

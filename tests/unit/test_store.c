@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Archives that the store reads and writes: tar in pieces of any size, cpio, ISO 9660, packages. */
+/*
+ * Archives that the store reads and writes: tar in pieces of any size, cpio, ISO 9660, packages;
+ * the names of images, programs of the host, what a console's log shows of a VM.
+ */
+#include "api/record.h"
 #include "base/endian.h"
 #include "base/fmt.h"
 #include "host/child.h"
+#include "store/build.h"
 #include "store/cpio.h"
 #include "store/iso.h"
 #include "store/tar.h"
@@ -240,6 +245,69 @@ TEST(children)
             &err),
         0);
     CHECK_EQ(lines, 1);
+}
+
+TEST(names_of_images)
+{
+    static const char *const wrong[] = {"", ":a", "a:", "a:b:c", "a/b", "a:-b", ".a", "a:b/c"};
+    char full[IMAGE_NAME_MAX], lengthy[IMAGE_NAME_MAX + 1];
+
+    CHECK_EQ(image_check_name("web", full, &err), 0);
+    CHECK_STR(full, "web");
+    CHECK_EQ(image_check_name("debian:sid", full, &err), 0);
+    CHECK_STR(full, "debian:sid");
+    CHECK_EQ(image_check_name("debian:trixie", full, &err), 0);
+    CHECK_STR(full, "debian");
+    memset(lengthy, 'a', IMAGE_NAME_MAX);
+    lengthy[IMAGE_NAME_MAX] = '\0';
+    lengthy[30] = ':';
+    CHECK_EQ(image_check_name(lengthy, full, &err), -EINVAL);
+    CHECK_EQ(image_check_name(lengthy + 1, full, &err), 0);
+    for (u32 i = 0; i < ARRAY_SIZE(wrong); i++)
+        CHECK_EQ(image_check_name(wrong[i], full, &err), -EINVAL);
+}
+
+TEST(recipes_of_suites)
+{
+    static const char *const wrong[] = {"debian:", "debian:x", "debian:trixie:x", "debianx", "deb"};
+    struct recipe recipe;
+
+    CHECK(build_recipe(&recipe, "debian"));
+    CHECK_STR(recipe.suite, "trixie");
+    CHECK(build_recipe(&recipe, "debian:trixie"));
+    CHECK_STR(recipe.name, "debian");
+    CHECK(build_recipe(&recipe, "debian:sid"));
+    CHECK_STR(recipe.name, "debian:sid");
+    CHECK_STR(recipe.suite, "sid");
+    CHECK(recipe.package_count > 0);
+    CHECK(!build_recipe(&recipe, "minimal"));
+    CHECK(build_from(&recipe, "minimal:forky"));
+    CHECK_STR(recipe.suite, "forky");
+    CHECK_STR(recipe.name, "");
+    CHECK_EQ(recipe.package_count, 0);
+    for (u32 i = 0; i < ARRAY_SIZE(wrong); i++)
+        CHECK(!build_from(&recipe, wrong[i]));
+}
+
+/* What a table shows of a console on which a program asked the terminal what it is. */
+TEST(last_line)
+{
+    static const char log[] = "before\n\x1b[0;32m  OK\x1b[m \x1b(Bready\x1bP+q6E61\x1b\\ "
+                              "\x1b]0;title\a\x1b[!pset\x1b]3008;start\n";
+    char folder[] = "/tmp/test-store.XXXXXX", path[64], line[80];
+    struct record record = {.lock = -1};
+    FILE *file;
+
+    CHECK(mkdtemp(folder) != NULL);
+    fmt_print(path, sizeof(path), "%s/console.log", folder);
+    file = fopen(path, "w");
+    CHECK(file && fputs(log, file) >= 0 && !fclose(file));
+    record.dir = open(folder, O_RDONLY | O_DIRECTORY);
+    record_last_line(&record, line, sizeof(line));
+    CHECK_STR(line, "  OK ready set");
+    close(record.dir);
+    unlink(path);
+    rmdir(folder);
 }
 
 TEST_MAIN()
