@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""From power-on of a VM of the image 'debian' to ssh answering: cosm beside QEMU, in turn, as Markdown.
+"""From power-on of a VM of an image of Debian to ssh answering: cosm beside QEMU, in turn, as Markdown.
 
 Both boot the same disk, which was started once, by the same U-Boot.
 """
@@ -19,6 +19,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+import store_image  # noqa: E402
 PATIENCE = 900  # seconds
 SETTLE = 20  # seconds until a guest counts as idle
 
@@ -84,8 +86,8 @@ def process_of(cosm, name):
 def prepared(cosm, options, port, prepare=lambda port: None):
     """The name of a VM that has been started once, so that it has its user and keys, and what prepare(port) does."""
     name = f"bench-ssh-{os.getpid()}"
-    subprocess.run([cosm, "run", "-d", "-n", name, *options, "-p", f"127.0.0.1:{port}:22", "debian"], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run([cosm, "run", "-d", "-n", name, *options, "-p", f"127.0.0.1:{port}:22",
+                    store_image.obtain(cosm)], check=True, stdout=subprocess.DEVNULL)
     try:
         wait_for_ssh(port, time.monotonic())
         prepare(port)
