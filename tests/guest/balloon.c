@@ -111,10 +111,126 @@ static void code_given_away(void)
     CHECK(balloon_works());
 }
 
+/*
+ * ---- the queue's own pages ----
+ * The device goes on with zeros, as if the driver had written them: it may serve, be silent or ask
+ * for a reset. It is not asked for long, as silence is right.
+ */
+
+#define SOON 100000u /* of mtime, 10 MHz: ten milliseconds */
+
+enum { PACKED_AVAIL = 0x80, PACKED_USED = 0x8000 };
+
+/* Does a word become this one soon, without a reset being asked for? */
+static bool becomes(const volatile u16 *word, u16 value)
+{
+    u64 end = mtime() + SOON;
+
+    while (*word != value && mtime() < end && !(device_status(balloon) & ST_NEEDS_RESET))
+        pause();
+    fence();
+    return *word == value && !(device_status(balloon) & ST_NEEDS_RESET);
+}
+
+static bool is_zero(const void *from, u64 len)
+{
+    const volatile u64 *word = from;
+
+    for (u32 i = 0; i < len / 8; i++) {
+        if (word[i])
+            return false;
+    }
+    return true;
+}
+
+/* Gives away those of the queue's areas whose bits are in mask: by their numbers or as they are. */
+static void areas_put(struct queue *q, u32 queue, u32 mask)
+{
+    const u64 area[] = {(u64)q->desc, (u64)&q->avail, (u64)&q->used};
+    u32 n = 0;
+
+    for (u32 i = 0; i < COUNT(area); i++) {
+        if (!(mask >> i & 1))
+            continue;
+        pages[n] = (u32)(area[i] / PAGE);
+        if (queue == REPORT)
+            q->desc[n] = (struct desc){area[i], PAGE, D_WRITE | D_NEXT, (u16)(n + 1)};
+        n++;
+    }
+    if (queue == REPORT)
+        q->desc[n - 1].flags = D_WRITE;
+    else
+        q->desc[0] = (struct desc){(u64)pages, 4 * n, 0, 0};
+}
+
+static void own_areas(u32 queue, u32 mask)
+{
+    struct queue *q = &queues[queue];
+    const volatile u16 *used = &q->used.index;
+
+    begin();
+    for (u32 i = 0; i < 3; i++) /* so that the indices are none that begin */
+        CHECK(give(queue, FAR, 4, queue == REPORT ? D_WRITE : 0));
+    q->used.event = 77; /* nobody's, as this feature is not asked for */
+    areas_put(q, queue, mask);
+    queue_put(q, 0);
+    device_kick(balloon, queue);
+    if (becomes(used, 4)) {
+        CHECK(!(mask & 1) || is_zero(q->desc, PAGE));
+        CHECK(!(mask & 2) || is_zero(&q->avail, PAGE));
+        CHECK(!(mask & 4) || is_zero(&q->used.done[0].len, PAGE - 8));
+    }
+    for (u32 i = 0; i < 2 * RING && !(device_status(balloon) & ST_NEEDS_RESET); i++) {
+        q->desc[0] = (struct desc){FAR, 4, queue == REPORT ? D_WRITE : 0, 0};
+        queue_put(q, 0);
+        device_kick(balloon, queue);
+    }
+    (void)becomes(used, 4 + 2 * RING);
+    CHECK(balloon_works());
+}
+
+/* The same of a packed queue: its ring, then the areas of events with it. */
+static void own_ring(u32 mask)
+{
+    struct queue *q = &queues[INFLATE];
+    volatile struct desc *first = q->desc;
+
+    device_begin(balloon, F_PACKED);
+    device_queue(balloon, INFLATE, q, RING);
+    device_go(balloon);
+    areas_put(q, INFLATE, mask);
+    q->desc[0].flags = 7;           /* in a packed ring the buffer's id ... */
+    q->desc[0].next = PACKED_AVAIL; /* ... and the flags */
+    fence();
+    device_kick(balloon, INFLATE);
+    if (becomes(&q->desc[0].next, PACKED_AVAIL | PACKED_USED) && mask & 1)
+        CHECK(first->flags == 7 && !first->at && is_zero(q->desc + 1, PAGE - sizeof(struct desc)));
+    device_kick(balloon, INFLATE);
+    (void)becomes(&q->desc[1].next, PACKED_AVAIL | PACKED_USED);
+    CHECK(balloon_works());
+}
+
+static void its_own_queue(void)
+{
+    for (u32 mask = 1; mask < 8; mask++) {
+        own_areas(INFLATE, mask);
+        own_areas(REPORT, mask);
+        own_ring(mask);
+    }
+    /* The list of pages names its own page first, and is zeros from then on. */
+    begin();
+    for (u32 k = 0; k < COUNT(pages); k++)
+        pages[k] = (u32)((u64)(k % 2 ? (u64)pages : FAR) / PAGE);
+    (void)give(INFLATE, (u64)pages, PAGE, 0);
+    CHECK(is_zero(pages, PAGE));
+    CHECK(balloon_works());
+}
+
 void tests(void)
 {
     balloon = device_find(KIND_BALLOON);
     test("balloon: pages that are not there", no_memory);
     test("balloon: much, oddly cut, and again", all_of_it_again_and_again);
     test("balloon: code that was run", code_given_away);
+    test("balloon: the pages of its own queue", its_own_queue);
 }
