@@ -26,7 +26,7 @@ BUILDS = {
 }
 TAP_LINE = re.compile(r"^\s*(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP|TODO)\b\s*(.*))?", re.I)
 # Suites that under sanitizers take many times as long and find little more.
-NOT_SANITIZED = ["long", "boot", "fuzz", "hostile", "priv-same"]
+NOT_SANITIZED = ["long", "boot", "fuzz", "hostile", "priv-same", "metal"]
 SLOW = 10  # seconds from which on a test is worth a line where there is no live one
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
