@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A neighbour that must not be disturbed: a timer's ticks, counted against their plan. What it
+ * prints is the same in each run in which no tick is missing or late, whatever others do; only with
+ * TICK_WORST it tells how late the latest was.
+ *
+ * A tick is late if it is handled more than TICK_SLACK_US after its time, missing if it has not
+ * been handled when the next one is due. In a cyclic plan TICK_US is the frame and the slack what
+ * its window leaves.
+ */
+#include "guest.h"
+
+#ifndef TICK_US
+#define TICK_US 1000
+#endif
+#ifndef TICK_COUNT
+#define TICK_COUNT 1000
+#endif
+#ifndef TICK_SLACK_US
+#define TICK_SLACK_US (TICK_US / 2)
+#endif
+
+static u64 period, slack, due;
+static u64 worst; /* ticks of the timebase */
+static volatile u32 ticks;
+static u32 missing, late;
+
+static void on_timer(struct trap_frame *frame, u64 cause, u64 tval)
+{
+    u64 after = time_now() - due;
+
+    (void)frame, (void)cause, (void)tval;
+    if (after > worst)
+        worst = after;
+    ticks++;
+    late += after > slack;
+    for (due += period; after >= period; after -= period) {
+        due += period;
+        ticks++;
+        missing++;
+    }
+    timer_set(due);
+}
+
+void guest_main(u64 hart, const void *tree)
+{
+    (void)hart, (void)tree;
+    period = time_from_us(TICK_US);
+    slack = time_from_us(TICK_SLACK_US);
+    trap_on_interrupt(IRQ_TIMER, on_timer);
+    due = time_now() + period;
+    timer_set(due);
+    csr_set(sie, 1u << IRQ_TIMER);
+    print("tick: one each %u us\n", TICK_US);
+    interrupts_on();
+    for (u32 said = 0; said < 10;) {
+        __asm__ volatile("wfi");
+        if (ticks >= TICK_COUNT / 10 * (said + 1))
+            print("tick: %u tenths, %u missing, %u late\n", ++said, missing, late);
+    }
+    interrupts_off();
+#ifdef TICK_WORST
+    print("tick: at worst %lu of %lu a second late\n", worst, timer_frequency());
+#endif
+    print("tick: %s\n", missing || late ? "DISTURBED" : "as planned");
+}
