@@ -19,7 +19,7 @@ static struct sbi_ret console_write(struct sbi *sbi, gpa_t from, u64 len)
         len = CALL_MAX;
     while (done < len) {
         size_t n = len - done < CHUNK ? len - done : CHUNK;
-        if (!gmem_read(sbi->gmem, from + done, buf, n))
+        if (!sbi->platform->memory_read(sbi->ctx, from + done, buf, n))
             return sbi_fail(SBI_ERR_FAILED);
         sbi->platform->console_write(sbi->ctx, buf, n);
         done += n;
@@ -37,7 +37,7 @@ static struct sbi_ret console_read(struct sbi *sbi, gpa_t to, u64 len)
     while (done < len) {
         size_t room = len - done < CHUNK ? len - done : CHUNK;
         size_t n = sbi->platform->console_read(sbi->ctx, buf, room);
-        if (n && !gmem_write(sbi->gmem, to + done, buf, n))
+        if (n && !sbi->platform->memory_write(sbi->ctx, to + done, buf, n))
             return sbi_fail(SBI_ERR_FAILED);
         done += n;
         if (n < room)
@@ -60,7 +60,7 @@ struct sbi_ret sbi_dbcn_serve(struct sbi *sbi, u32 hart, const struct sbi_call *
     case DBCN_WRITE:
     case DBCN_READ:
         /* Both want RAM throughout, also beyond what this call will move. */
-        if (hi || (len && !gmem_is_valid(sbi->gmem, lo, len, true)))
+        if (hi || (len && !sbi->platform->memory_is_valid(sbi->ctx, lo, len)))
             return sbi_fail(SBI_ERR_INVALID_PARAM);
         return call->func == DBCN_WRITE ? console_write(sbi, lo, len) : console_read(sbi, lo, len);
     case DBCN_WRITE_BYTE:

@@ -37,7 +37,7 @@ static u32 state_get(struct sbi *sbi, u32 hart)
 /* Can a hart begin to execute here? RAM, writable, at an even address. */
 static bool entry_is_valid(const struct sbi *sbi, gpa_t pc)
 {
-    return pc % 2 == 0 && gmem_is_valid(sbi->gmem, pc, 2, true);
+    return pc % 2 == 0 && sbi->platform->memory_is_valid(sbi->ctx, pc, 2);
 }
 
 void hsm_note_running(struct sbi *sbi, u32 hart)

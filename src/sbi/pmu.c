@@ -87,12 +87,6 @@ static u64 event_total(struct sbi *sbi, u32 hart, u32 event)
                                 memory_order_relaxed);
 }
 
-void pmu_count(struct sbi *sbi, u32 hart, enum pmu_fw_event event)
-{
-    /* Only the number matters, no other data depends on it: relaxed. */
-    atomic_fetch_add_explicit(&sbi->hart[hart].event_total[event], 1, memory_order_relaxed);
-}
-
 static u64 fw_value(struct sbi *sbi, u32 hart, const struct pmu_counter *c)
 {
     return c->started ? event_total(sbi, hart, c->event) - c->base : c->base;

@@ -5,7 +5,7 @@
  */
 #include "sbi/state.h"
 
-#include "base/bits.h"
+#include "base/checked.h"
 
 enum { RFENCE_FENCE_I, RFENCE_SFENCE_VMA, RFENCE_SFENCE_VMA_ASID };
 

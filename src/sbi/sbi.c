@@ -15,7 +15,7 @@ struct sbi_extension {
 
 static const struct sbi_extension extensions[] = {
 #define SBI_EXTENSION(name, first, last) {first, last, sbi_##name##_serve, sbi_##name##_probe},
-#include "sbi/extensions.def"
+#include SBI_EXTENSIONS
 #undef SBI_EXTENSION
 };
 
@@ -63,20 +63,19 @@ bool sbi_hart_mask(const struct sbi *sbi, u64 mask, u64 base, u64 *harts)
     return true;
 }
 
-size_t sbi_size(void)
+size_t sbi_size(u32 hart_count)
 {
-    return sizeof(struct sbi);
+    return sizeof(struct sbi) + hart_count * sizeof(struct sbi_hart);
 }
 
 void sbi_init(struct sbi *sbi, const struct sbi_platform *platform, void *ctx,
-              const struct gmem *gmem, const struct log *log, u32 hart_count, u32 boot_hart)
+              const struct log *log, u32 hart_count, u32 boot_hart)
 {
     ASSERT(hart_count > 0 && hart_count <= SBI_HARTS_MAX && boot_hart < hart_count);
     ASSERT(platform->counter_count <= SBI_HW_COUNTERS_MAX);
-    memset(sbi, 0, sizeof(*sbi));
+    memset(sbi, 0, sbi_size(hart_count));
     sbi->platform = platform;
     sbi->ctx = ctx;
-    sbi->gmem = gmem;
     sbi->log = log;
     sbi->hart_count = hart_count;
     for (u32 i = 0; i < hart_count; i++)

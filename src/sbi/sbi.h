@@ -8,7 +8,7 @@
 #define COSM_SBI_SBI_H
 
 #include "base/log.h"
-#include "port/gmem.h"
+#include "base/types.h"
 
 #define SBI_HARTS_MAX 64
 
@@ -49,6 +49,13 @@ struct sbi_fence_range {
  * probe.
  */
 struct sbi_platform {
+    /*
+     * Guest-physical memory as the guest's own software sees it: is all of [gpa, gpa + len) RAM
+     * that can be written; copies of it. False: it is not, nothing was copied.
+     */
+    bool (*memory_is_valid)(void *ctx, gpa_t gpa, u64 len);
+    bool (*memory_read)(void *ctx, gpa_t gpa, void *buf, size_t len);
+    bool (*memory_write)(void *ctx, gpa_t gpa, const void *buf, size_t len);
     void (*set_timer)(void *ctx, u32 hart, u64 time); /* next S timer interrupt; clears STIP */
     void (*send_ipi)(void *ctx, u32 hart);            /* sets SSIP */
     bool (*clear_ipi)(void *ctx, u32 hart);           /* optional; clears SSIP, true: it was set */
@@ -118,11 +125,11 @@ struct sbi; /* state: HSM states, PMU, firmware counters; size from sbi_size */
 
 /*
  * Memory for the state comes from the caller (sbi_size bytes, aligned to 16), zeroed or not.
- * platform, ctx, gmem and log outlive it. Hart boot_hart is STARTED, all others STOPPED.
+ * platform, ctx and log outlive it. Hart boot_hart is STARTED, all others STOPPED.
  */
-size_t sbi_size(void);
+size_t sbi_size(u32 hart_count);
 void sbi_init(struct sbi *sbi, const struct sbi_platform *platform, void *ctx,
-              const struct gmem *gmem, const struct log *log, u32 hart_count, u32 boot_hart);
+              const struct log *log, u32 hart_count, u32 boot_hart);
 
 /* Serves one ecall of hart, on its thread. Harts call concurrently. */
 void sbi_ecall(struct sbi *sbi, u32 hart, struct sbi_call *call);

@@ -7,6 +7,11 @@
 
 #include <stdatomic.h>
 
+/* The list of extensions served; a program may have its own (src/metal). */
+#ifndef SBI_EXTENSIONS
+#define SBI_EXTENSIONS "sbi/extensions.def"
+#endif
+
 #define SBI_HW_COUNTERS_MAX 32
 #define SBI_FW_COUNTERS     16
 #define SBI_COUNTERS_MAX    (SBI_HW_COUNTERS_MAX + SBI_FW_COUNTERS)
@@ -58,11 +63,10 @@ struct sbi_hart {
 struct sbi {
     const struct sbi_platform *platform;
     void *ctx;
-    const struct gmem *gmem;
     const struct log *log;
     struct log_limit unknown_limit;
     u32 hart_count;
-    struct sbi_hart hart[SBI_HARTS_MAX];
+    struct sbi_hart hart[]; /* hart_count */
 };
 
 struct sbi_ret {
@@ -87,7 +91,7 @@ static inline struct sbi_ret sbi_fail(enum sbi_error error)
 #define SBI_EXTENSION(name, first, last)                                                       \
     struct sbi_ret sbi_##name##_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call); \
     bool sbi_##name##_probe(const struct sbi *sbi, u64 id);
-#include "sbi/extensions.def"
+#include SBI_EXTENSIONS
 #undef SBI_EXTENSION
 
 /* sbi.c: is extension id served here? */
@@ -103,8 +107,12 @@ void sbi_set_timer(struct sbi *sbi, u32 hart, u64 time);
 void sbi_send_ipis(struct sbi *sbi, u32 hart, u64 harts);
 void sbi_send_fence(struct sbi *sbi, u32 hart, u64 harts, struct sbi_fence_range range);
 
-/* pmu.c: an event happened on hart. Any thread. */
-void pmu_count(struct sbi *sbi, u32 hart, enum pmu_fw_event event);
+/* An event happened on hart. Any thread. */
+static inline void pmu_count(struct sbi *sbi, u32 hart, enum pmu_fw_event event)
+{
+    /* Only the number matters, no other data depends on it: relaxed. */
+    atomic_fetch_add_explicit(&sbi->hart[hart].event_total[event], 1, memory_order_relaxed);
+}
 
 /* hsm.c: hart executes an ecall, so whatever was pending for it to run is over. */
 void hsm_note_running(struct sbi *sbi, u32 hart);

@@ -330,7 +330,31 @@ static void sbi_counter_stop(void *ctx, u32 hart, u32 index)
     set_inhibit(ctx, hart, index, true);
 }
 
+static bool sbi_memory_is_valid(void *ctx, gpa_t gpa, u64 len)
+{
+    struct vm *vm = ctx;
+
+    return gmem_is_valid(&vm->gmem, gpa, len, true);
+}
+
+static bool sbi_memory_read(void *ctx, gpa_t gpa, void *buf, size_t len)
+{
+    struct vm *vm = ctx;
+
+    return gmem_read(&vm->gmem, gpa, buf, len);
+}
+
+static bool sbi_memory_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
+{
+    struct vm *vm = ctx;
+
+    return gmem_write(&vm->gmem, gpa, buf, len);
+}
+
 static const struct sbi_platform platform = {
+    .memory_is_valid = sbi_memory_is_valid,
+    .memory_read = sbi_memory_read,
+    .memory_write = sbi_memory_write,
     .set_timer = sbi_set_timer,
     .send_ipi = sbi_send_ipi,
     .clear_ipi = sbi_clear_ipi,
@@ -356,9 +380,9 @@ static const struct sbi_platform platform = {
 int vm_platform_sbi(struct vm *vm, struct err *err)
 {
     if (!vm->sbi)
-        vm->sbi = aligned_alloc(16, align_up(sbi_size(), 16));
+        vm->sbi = aligned_alloc(16, align_up(sbi_size(vm->config->hart_count), 16));
     if (!vm->sbi)
         return err_set(err, ENOMEM, "no host memory for the SBI");
-    sbi_init(vm->sbi, &platform, vm, &vm->gmem, vm->log, vm->config->hart_count, 0);
+    sbi_init(vm->sbi, &platform, vm, vm->log, vm->config->hart_count, 0);
     return 0;
 }

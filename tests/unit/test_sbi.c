@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "port/gmem.h"
 #include "sbi/sbi.h"
 
 #include <pthread.h>
@@ -137,6 +138,21 @@ static size_t fake_read(void *ctx, u8 *bytes, size_t len)
     return n;
 }
 
+static bool fake_memory_is_valid(void *ctx, gpa_t gpa, u64 len)
+{
+    return gmem_is_valid(&w.gmem, gpa, len, true);
+}
+
+static bool fake_memory_read(void *ctx, gpa_t gpa, void *buf, size_t len)
+{
+    return gmem_read(&w.gmem, gpa, buf, len);
+}
+
+static bool fake_memory_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
+{
+    return gmem_write(&w.gmem, gpa, buf, len);
+}
+
 /* Virtual memory: RAM seen 4 GiB higher. */
 static bool fake_read_virtual(void *ctx, u32 hart, gva_t gva, void *buf, size_t len)
 {
@@ -189,6 +205,9 @@ static void setup(void)
         (struct gmem_region){.base = ROM, .size = sizeof(w.rom), .host = w.rom, .readonly = true};
     w.gmem.count = 2;
     w.platform = (struct sbi_platform){
+        .memory_is_valid = fake_memory_is_valid,
+        .memory_read = fake_memory_read,
+        .memory_write = fake_memory_write,
         .set_timer = fake_set_timer,
         .send_ipi = fake_send_ipi,
         .clear_ipi = fake_clear_ipi,
@@ -212,9 +231,9 @@ static void setup(void)
         .mimpid = 33,
         .counter_count = HW,
     };
-    w.sbi = aligned_alloc(16, (sbi_size() + 15) & ~(size_t)15);
-    memset(w.sbi, 0xa5, sbi_size());
-    sbi_init(w.sbi, &w.platform, &w, &w.gmem, NULL, HARTS, 0);
+    w.sbi = aligned_alloc(16, (sbi_size(HARTS) + 15) & ~(size_t)15);
+    memset(w.sbi, 0xa5, sbi_size(HARTS));
+    sbi_init(w.sbi, &w.platform, &w, NULL, HARTS, 0);
 }
 
 static struct sbi_call ecall(u32 hart, u64 ext, u64 func, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
