@@ -33,7 +33,7 @@
 
 /* Interrupt controllers, of the board and so of its partitions. */
 enum metal_intc {
-    METAL_INTC_PLIC, /* partitions see an emulated PLIC */
+    METAL_INTC_PLIC, /* partitions see an emulated PLIC; its context n is vCPU n's S-mode */
     METAL_INTC_AIA,  /* IMSIC with guest files, and an APLIC that partitions see emulated */
 };
 
@@ -55,6 +55,14 @@ struct metal_board {
     u32 sources;               /* wired sources of PLIC or APLIC: 1..sources */
     u32 hart_count;
 };
+
+/* The page of the S-level file of the hart with that index; its guest files follow. */
+static inline u64 imsic_hpa(const struct metal_board *b, u32 index)
+{
+    u64 group = (u64)index >> b->imsic_hart_bits, hart = index & ((1u << b->imsic_hart_bits) - 1);
+
+    return b->imsic_hpa + (group << b->imsic_group_shift) + (hart << (12 + b->imsic_guest_bits));
+}
 
 /* How a hart gives its time. */
 enum metal_hart_mode {

@@ -7,33 +7,17 @@
 #include "base/mem.h"
 #include "sbi/state.h"
 
-struct sbi_extension {
-    u64 first, last; /* ids, inclusive */
-    struct sbi_ret (*serve)(struct sbi *sbi, u32 hart, const struct sbi_call *call);
-    bool (*probe)(const struct sbi *sbi, u64 id);
-};
-
-static const struct sbi_extension extensions[] = {
-#define SBI_EXTENSION(name, first, last) {first, last, sbi_##name##_serve, sbi_##name##_probe},
-#include SBI_EXTENSIONS
-#undef SBI_EXTENSION
-};
-
-#define LEGACY_LAST 0xf
-
-static const struct sbi_extension *extension_find(const struct sbi *sbi, u64 id)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(extensions); i++) {
-        const struct sbi_extension *e = &extensions[i];
-        if (id >= e->first && id <= e->last)
-            return e->probe(sbi, id) ? e : NULL;
-    }
-    return NULL;
-}
-
 bool sbi_probe(const struct sbi *sbi, u64 id)
 {
-    return extension_find(sbi, id) != NULL;
+    switch (id) {
+#define SBI_EXTENSION(name, first, last) \
+    case first ... last:                 \
+        return sbi_##name##_probe(sbi, id);
+#include SBI_EXTENSIONS
+#undef SBI_EXTENSION
+    default:
+        return false;
+    }
 }
 
 static bool hart_is_stopped(const struct sbi *sbi, u32 hart)
@@ -82,21 +66,29 @@ void sbi_init(struct sbi *sbi, const struct sbi_platform *platform, void *ctx,
         atomic_init(&sbi->hart[i].state, i == boot_hart ? HSM_STARTED : HSM_STOPPED);
 }
 
-void sbi_ecall(struct sbi *sbi, u32 hart, struct sbi_call *call)
+static struct sbi_ret unknown(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
-    const struct sbi_extension *e;
-    struct sbi_ret ret = sbi_fail(SBI_ERR_NOT_SUPPORTED);
+    log_guest(sbi->log, &sbi->unknown_limit, "sbi",
+              "hart %u calls extension 0x%llx function 0x%llx, which is not provided", hart,
+              (unsigned long long)call->ext, (unsigned long long)call->func);
+    return sbi_fail(SBI_ERR_NOT_SUPPORTED);
+}
 
+struct sbi_ret sbi_ecall(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+{
     ASSERT(hart < sbi->hart_count);
-    e = extension_find(sbi, call->ext);
-    hsm_note_running(sbi, hart);
-    if (e)
-        ret = e->serve(sbi, hart, call);
-    else
-        log_guest(sbi->log, &sbi->unknown_limit, "sbi",
-                  "hart %u calls extension 0x%llx function 0x%llx, which is not provided", hart,
-                  (unsigned long long)call->ext, (unsigned long long)call->func);
-    call->error = (u64)ret.error;
-    call->value = ret.value;
-    call->legacy = call->ext <= LEGACY_LAST;
+    if (UNLIKELY(atomic_load_explicit(&sbi->hart[hart].state, memory_order_relaxed) != HSM_STARTED))
+        hsm_note_running(sbi, hart);
+    switch (call->ext) {
+#define SBI_EXTENSION(name, first, last)         \
+    case first ... last:                         \
+        if (!sbi_##name##_probe(sbi, call->ext)) \
+            break;                               \
+        return sbi_##name##_serve(sbi, hart, call);
+#include SBI_EXTENSIONS
+#undef SBI_EXTENSION
+    default:
+        break;
+    }
+    return unknown(sbi, hart, call);
 }

@@ -111,15 +111,23 @@ struct sbi_platform {
 #define SBI_PMU_INH_S 0x40u
 #define SBI_PMU_INH_M 0x80u
 
-/* Registers of an ecall as the SBI calling convention has them. */
+/* Registers a0..a7 of an ecall, as the SBI calling convention has them (SBI 2.0 chapter 3). */
 struct sbi_call {
-    u64 ext;     /* a7 */
-    u64 func;    /* a6 */
-    u64 arg[6];  /* a0..a5 */
-    u64 error;   /* out: a0, an enum sbi_error */
-    u64 value;   /* out: a1 */
-    bool legacy; /* out: a1 stays as it was (legacy extensions return in a0 alone) */
+    u64 arg[6];
+    u64 func; /* a6 */
+    u64 ext;  /* a7 */
 };
+
+struct sbi_ret {
+    s64 error; /* a0: an enum sbi_error; of a legacy call, whatever it returns */
+    u64 value; /* a1; not of a legacy call, which leaves a1 as it was */
+};
+
+/* Is extension ext one of the legacy ones (SBI 2.0 chapter 5)? */
+static inline bool sbi_is_legacy(u64 ext)
+{
+    return ext <= 0xf;
+}
 
 struct sbi; /* state: HSM states, PMU, firmware counters; size from sbi_size */
 
@@ -132,7 +140,7 @@ void sbi_init(struct sbi *sbi, const struct sbi_platform *platform, void *ctx,
               const struct log *log, u32 hart_count, u32 boot_hart);
 
 /* Serves one ecall of hart, on its thread. Harts call concurrently. */
-void sbi_ecall(struct sbi *sbi, u32 hart, struct sbi_call *call);
+struct sbi_ret sbi_ecall(struct sbi *sbi, u32 hart, const struct sbi_call *call);
 
 /*
  * The platform tells that a hart runs after hart_start, has stopped after hart_stop (it can be

@@ -69,11 +69,6 @@ struct sbi {
     struct sbi_hart hart[]; /* hart_count */
 };
 
-struct sbi_ret {
-    s64 error; /* enum sbi_error; of a legacy call, whatever a0 gets */
-    u64 value;
-};
-
 static inline struct sbi_ret sbi_done(u64 value)
 {
     return (struct sbi_ret){.error = SBI_SUCCESS, .value = value};
@@ -114,7 +109,8 @@ static inline void pmu_count(struct sbi *sbi, u32 hart, enum pmu_fw_event event)
     atomic_fetch_add_explicit(&sbi->hart[hart].event_total[event], 1, memory_order_relaxed);
 }
 
-/* hsm.c: hart executes an ecall, so whatever was pending for it to run is over. */
+/* hsm.c: hart, which is not STARTED, executes an ecall, so whatever was pending for it to run is
+ * over. */
 void hsm_note_running(struct sbi *sbi, u32 hart);
 
 #endif

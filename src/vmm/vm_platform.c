@@ -74,14 +74,15 @@ static bool platform_ecall(void *ctx, struct hart *hart)
 {
     struct vm *vm = ctx;
     struct sbi_call call = {.ext = hart->x[17], .func = hart->x[16]};
+    struct sbi_ret ret;
 
     if (!vm->sbi)
         return false;
     memcpy(call.arg, &hart->x[10], sizeof(call.arg));
-    sbi_ecall(vm->sbi, hart->id, &call);
-    hart->x[10] = call.error;
-    if (!call.legacy)
-        hart->x[11] = call.value;
+    ret = sbi_ecall(vm->sbi, hart->id, &call);
+    hart->x[10] = (u64)ret.error;
+    if (!sbi_is_legacy(call.ext))
+        hart->x[11] = ret.value;
     if (is_ending(vm)) { /* system reset does not return */
         exec_hold_hart(vm->exec, hart->id);
         hart_attention(hart, ATTN_PAUSE);

@@ -236,12 +236,18 @@ static void setup(void)
     sbi_init(w.sbi, &w.platform, &w, NULL, HARTS, 0);
 }
 
-static struct sbi_call ecall(u32 hart, u64 ext, u64 func, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
+struct answer {
+    s64 error;
+    u64 value;
+    bool legacy;
+};
+
+static struct answer ecall(u32 hart, u64 ext, u64 func, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
 {
     struct sbi_call call = {.ext = ext, .func = func, .arg = {a0, a1, a2, a3, a4}};
+    struct sbi_ret ret = sbi_ecall(w.sbi, hart, &call);
 
-    sbi_ecall(w.sbi, hart, &call);
-    return call;
+    return (struct answer){ret.error, ret.value, sbi_is_legacy(ext)};
 }
 
 #define CALL(ext, func, ...)                       CALL_(0, ext, func, __VA_ARGS__, 0, 0, 0, 0, 0)
@@ -264,7 +270,7 @@ static void start_all(void)
 
 static u64 status(u32 hart)
 {
-    struct sbi_call c = CALL(EXT_HSM, 2, hart);
+    struct answer c = CALL(EXT_HSM, 2, hart);
 
     CHECK_EQ(ERR(c), SBI_SUCCESS);
     return c.value;
@@ -309,7 +315,7 @@ TEST(optional_ops)
 
 TEST(time)
 {
-    struct sbi_call c;
+    struct answer c;
 
     setup();
     c = CALL(EXT_TIME, 0, 1234);
@@ -456,7 +462,7 @@ TEST(srst)
 
 TEST(dbcn_write)
 {
-    struct sbi_call c;
+    struct answer c;
 
     setup();
     memcpy(w.ram + 0x100, "hello", 5);
@@ -485,7 +491,7 @@ TEST(dbcn_write)
 
 TEST(dbcn_read)
 {
-    struct sbi_call c;
+    struct answer c;
 
     setup();
     c = CALL(EXT_DBCN, 1, 16, RAM + 8);
@@ -502,7 +508,7 @@ TEST(dbcn_read)
 
 TEST(legacy)
 {
-    struct sbi_call c;
+    struct answer c;
 
     setup();
     start_all();
@@ -552,7 +558,7 @@ TEST(pmu_info)
 
 TEST(pmu_hardware)
 {
-    struct sbi_call c;
+    struct answer c;
 
     setup();
     w.counter[3] = 5;
@@ -587,7 +593,7 @@ TEST(pmu_hardware)
 
 TEST(pmu_skip_match)
 {
-    struct sbi_call c;
+    struct answer c;
 
     setup();
     c = CALL(EXT_PMU, 2, 0, 1, 0x1, 1);
@@ -602,7 +608,7 @@ TEST(pmu_skip_match)
 
 TEST(pmu_firmware)
 {
-    struct sbi_call c;
+    struct answer c;
     u64 fw;
 
     setup();
@@ -701,12 +707,13 @@ TEST(random_calls)
                                        : pick < 22 ? random64() % 20
                                                    : random_argument(),
                                 .func = random64() % 8 ? random64() % 10 : random_argument()};
+        struct sbi_ret ret;
 
         for (u32 i = 0; i < 6; i++)
             call.arg[i] = random_argument();
-        sbi_ecall(w.sbi, hart, &call);
-        if (!call.legacy)
-            CHECK(ERR(call) <= 0 && ERR(call) >= SBI_ERR_NO_SHMEM);
+        ret = sbi_ecall(w.sbi, hart, &call);
+        if (!sbi_is_legacy(call.ext))
+            CHECK(ERR(ret) <= 0 && ERR(ret) >= SBI_ERR_NO_SHMEM);
         if (n % 3 == 0)
             sbi_hart_stopped(w.sbi, (u32)(random64() % HARTS));
         if (n % 5 == 0)
@@ -734,7 +741,7 @@ static void *race_starter(void *arg)
     u32 hart = (u32)(uintptr_t)arg;
 
     while (!race_done) {
-        struct sbi_call c = CALL_ON(hart, EXT_HSM, 0, 2, RAM);
+        struct answer c = CALL_ON(hart, EXT_HSM, 0, 2, RAM);
         if (ERR(c) == SBI_SUCCESS)
             race_won++;
         else

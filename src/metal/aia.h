@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupts on boards with the Advanced Interrupt Architecture (RISC-V AIA 1.0): each vCPU has a
+ * guest file of its hart's IMSIC, mapped into its partition, so message interrupts and IPIs reach
+ * it without the hypervisor. Partitions see an emulated APLIC for wired interrupts and doorbells;
+ * what is wired on the board goes straight from the board's APLIC into the guest file.
+ */
+#ifndef COSM_METAL_AIA_H
+#define COSM_METAL_AIA_H
+
+#include "metal/state.h"
+
+/* As intc.h's functions of the same names. */
+void aia_init(void);
+void aia_init_hart(struct hart *h);
+bool aia_kick(struct hart *h);
+bool aia_external(struct hart *h);
+void aia_reset(struct partition *p);
+void aia_raise(struct partition *p, u32 source);
+void aia_level(struct partition *p, u32 source, bool level);
+bool aia_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value);
+
+#endif

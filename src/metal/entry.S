@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Entry from firmware, traps, and accesses to guest memory.
+ *
+ * While a guest runs, sscratch holds its struct vcpu, whose x[0] holds the hart's stack; in HS-mode
+ * sscratch is 0 and tp holds the vcpu. An ecall of VS-mode takes the short way: what C may change
+ * is saved, the rest stays in the registers. All other traps save all, as may an ecall after which
+ * another vCPU runs.
+ */
+#include "metal/asm.h"
+
+#define X(n)      (VCPU_X + 8 * (n))
+#define ECALL_VS  10
+
+    .option arch, +h
+    .option norelax
+
+/*
+ * Firmware: a0 hart id; HSM later: a0 hart id, a1 hart index. Translation is off,
+ * so addresses are the board's until satp is set; then the fetch that faults goes on at stvec.
+ */
+    .section .text.start, "ax"
+    .globl _start
+_start:
+    csrw sie, zero
+    csrw sscratch, zero
+    lla t0, boot_stack_end
+    mv sp, t0
+    mv s0, a0
+    lla a0, _start
+    call paging_init        /* a0: physical address of the image; returns satp */
+    li s3, 0
+    j to_virtual
+    .globl _start_other
+_start_other:
+    csrw sie, zero
+    csrw sscratch, zero
+    mv s0, a0
+    mv s2, a1
+    li s3, 1
+    lla t0, paging_satp
+    ld a0, 0(t0)
+to_virtual:
+    lla t0, virtual_address /* a word that the linker filled with the virtual address of 1: */
+    ld t0, 0(t0)
+    csrw stvec, t0
+    sfence.vma
+    csrw satp, a0
+    nop
+    .balign 4
+1:  lla t0, trap_entry
+    csrw stvec, t0
+    bnez s3, 2f
+    lla sp, boot_stack_end
+    mv a0, s0
+    call boot_first
+    mv s2, a0
+2:  lla t0, stacks
+    addi t1, s2, 1
+    li t2, STACK_STRIDE
+    mul t1, t1, t2
+    add sp, t0, t1
+    mv a0, s2
+    call boot_hart
+    j hart_run              /* a0: the first vCPU */
+
+    .balign 8
+virtual_address:
+    .dword 1b
+
+    .text
+    .balign 4
+    .globl trap_entry
+trap_entry:
+    csrrw tp, sscratch, tp
+    beqz tp, trap_of_self
+    sd ra, X(1)(tp)
+    sd sp, X(2)(tp)
+    sd t0, X(5)(tp)
+    sd t1, X(6)(tp)
+    sd t2, X(7)(tp)
+    sd a0, X(10)(tp)
+    sd a1, X(11)(tp)
+    sd a2, X(12)(tp)
+    sd a3, X(13)(tp)
+    sd a4, X(14)(tp)
+    sd a5, X(15)(tp)
+    sd a6, X(16)(tp)
+    sd a7, X(17)(tp)
+    sd t3, X(28)(tp)
+    sd t4, X(29)(tp)
+    sd t5, X(30)(tp)
+    sd t6, X(31)(tp)
+    ld sp, X(0)(tp)
+    csrrw t0, sscratch, zero
+    sd t0, X(4)(tp)
+    csrr t0, scause
+    li t1, ECALL_VS
+    bne t0, t1, trap_other
+    mv a0, tp
+    call trap_ecall
+    bnez a0, trap_after_ecall
+    csrw sscratch, tp
+    ld ra, X(1)(tp)
+    ld sp, X(2)(tp)
+    ld t0, X(5)(tp)
+    ld t1, X(6)(tp)
+    ld t2, X(7)(tp)
+    ld a0, X(10)(tp)
+    ld a1, X(11)(tp)
+    ld a2, X(12)(tp)
+    ld a3, X(13)(tp)
+    ld a4, X(14)(tp)
+    ld a5, X(15)(tp)
+    ld a6, X(16)(tp)
+    ld a7, X(17)(tp)
+    ld t3, X(28)(tp)
+    ld t4, X(29)(tp)
+    ld t5, X(30)(tp)
+    ld t6, X(31)(tp)
+    ld tp, X(4)(tp)
+    sret
+
+.macro save_rest
+    sd gp, X(3)(tp)
+    sd s0, X(8)(tp)
+    sd s1, X(9)(tp)
+    sd s2, X(18)(tp)
+    sd s3, X(19)(tp)
+    sd s4, X(20)(tp)
+    sd s5, X(21)(tp)
+    sd s6, X(22)(tp)
+    sd s7, X(23)(tp)
+    sd s8, X(24)(tp)
+    sd s9, X(25)(tp)
+    sd s10, X(26)(tp)
+    sd s11, X(27)(tp)
+    csrr t0, sepc
+    csrr t1, sstatus
+    csrr t2, hstatus
+    sd t0, VCPU_PC(tp)
+    sd t1, VCPU_SSTATUS(tp)
+    sd t2, VCPU_HSTATUS(tp)
+.endm
+
+trap_other:
+    save_rest
+    mv a0, tp
+    call trap_handle
+    j hart_run
+
+trap_after_ecall:
+    save_rest
+    mv a0, tp
+    call hart_next
+
+/* a0: the vCPU to run. The hart's stack is empty. */
+    .globl hart_run
+hart_run:
+    mv tp, a0
+    sd sp, X(0)(tp)
+    ld t0, VCPU_PC(tp)
+    ld t1, VCPU_SSTATUS(tp)
+    ld t2, VCPU_HSTATUS(tp)
+    csrw sepc, t0
+    csrw sstatus, t1
+    csrw hstatus, t2
+    csrw sscratch, tp
+    ld ra, X(1)(tp)
+    ld sp, X(2)(tp)
+    ld gp, X(3)(tp)
+    ld t0, X(5)(tp)
+    ld t1, X(6)(tp)
+    ld t2, X(7)(tp)
+    ld s0, X(8)(tp)
+    ld s1, X(9)(tp)
+    ld a0, X(10)(tp)
+    ld a1, X(11)(tp)
+    ld a2, X(12)(tp)
+    ld a3, X(13)(tp)
+    ld a4, X(14)(tp)
+    ld a5, X(15)(tp)
+    ld a6, X(16)(tp)
+    ld a7, X(17)(tp)
+    ld s2, X(18)(tp)
+    ld s3, X(19)(tp)
+    ld s4, X(20)(tp)
+    ld s5, X(21)(tp)
+    ld s6, X(22)(tp)
+    ld s7, X(23)(tp)
+    ld s8, X(24)(tp)
+    ld s9, X(25)(tp)
+    ld s10, X(26)(tp)
+    ld s11, X(27)(tp)
+    ld t3, X(28)(tp)
+    ld t4, X(29)(tp)
+    ld t5, X(30)(tp)
+    ld t6, X(31)(tp)
+    ld tp, X(4)(tp)
+    sret
+
+/*
+ * A trap out of HS-mode: an access to guest memory that the guest's map refused, which ends in its
+ * failure; anything else is a fault of the hypervisor.
+ */
+trap_of_self:
+    csrr t0, sepc
+    lla t1, guest_access_start
+    bltu t0, t1, 1f
+    lla t1, guest_access_end
+    bgeu t0, t1, 1f
+    lla t0, guest_access_failed
+    csrw sepc, t0
+    csrrw tp, sscratch, zero
+    sret
+1:  csrr a0, scause
+    csrr a1, sepc
+    csrr a2, stval
+    call panic_trap
+
+/*
+ * u64 guest_..(gva or gpa, ...): accesses as the guest that vsatp, hgatp and hstatus.SPVP name.
+ * They change t0 and t1 alone beside arguments, which is what trap_of_self needs.
+ */
+    .balign 4
+guest_access_start:
+/* bool guest_copy_in(void *to, u64 from, size_t len) */
+    .globl guest_copy_in
+guest_copy_in:
+    beqz a2, 2f
+1:  hlv.bu a3, (a1)
+    sb a3, 0(a0)
+    addi a0, a0, 1
+    addi a1, a1, 1
+    addi a2, a2, -1
+    bnez a2, 1b
+2:  li a0, 1
+    ret
+/* bool guest_copy_out(u64 to, const void *from, size_t len) */
+    .globl guest_copy_out
+guest_copy_out:
+    beqz a2, 2f
+1:  lbu a3, 0(a1)
+    hsv.b a3, (a0)
+    addi a0, a0, 1
+    addi a1, a1, 1
+    addi a2, a2, -1
+    bnez a2, 1b
+2:  li a0, 1
+    ret
+/* bool guest_copy_words(u64 to, const void *from, size_t len): all multiples of 8 */
+    .globl guest_copy_words
+guest_copy_words:
+    beqz a2, 2f
+    add a2, a2, a0
+1:  ld a3, 0(a1)
+    hsv.d a3, (a0)
+    addi a1, a1, 8
+    addi a0, a0, 8
+    bltu a0, a2, 1b
+2:  li a0, 1
+    ret
+/* bool guest_zero_words(u64 to, size_t len): multiples of 8 */
+    .globl guest_zero_words
+guest_zero_words:
+    beqz a1, 2f
+    add a1, a1, a0
+1:  hsv.d zero, (a0)
+    addi a0, a0, 8
+    bltu a0, a1, 1b
+2:  li a0, 1
+    ret
+/* bool guest_fetch(u64 from, u16 *parcel): as an instruction fetch */
+    .globl guest_fetch
+guest_fetch:
+    hlvx.hu a0, (a0)
+    sh a0, 0(a1)
+    li a0, 1
+    ret
+guest_access_failed:
+    li a0, 0
+    ret
+guest_access_end:
+
+    .globl hfence_vvma_all
+hfence_vvma_all:
+    hfence.vvma
+    ret
+    .globl hfence_gvma_all
+hfence_gvma_all:
+    hfence.gvma
+    ret
+/* void hfence_vvma_page(gva, asid or -1) */
+    .globl hfence_vvma_page
+hfence_vvma_page:
+    bltz a1, 1f
+    hfence.vvma a0, a1
+    ret
+1:  hfence.vvma a0
+    ret
+
+/* void fp_save(u64 f[32], u64 *fcsr), void fp_load(const u64 f[32], const u64 *fcsr) */
+    .option arch, +d
+.macro each_f op
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    \op f\n, 8*\n(a0)
+    .endr
+.endm
+    .globl fp_save
+fp_save:
+    each_f fsd
+    frcsr t0
+    sd t0, 0(a1)
+    ret
+    .globl fp_load
+fp_load:
+    each_f fld
+    ld t0, 0(a1)
+    fscsr t0
+    ret
+
+    .bss
+    .balign 16
+boot_stack:
+    .skip 8192
+boot_stack_end:

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Harts and their plans. A hart's time is a sequence of slots: a vCPU, or nobody, until a tick at
+ * which the timer ends it, whatever the guest does. Exclusive harts have one slot without an end.
+ *
+ * A slot whose vCPU does not want to run is idle: nobody else gets its time, but with priorities.
+ */
+#include "metal/hart.h"
+
+#include "metal/csr.h"
+#include "metal/health.h"
+#include "metal/intc.h"
+#include "metal/low.h"
+#include "metal/partition.h"
+#include "metal/sbi_call.h"
+#include "metal/schedule.h"
+#include "metal/vcpu.h"
+
+#define EID_IPI  UINT64_C(0x735049)
+#define IPI_SEND 0
+#define NEVER    UINT64_MAX
+
+void hart_timer_at(struct hart *h, u64 ticks)
+{
+    if (ticks == h->timer)
+        return;
+    h->timer = ticks;
+    csr_write(stimecmp, ticks);
+}
+
+void hart_kick(struct hart *h)
+{
+    if (h == hart_self())
+        h->resched = true;
+    else if (!intc_kick(h))
+        sbi_call(EID_IPI, IPI_SEND, 1, h->config->hart_id, 0);
+}
+
+void hart_switch_plan(u32 plan)
+{
+    atomic_store_explicit(&metal.plan_next, plan, memory_order_relaxed);
+    /* Pairs with the acquire in slot_begin: who sees the time sees the plan. */
+    atomic_store_explicit(&metal.plan_at, time_now(), memory_order_release);
+}
+
+void hart_plan_begin(struct hart *h)
+{
+    h->timer = 0;
+    hart_timer_at(h, NEVER);
+    if (h->config->mode == METAL_HART_CYCLIC)
+        schedule_begin(&h->cycle, &metal_config, h->index, metal_config.plan_first, metal.origin);
+}
+
+static struct vcpu *vcpu_at(u16 index)
+{
+    return index == METAL_NONE ? NULL : &metal.vcpu[index];
+}
+
+/* Does v want its hart? */
+static bool is_runnable(struct vcpu *v, bool in, u64 now)
+{
+    if (atomic_load_explicit(&v->requests, memory_order_acquire))
+        return true;
+    if (v->state == VCPU_WAITING) {
+        if (in)
+            vcpu_out(v); /* what wakes it is looked for in its state */
+        if (vcpu_is_woken(v, now))
+            v->state = VCPU_READY;
+    }
+    return v->state == VCPU_READY || v->state == VCPU_LOADING;
+}
+
+static struct vcpu *pick_cyclic(struct hart *h, u64 now)
+{
+    const struct metal_plan *plans = metal_config.plan;
+    struct vcpu *v;
+
+    if (now >= h->cycle.end && h->cycle.vcpu != METAL_NONE)
+        vcpu_at(h->cycle.vcpu)->yielded = false;
+    while (now >= h->cycle.end) {
+        u64 at = atomic_load_explicit(&metal.plan_at, memory_order_acquire);
+        u32 next = atomic_load_explicit(&metal.plan_next, memory_order_relaxed);
+        schedule_advance(&h->cycle, plans, h->index, next, at);
+    }
+    hart_timer_at(h, h->cycle.end);
+    v = vcpu_at(h->cycle.vcpu);
+    return v && v->yielded ? NULL : v;
+}
+
+static struct vcpu *pick_exclusive(struct hart *h)
+{
+    u64 at = NEVER;
+    struct vcpu *v = vcpu_at(h->config->vcpu_first);
+
+    at = atomic_load_explicit(&v->partition->watchdog_at, memory_order_relaxed);
+    hart_timer_at(h, vcpu_number(v) ? NEVER : at);
+    return v;
+}
+
+static struct vcpu *pick(struct hart *h, struct vcpu *current, u64 now)
+{
+    struct vcpu *v;
+
+    switch (h->config->mode) {
+    case METAL_HART_EXCLUSIVE:
+        v = pick_exclusive(h);
+        break;
+    case METAL_HART_CYCLIC:
+        v = pick_cyclic(h, now);
+        break;
+    case METAL_HART_PRIORITY:
+        return schedule_priority(h, current, now, is_runnable);
+    default:
+        return NULL;
+    }
+    return v && is_runnable(v, v == current, now) ? v : NULL;
+}
+
+static void hart_switch(struct hart *h, struct vcpu *from, struct vcpu *to)
+{
+    if (from)
+        vcpu_out(from);
+    /* Before to's requests are read: see vcpu_request. */
+    atomic_store_explicit(&h->current, to, memory_order_seq_cst);
+    if (to)
+        vcpu_in(to);
+    intc_switch(h, from ? from->partition : NULL, to ? to->partition : NULL);
+}
+
+/* What came for HS-mode while the hart was in HS-mode. */
+static void interrupts_poll(struct hart *h)
+{
+    u64 pending = csr_read(sip) & csr_read(sie);
+
+    for (u32 irq = IRQ_SSI; irq <= IRQ_SEI; irq += 4) {
+        if (pending & BIT(irq))
+            hart_interrupt(h, irq);
+    }
+}
+
+/* Nobody runs: until an interrupt for HS-mode, or one that wakes the vCPU whose slot this is. */
+static void idle(struct hart *h)
+{
+    __asm__ volatile("wfi");
+    interrupts_poll(h);
+}
+
+struct vcpu *hart_next_on(struct hart *h, struct vcpu *current)
+{
+    for (;;) {
+        struct vcpu *next = pick(h, current, time_now());
+
+        h->resched = false;
+        if (next != current)
+            hart_switch(h, current, next);
+        current = next;
+        if (!next) {
+            idle(h);
+            continue;
+        }
+        vcpu_serve(next);
+        if (next->state == VCPU_LOADING) {
+            partition_load_some(next->partition);
+            interrupts_poll(h);
+        }
+        if (next->state == VCPU_READY && !h->resched)
+            return next;
+    }
+}
+
+struct vcpu *hart_next(struct vcpu *current)
+{
+    return hart_next_on(current->hart, current);
+}
+
+void hart_interrupt(struct hart *h, u32 irq)
+{
+    h->resched = true;
+    switch (irq) {
+    case IRQ_STI:
+        hart_timer_at(h, NEVER);
+        health_watchdogs(h, time_now());
+        break;
+    case IRQ_SSI:
+        csr_clear(sip, BIT(IRQ_SSI));
+        break;
+    default:
+        h->resched = intc_external(h);
+        break;
+    }
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupts on boards with a PLIC: partitions see an emulated one. A wired interrupt of a
+ * partition is taken by its vCPU 0's hart, only while one of the partition's vCPUs has that hart,
+ * so it takes nobody else's time. It is completed at the board when the partition completes it.
+ */
+#include "metal/intc.h"
+
+#include "metal/aia.h"
+#include "metal/board_plic.h"
+#include "metal/csr.h"
+#include "metal/vcpu.h"
+#include "metal/vplic.h"
+
+static struct vplic vplic[METAL_PARTITIONS_MAX];
+
+static bool has_aia(void)
+{
+    return metal_config.board.intc == METAL_INTC_AIA;
+}
+
+void intc_init(void)
+{
+    if (has_aia())
+        aia_init();
+    else
+        board_plic_init();
+}
+
+void intc_init_hart(struct hart *h)
+{
+    if (has_aia())
+        aia_init_hart(h);
+    else
+        board_plic_init_hart(h);
+}
+
+bool intc_kick(struct hart *h)
+{
+    return has_aia() && aia_kick(h);
+}
+
+/* The line of v's context, which is in, to its hart. */
+static void line_set(const struct vplic *p, const struct vcpu *v)
+{
+    if (p->line & BIT(vcpu_number(v)))
+        csr_set(hvip, BIT(IRQ_VSEI));
+    else
+        csr_clear(hvip, BIT(IRQ_VSEI));
+}
+
+/* Lines of p changed from before: its vCPUs learn of it. */
+static void lines_tell(struct partition *p, u64 before)
+{
+    const struct vcpu *self = atomic_load_explicit(&hart_self()->current, memory_order_relaxed);
+    u64 changed = before ^ vplic[p->index].line;
+
+    for (; changed; changed &= changed - 1) {
+        struct vcpu *v = partition_vcpu(p, (u32)__builtin_ctzll(changed));
+        if (v == self)
+            line_set(&vplic[p->index], v);
+        else
+            vcpu_request(v, REQUEST_IRQ);
+    }
+}
+
+void intc_reset(struct partition *p)
+{
+    if (has_aia()) {
+        aia_reset(p);
+        return;
+    }
+    vplic_reset(&vplic[p->index], p->config->vcpu_count, p->config->sources);
+    for (u32 i = 0; i < metal_config.irq_count; i++) {
+        const struct metal_irq *irq = &metal_config.irq[i];
+        if (irq->partition == p->index)
+            board_plic_complete(&metal.hart[irq->hart],
+                                irq->source); /* if it was taken and forgotten */
+    }
+}
+
+void intc_switch(struct hart *h, const struct partition *from, const struct partition *to)
+{
+    if (has_aia() || from == to)
+        return;
+    for (u32 i = 0; i < metal_config.irq_count; i++) {
+        const struct metal_irq *irq = &metal_config.irq[i];
+        if (irq->hart != h->index)
+            continue;
+        if (from && irq->partition == from->index)
+            board_plic_enable(h, irq->source, false);
+        if (to && irq->partition == to->index)
+            board_plic_enable(h, irq->source, true);
+    }
+}
+
+void intc_refresh(struct vcpu *v)
+{
+    if (has_aia())
+        return;
+    line_set(&vplic[v->partition->index], v);
+}
+
+static void change(struct partition *p, u32 source, bool level,
+                   void (*how)(struct vplic *, u32, bool))
+{
+    struct vplic *vp = &vplic[p->index];
+    u64 before;
+
+    lock_acquire(&vp->lock);
+    before = vp->line;
+    how(vp, source, level);
+    lines_tell(p, before);
+    lock_release(&vp->lock);
+}
+
+static void raise(struct vplic *p, u32 source, bool level)
+{
+    vplic_raise(p, source);
+}
+
+void intc_raise(struct partition *p, u32 source)
+{
+    if (has_aia())
+        aia_raise(p, source);
+    else
+        change(p, source, true, raise);
+}
+
+void intc_level(struct partition *p, u32 source, bool level)
+{
+    if (has_aia())
+        aia_level(p, source, level);
+    else
+        change(p, source, level, vplic_level);
+}
+
+bool intc_external(struct hart *h)
+{
+    u32 source;
+
+    if (has_aia())
+        return aia_external(h);
+    source = board_plic_claim(h);
+    for (u32 i = 0; source && i < metal_config.irq_count; i++) {
+        const struct metal_irq *irq = &metal_config.irq[i];
+        if (irq->source == source)
+            intc_raise(&metal.partition[irq->partition], irq->virtual_source);
+    }
+    return false;
+}
+
+static void completed_at_board(const struct partition *p, u32 source)
+{
+    for (u32 i = 0; i < metal_config.irq_count; i++) {
+        const struct metal_irq *irq = &metal_config.irq[i];
+        if (irq->partition == p->index && irq->virtual_source == source)
+            board_plic_complete(&metal.hart[irq->hart], irq->source);
+    }
+}
+
+bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
+{
+    struct partition *p = v->partition;
+    struct vplic *vp = &vplic[p->index];
+    u32 completed;
+    u64 before;
+    bool known;
+
+    if (has_aia())
+        return aia_access(v, offset, width, write, value);
+    lock_acquire(&vp->lock);
+    before = vp->line;
+    known = vplic_access(vp, offset, width, write, value, &completed);
+    if (before != vp->line)
+        lines_tell(p, before);
+    lock_release(&vp->lock);
+    if (completed)
+        completed_at_board(p, completed);
+    return known;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Interrupts: the board's controllers, and the ones that partitions see. */
+#ifndef COSM_METAL_INTC_H
+#define COSM_METAL_INTC_H
+
+#include "metal/state.h"
+
+/* Boot hart, once: the board's PLIC or APLIC is silent but for what partitions own. */
+void intc_init(void);
+/* Each hart, once: its context or S-level file takes what is for HS-mode. */
+void intc_init_hart(struct hart *h);
+/* Gets another hart's attention without firmware; false: the board cannot. */
+bool intc_kick(struct hart *h);
+/* An external interrupt of HS-mode on the calling hart. True: others kicked it. */
+bool intc_external(struct hart *h);
+
+/* The calling hart goes from a vCPU of one partition to another's; NULL: idle. */
+void intc_switch(struct hart *h, const struct partition *from, const struct partition *to);
+
+/* Partition p as at reset: nothing enabled, nothing pending. Its vCPUs do not run. */
+void intc_reset(struct partition *p);
+/* v is in: its external interrupt is as its virtual controller says. */
+void intc_refresh(struct vcpu *v);
+/* A source of p is raised once (edge: doorbells), or has a level (virtual devices). Any hart. */
+void intc_raise(struct partition *p, u32 source);
+void intc_level(struct partition *p, u32 source, bool level);
+/* An access of v to its emulated controller at offset from intc_gpa. False: not there. */
+bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the hypervisor knows at run time, all of it in one static structure: there is no heap.
+ *
+ * A hart of the board runs with interrupts off whenever it is in HS-mode, on a stack of its own; it
+ * is in HS-mode only to answer one trap. A vCPU belongs to one hart for ever, so its registers are
+ * touched by that hart alone; what others want of it they put into its requests and kick the hart.
+ */
+#ifndef COSM_METAL_STATE_H
+#define COSM_METAL_STATE_H
+
+#include "metal/asm.h"
+#include "metal/config.h"
+#include "metal/schedule.h"
+#include "port/lock.h"
+#include "sbi/state.h"
+
+#include "base/log.h"
+
+#include <stdatomic.h>
+
+/* The configuration, patched into the image by the compiler of configurations. */
+extern const struct metal_config metal_config;
+
+enum vcpu_state {
+    VCPU_STOPPED, /* the partition has not started it, or stopped it */
+    VCPU_READY,   /* runs when its hart gives it time */
+    VCPU_WAITING, /* until an interrupt is pending for it */
+    VCPU_LOADING, /* its time goes into loading the partition's images; vCPU 0 alone */
+};
+
+/* Requests to a vCPU, bits; any hart sets them, its own answers and clears them. */
+#define REQUEST_SSI       1u /* raise its software interrupt */
+#define REQUEST_FENCE_I   2u
+#define REQUEST_FENCE_VMA 4u  /* all addresses, all ASIDs */
+#define REQUEST_IRQ       8u  /* look at the virtual interrupt controller again */
+#define REQUEST_START     16u /* at start_pc with start_arg */
+#define REQUEST_HALT      32u /* the partition stops: be stopped, and say so */
+#define REQUEST_LOAD      64u /* vCPU 0: begin the partition anew */
+
+/* VS-mode's CSRs while the vCPU does not have its hart, as listed once in vcpu.c. */
+struct vcpu_csrs {
+    u64 vsstatus, vsie, vstvec, vsscratch, vsepc, vscause, vstval, vsatp, vstimecmp, hvip,
+        scounteren, senvcfg;
+    u64 vsiselect; /* METAL_INTC_AIA */
+};
+
+struct vcpu {
+    /* entry.S knows these by the offsets of asm.h. */
+    u64 x[32]; /* x[0]: the hart's stack pointer while the guest runs */
+    u64 pc;
+    u64 sstatus; /* SPP, SPIE, FS */
+    u64 hstatus;
+    /* The rest is C's. */
+    struct vcpu_csrs csr;
+    u64 f[32], fcsr;
+    const struct metal_vcpu *config;
+    struct partition *partition;
+    struct hart *hart;
+    u32 state;               /* enum vcpu_state */
+    _Atomic u32 requests;    /* REQUEST_... */
+    u64 start_pc, start_arg; /* for REQUEST_START; set before it by whoever won the race in HSM */
+    bool yielded;            /* gave the rest of its window away */
+    u64 budget_left, replenish_at; /* METAL_HART_PRIORITY, ticks */
+};
+
+_Static_assert(offsetof(struct vcpu, x) == VCPU_X && offsetof(struct vcpu, pc) == VCPU_PC &&
+                   offsetof(struct vcpu, sstatus) == VCPU_SSTATUS &&
+                   offsetof(struct vcpu, hstatus) == VCPU_HSTATUS,
+               "entry.S");
+
+struct hart {
+    const struct metal_hart *config;
+    u32 index;
+    struct vcpu *_Atomic current; /* NULL: idle */
+    _Atomic u32 up;               /* runs the hypervisor */
+    bool resched;                 /* hart_next is due before a guest runs; its own alone */
+    u64 timer;                    /* ticks: what stimecmp is */
+    struct cycle cycle;           /* METAL_HART_CYCLIC */
+    u64 charged;                  /* METAL_HART_PRIORITY: until when budgets are charged */
+};
+
+enum partition_state { PARTITION_STOPPED, PARTITION_HALTING, PARTITION_LOADING, PARTITION_RUNNING };
+
+/* A loading's progress: what is done next. */
+struct load {
+    u16 region, image; /* within the partition's */
+    u64 done;          /* bytes of it */
+    bool cold;
+};
+
+struct partition {
+    const struct metal_partition *config;
+    u32 index;
+    u64 hgatp;
+    struct sbi *sbi;
+    _Atomic u32 state;   /* enum partition_state */
+    _Atomic u32 halting; /* vCPUs that have not answered REQUEST_HALT */
+    _Atomic u32 then;    /* what follows when all have: enum metal_action STOP, RESTART or WARM */
+    _Atomic u32 restarts;
+    _Atomic u64 watchdog_at; /* ticks; UINT64_MAX: not running */
+    u32 rule_count[METAL_EVENTS];
+    struct log_limit log_limit;
+    u64 halted_at; /* ticks: for the trace */
+    struct load load;
+};
+
+struct metal {
+    struct hart hart[METAL_HARTS_MAX];
+    struct vcpu vcpu[METAL_VCPUS_MAX];
+    struct partition partition[METAL_PARTITIONS_MAX];
+    _Atomic u32 plan_next; /* taken at the first frame that starts at plan_at or later */
+    _Atomic u64 plan_at;
+    u64 origin;     /* ticks: the first frame of all harts */
+    _Atomic u32 go; /* origin is there, all harts are up */
+};
+
+extern struct metal metal;
+
+/* The calling hart: tp holds one of its vCPUs, in HS-mode too. */
+static inline struct hart *hart_self(void)
+{
+    struct vcpu *v;
+
+    __asm__("mv %0, tp" : "=r"(v));
+    return v->hart;
+}
+
+static inline struct vcpu *partition_vcpu(struct partition *p, u32 number)
+{
+    return &metal.vcpu[metal_config.vcpu_of[p->config->vcpu_first + number]];
+}
+
+static inline u32 vcpu_number(const struct vcpu *v)
+{
+    return v->config->number;
+}
+
+#endif

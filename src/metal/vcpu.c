@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vCPU state. */
+#include "metal/vcpu.h"
+
+#include "base/mem.h"
+#include "metal/csr.h"
+#include "metal/hart.h"
+#include "metal/intc.h"
+#include "metal/low.h"
+#include "metal/partition.h"
+
+/* Each CSR of struct vcpu_csrs that is moved as it is. */
+#define EACH_CSR(X)                                                                    \
+    X(vsstatus)                                                                        \
+    X(vsie)                                                                            \
+    X(vstvec) X(vsscratch) X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) \
+        X(scounteren) X(senvcfg)
+
+void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
+{
+    memset(v->x, 0, sizeof(v->x));
+    memset(v->f, 0, sizeof(v->f));
+    memset(&v->csr, 0, sizeof(v->csr));
+    v->fcsr = 0;
+    v->x[10] = vcpu_number(v);
+    v->x[11] = arg;
+    v->pc = pc;
+    v->sstatus = STATUS_SPP | STATUS_SPIE | STATUS_FS_DIRTY;
+    v->hstatus = HSTATUS_SPV | HSTATUS_SPVP | HSTATUS_VSXL |
+                 (u64)v->config->guest_file << HSTATUS_VGEIN_SHIFT;
+    if (v->hart->config->mode == METAL_HART_PRIORITY)
+        v->hstatus |= HSTATUS_VTW;
+    v->csr.vsstatus = STATUS_UXL;
+    v->csr.vstimecmp = UINT64_MAX;
+}
+
+void vcpu_in(struct vcpu *v)
+{
+#define LOAD(name) csr_write(name, v->csr.name);
+    EACH_CSR(LOAD)
+#undef LOAD
+    csr_write(hgatp, v->partition->hgatp);
+    fp_load(v->f, &v->fcsr);
+    if (metal_config.board.intc == METAL_INTC_AIA) {
+        csr_write(vsiselect, v->csr.vsiselect);
+        csr_write(hstatus, v->hstatus); /* VGEIN, for accesses to its guest file */
+    }
+    if (v->hart->config->vcpu_count > 1)
+        hfence_vvma_all(); /* vCPUs of one partition share its VMID */
+}
+
+void vcpu_out(struct vcpu *v)
+{
+#define SAVE(name) v->csr.name = csr_read(name);
+    EACH_CSR(SAVE)
+#undef SAVE
+    fp_save(v->f, &v->fcsr);
+    if (metal_config.board.intc == METAL_INTC_AIA)
+        v->csr.vsiselect = csr_read(vsiselect);
+}
+
+bool vcpu_is_woken(const struct vcpu *v, u64 now)
+{
+    u64 pending = v->csr.hvip;
+
+    if (v->csr.vstimecmp <= now)
+        pending |= BIT(IRQ_VSTI);
+    if (v->config->guest_file && csr_read(hgeip) & BIT(v->config->guest_file))
+        pending |= BIT(IRQ_VSEI);
+    /* vsie has the bits of VS-level where S has its own: one lower. */
+    return pending >> 1 & v->csr.vsie;
+}
+
+void vcpu_request(struct vcpu *v, u32 bits)
+{
+    struct vcpu *current;
+
+    /* Before the hart's current is read: see hart_switch, which does the same two the other way. */
+    atomic_fetch_or_explicit(&v->requests, bits, memory_order_seq_cst);
+    current = atomic_load_explicit(&v->hart->current, memory_order_seq_cst);
+    if (current == v || !current || v->hart->config->mode == METAL_HART_PRIORITY)
+        hart_kick(v->hart);
+}
+
+/* Done before it is seen to be done: who asked waits for the bits to go. */
+static void fence(struct vcpu *v, u32 bits)
+{
+    if (bits & REQUEST_FENCE_I)
+        __asm__ volatile("fence.i" ::: "memory");
+    if (bits & REQUEST_FENCE_VMA)
+        hfence_vvma_all();
+    atomic_fetch_and_explicit(&v->requests, ~bits, memory_order_acq_rel);
+}
+
+void vcpu_serve_fences(struct vcpu *v)
+{
+    u32 bits = atomic_load_explicit(&v->requests, memory_order_acquire) &
+               (REQUEST_FENCE_I | REQUEST_FENCE_VMA);
+
+    if (bits)
+        fence(v, bits);
+}
+
+void vcpu_serve(struct vcpu *v)
+{
+    u32 fences = REQUEST_FENCE_I | REQUEST_FENCE_VMA;
+    u32 bits = atomic_load_explicit(&v->requests, memory_order_acquire);
+
+    if (LIKELY(!bits))
+        return;
+    fence(v, bits);
+    if (bits & ~fences && v->state == VCPU_WAITING)
+        v->state = VCPU_READY;
+    if (bits & REQUEST_HALT) {
+        v->state = VCPU_STOPPED;
+        v->hart->resched = true;
+        partition_vcpu_halted(v->partition);
+    }
+    if (bits & REQUEST_LOAD)
+        partition_load_begin(v->partition);
+    if (bits & REQUEST_START)
+        partition_vcpu_start(v);
+    if (bits & REQUEST_SSI)
+        csr_set(hvip, BIT(IRQ_VSSI));
+    if (bits & REQUEST_IRQ)
+        intc_refresh(v);
+}
+
+void vcpu_inject(struct vcpu *v, u64 cause, u64 tval)
+{
+    u64 status = csr_read(vsstatus);
+    u64 moved = status & ~(STATUS_SPP | STATUS_SPIE | STATUS_SIE);
+
+    if (v->sstatus & STATUS_SPP)
+        moved |= STATUS_SPP;
+    if (status & STATUS_SIE)
+        moved |= STATUS_SPIE;
+    csr_write(vsstatus, moved);
+    csr_write(vsepc, v->pc);
+    csr_write(vscause, cause);
+    csr_write(vstval, tval);
+    v->sstatus |= STATUS_SPP; /* into VS-mode */
+    v->hstatus |= HSTATUS_SPVP;
+    v->pc = csr_read(vstvec) & ~UINT64_C(3);
+}
