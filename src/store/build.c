@@ -52,6 +52,7 @@ static const char *const server_packages[] = {
     "vim-tiny",
     "procps",
     "iputils-ping",
+    "openssh-client", /* the server comes without it since forky */
     "zstd",
 };
 
