@@ -4,6 +4,7 @@
 
 #include "api/record.h"
 #include "apps/cosm/image.h"
+#include "apps/cosm/proxy.h"
 #include "apps/cosm/run.h"
 #include "apps/cosm/tidy.h"
 #include "base/fmt.h"
@@ -112,6 +113,8 @@ static int configure(struct options *o, const struct guest *g, char kernel[PLACE
         r = add_net(c, g, err);
     if (!r)
         r = add_credentials(c, g, err);
+    if (!r)
+        r = proxy_add(c, err);
     return r ? r : vm_config_check(c, err);
 }
 

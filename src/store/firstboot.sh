@@ -34,6 +34,17 @@ make_user() {
     echo "$1" >/var/lib/cosm/user
 }
 
+# The machine outside may reach its mirror by a proxy only, and this one then, too; that may change from start to start.
+tell_apt() {
+    settings=/etc/apt/apt.conf.d/50cosm-proxy
+    rm -f $settings
+    for scheme in http https; do
+        [ ! -e "$told/cosm.$scheme-proxy" ] ||
+            echo "Acquire::$scheme::Proxy \"$(cat "$told/cosm.$scheme-proxy")\";" >>$settings
+    done
+}
+
+tell_apt || echo "apt could not be told of a proxy" >&2
 grow || echo "the disk could not be grown" >&2
 # Without a word from outside it still can be logged into by whoever gave it keys.
 ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1 || [ -e "$told/cosm.hostkey" ] || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
