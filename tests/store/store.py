@@ -8,6 +8,7 @@ VMs beside each other, a reboot, packages from the archive and real clients, a s
 
 import atexit
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -17,7 +18,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "tests" / "cli"), str(ROOT / "tests" / "lib")]
@@ -208,13 +211,34 @@ def until_nothing_is_left(what):
     check_equal(left(), [], f"what is left of {what}")
 
 
-@test("a detached VM from its boot to its removal: exec, a shared folder, ssh, cp, logs, ps, stop, start, rm")
+def proxy_of_host():
+    """The port of a proxy on the loopback that finds nothing, and what it was asked for."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port, asked
+
+
+@test("a detached VM from its boot to its removal: exec, a shared folder, the host's apt proxy, ssh, cp, logs, ps, stop, start, rm")
 def detached():
     ensure_image()
     share = HOME / "share"
     share.mkdir()
     (share / "in").write_text("from outside")
+    proxy, asked = proxy_of_host()
+    (HOME / "apt.conf").write_text(f'Acquire::http::Proxy "http://localhost:{proxy}/";\n')
+    os.environ["APT_CONFIG"] = str(HOME / "apt.conf")
     vm = Vm("d", "-v", f"{share}:/mnt/share")
+    del os.environ["APT_CONFIG"]
     refused(FAILED, "run", "-n", "d", IMAGE, says=["'d'", "cosm start d"])
     refused(FAILED, "image", "rm", IMAGE, says=[f"'{IMAGE}'", "cosm rm"])
     code, out, error = cosm("exec", "--wait", SECONDS, "d", "--", "uname", "-m", seconds=SECONDS + 60)
@@ -222,6 +246,8 @@ def detached():
     check_equal(cosm("exec", "d", "--", "sh", "-c", "cat; exit 7", data=b"typed", seconds=300)[:2], (7, "typed"), "what exec passes")
     done("exec", "d", "--", "sh", "-c", "cat /mnt/share/in >/mnt/share/out && sync")
     check_equal((share / "out").read_text(), "from outside", "what the guest wrote to the shared folder")
+    cosm("exec", "d", "--", "apt-get", "-q", "-o", "Acquire::Retries=0", "update", seconds=300)
+    check(asked and all(re.match("http://.*/InRelease|http://.*/Release", uri) for uri in asked), f"the proxy was asked for {asked}")
     check_equal(done("ssh", "d", "hostname; id -un; sudo -n id -un").split(), ["d", "joe", "root"], "who is who by cosm ssh")
     vm.wait()
     check_equal(vm.says("hostname; id -un").split(), ["d", "joe"], "who is who by ssh and a port of the host")
@@ -248,6 +274,8 @@ def detached():
                             seconds=SECONDS + 60)
     check_equal((code, out.split("\n")[0]), (0, "e"), f"the clone's name ({error[-1000:]})")
     check(out.split("\n")[1] not in ("", machine_id.strip()), f"the clone's machine-id is {out}")
+    check_equal(done("exec", "e", "--", "apt-config", "shell", "proxy", "Acquire::http::Proxy"), "",
+                "the proxy in the clone, when the host's apt has none")
     check_equal(done("exec", "e", "--", "sha256sum", "/root/file").split()[0],
                 hashlib.sha256((HOME / "file").read_bytes()).hexdigest(), "a file of the clone")
     done("kill", "e")
@@ -381,11 +409,12 @@ if LONG:
         check_equal(vm.says(f"curl -s -o /dev/null -w '%{{http_code}}' http://10.0.2.2:{web}/none"), "404", "what curl is told")
         # Out to a port of the host that leads in again.
         vm.says("ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519 && cat ~/.ssh/id_ed25519.pub >>~/.ssh/authorized_keys")
-        check_equal(vm.says(f"ssh -q -o StrictHostKeyChecking=no -p {vm.port} 10.0.2.2 'echo $SSH_CONNECTION; cat' </etc/hostname")
+        check_equal(vm.says(f"hostname | ssh -q -o StrictHostKeyChecking=no -p {vm.port} 10.0.2.2 'echo $SSH_CONNECTION; cat'")
                     .split()[-1], "n", "what ssh in the guest printed")
         update(vm)
         vm.says("sudo DEBIAN_FRONTEND=noninteractive apt-get -q install -y dnsutils iperf3", seconds=2 * SECONDS)
-        check_equal(vm.says("dig +short localhost @10.0.2.3"), "127.0.0.1", "what dig was told")
+        name = urllib.parse.urlparse(json.loads(done("image", "info", "--json", IMAGE))["mirror"]).hostname
+        check(re.search(r"^[0-9]+(\.[0-9]+){3}$", vm.says(f"dig +short {name} @10.0.2.3"), re.M), f"dig was not told where {name} is")
         check("NXDOMAIN" in vm.says("dig nothing.invalid @10.0.2.3"), "a name that nobody has was found")
         if shutil.which("iperf3"):
             serve("iperf3", "-s", "-B", "127.0.0.1", "-p", str(load))
