@@ -3,6 +3,7 @@
 #include "apps/cosm/options.h"
 
 #include "api/record.h"
+#include "base/words.h"
 #include "store/image.h"
 
 #include <errno.h>
@@ -111,52 +112,6 @@ const char *completion_words(enum completion completion)
 bool option_is_optional_argument(const struct option_info *option)
 {
     return option->argument && option->argument[0] == '[';
-}
-
-/* Edit distance with swaps of neighbours, for words of at most DISTANCE_MAX characters. */
-#define DISTANCE_MAX 24
-
-static u32 min3(u32 a, u32 b, u32 c)
-{
-    u32 ab = a < b ? a : b;
-
-    return ab < c ? ab : c;
-}
-
-static u32 word_distance(const char *a, size_t alen, const char *b, size_t blen)
-{
-    u32 row[3][DISTANCE_MAX + 1];
-
-    if (alen > DISTANCE_MAX || blen > DISTANCE_MAX)
-        return UINT32_MAX;
-    for (u32 j = 0; j <= blen; j++)
-        row[0][j] = j;
-    for (u32 i = 1; i <= alen; i++) {
-        u32 *above2 = row[(i + 1) % 3], *above = row[(i - 1) % 3], *here = row[i % 3];
-
-        here[0] = i;
-        for (u32 j = 1; j <= blen; j++) {
-            here[j] = min3(above[j] + 1, here[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                here[j] = min3(here[j], above2[j - 2] + 1, UINT32_MAX);
-        }
-    }
-    return row[alen % 3][blen];
-}
-
-/* Near enough to be meant: about a third of the letters may be wrong; a beginning counts as one. */
-static bool word_is_near(const char *word, size_t len, const char *name, u32 *best)
-{
-    size_t name_len = strlen(name);
-    u32 distance = word_distance(word, len, name, name_len);
-
-    if (len >= 2 && len < name_len && !strncmp(word, name, len))
-        distance = 1;
-    if (distance > (len > name_len ? len : name_len) / 3 + 1 || distance >= len ||
-        distance >= *best)
-        return false;
-    *best = distance;
-    return true;
 }
 
 static const char *nearest_option(u32 command, const char *word, size_t len)
@@ -437,7 +392,7 @@ static int operand_parse(struct parser *p, const char *arg, struct err *err)
     }
     if (options->command == COMMAND_DISK || options->command == COMMAND_NET ||
         options->command == COMMAND_PORT || options->command == COMMAND_IMAGE ||
-        p->command & CMD_GUEST ||
+        options->command == COMMAND_METAL || p->command & CMD_GUEST ||
         (options->command == COMMAND_DISASM && (options->hex || !options->operands)) ||
         options->operands < vm_operands_max(options->command)) {
         options->operand[options->operands++] = (char *)(uintptr_t)arg;
