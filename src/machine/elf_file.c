@@ -5,12 +5,12 @@
 
 #include "base/checked.h"
 #include "base/endian.h"
+#include "base/mem.h"
 #include "machine/image_elf.h"
 
 #define HEADER        64 /* bytes */
 #define SECTION       64
 #define SEGMENT       56
-#define PT_LOAD       1
 #define MACHINE_RISCV 243
 
 bool elf_is_riscv64(const struct image_source *f)
@@ -46,6 +46,7 @@ bool elf_section(const struct image_source *f, u32 index, struct elf_part *s)
     if (!h)
         return false;
     *s = (struct elf_part){
+        .name = le32_load(h),
         .type = le32_load(h + 4),
         .link = le32_load(h + 40),
         .flags = le64_load(h + 8),
@@ -56,6 +57,21 @@ bool elf_section(const struct image_source *f, u32 index, struct elf_part *s)
     return s->type == ELF_SHT_NOBITS || range_within(s->offset, s->size, 0, f->size);
 }
 
+bool elf_section_named(const struct image_source *f, const char *name, struct elf_part *s)
+{
+    const size_t len = strlen(name) + 1;
+    struct elf_part names;
+
+    if (!elf_section(f, le16_load(f->bytes + 62), &names) || names.type == ELF_SHT_NOBITS)
+        return false;
+    for (u32 i = 0; i < elf_section_count(f); i++) {
+        if (elf_section(f, i, s) && range_within(s->name, len, 0, names.size) &&
+            !memcmp(f->bytes + names.offset + s->name, name, len))
+            return true;
+    }
+    return false;
+}
+
 bool elf_segment(const struct image_source *f, u32 index, struct elf_part *s)
 {
     const u8 *h = index < elf_segment_count(f) ? header(f, 32, index, SEGMENT) : NULL;
@@ -63,10 +79,13 @@ bool elf_segment(const struct image_source *f, u32 index, struct elf_part *s)
     if (!h)
         return false;
     *s = (struct elf_part){
-        .flags = le32_load(h) == PT_LOAD ? le32_load(h + 4) : 0,
+        .type = le32_load(h),
+        .flags = le32_load(h) == ELF_PT_LOAD ? le32_load(h + 4) : 0,
         .address = le64_load(h + 16),
         .offset = le64_load(h + 8),
         .size = le64_load(h + 32),
+        .physical = le64_load(h + 24),
+        .memory_size = le64_load(h + 40),
     };
     return range_within(s->offset, s->size, 0, f->size);
 }
