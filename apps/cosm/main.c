@@ -6,6 +6,7 @@
 #include "apps/cosm/image.h"
 #include "apps/cosm/launch.h"
 #include "apps/cosm/manage.h"
+#include "apps/cosm/metal.h"
 #include "apps/cosm/net.h"
 #include "apps/cosm/run.h"
 #include "apps/cosm/ssh.h"
@@ -136,6 +137,10 @@ int main(int argc, char **argv)
     if (options.command == COMMAND_NET || options.command == COMMAND_PORT) {
         status =
             options.command == COMMAND_NET ? net_main(&options, &err) : port_main(&options, &err);
+        return status ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : flush();
+    }
+    if (options.command == COMMAND_METAL) {
+        status = metal_main(&options, &err);
         return status ? fail(&err, status == -EINVAL ? EXIT_USAGE : EXIT_FAILED) : flush();
     }
     if (options.command == COMMAND_CLONE)

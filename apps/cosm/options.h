@@ -38,6 +38,7 @@ enum {
     CMD_DISK = 1 << COMMAND_DISK,
     CMD_NET = 1 << COMMAND_NET,
     CMD_PORT = 1 << COMMAND_PORT,
+    CMD_METAL = 1 << COMMAND_METAL,
     CMD_IMAGE = 1 << COMMAND_IMAGE,
     CMD_START = 1 << COMMAND_START,
     CMD_PS = 1 << COMMAND_PS,
@@ -142,6 +143,11 @@ struct disk_options {
     bool backing, compress, progress, quiet, shrink, unsafe, readonly;
 };
 
+/* Of metal; NULL: not given. */
+struct metal_options {
+    const char *output, *core;
+};
+
 enum help_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH };
 
 /* What a command line asks for. */
@@ -157,6 +163,7 @@ struct options {
     bool hex, json;
     struct disk_options disk;
     struct network_options net;
+    struct metal_options metal;
     char **operand; /* files, words or names of VMs, in argv's array */
     u32 operands;
     /* Of the commands about VMs, and of run. */

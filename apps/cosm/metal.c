@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cosm metal: configurations of the bare-metal hypervisor, and the images made of them. */
+#include "apps/cosm/metal.h"
+
+#include "host/file.h"
+#include "host/scope.h"
+#include "plan/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CORE_FILE_MAX (64 * MIB)
+
+/* A wrong configuration is a failure, not a wrong command line. */
+static int failed(int r)
+{
+    return r == -EINVAL ? -EIO : r;
+}
+
+static int read_core(const struct options *o, struct plan_core *core, struct err *err)
+{
+    struct image_source elf = {"the built-in core", plan_core_elf, plan_core_elf_size};
+    AUTO_FREE u8 *bytes = NULL;
+    struct err reason;
+    u64 size;
+    int r;
+
+    if (o->metal.core) {
+        r = file_read("--core", o->metal.core, CORE_FILE_MAX, &bytes, &size, err);
+        if (r)
+            return r;
+        elf = (struct image_source){o->metal.core, bytes, size};
+    } else if (!plan_core_elf_size) {
+        return err_set(err, ENOENT,
+                       "this cosm was built without a compiler for riscv64 and has no "
+                       "hypervisor in it; give one: --core cosm-metal.elf");
+    }
+    r = plan_core_read(core, &elf, &reason);
+    return r ? err_set(err, -r, "--core: '%s' cannot be used: %s", elf.name, reason.msg) : 0;
+}
+
+static int write_image(const struct options *o, const struct plan *plan,
+                       const struct plan_core *core, struct err *err)
+{
+    const char *output = o->metal.output ? o->metal.output : "cosm-metal.bin";
+    AUTO_FREE u8 *bytes = NULL;
+    u64 size;
+    int r = plan_link(plan, core, &bytes, &size, err);
+
+    if (!r)
+        r = file_write("--output", output, bytes, size, err);
+    if (!r)
+        printf("%s: %llu KiB for 0x%llx\n", output, (unsigned long long)(size / KIB),
+               (unsigned long long)plan->self_hpa);
+    return r;
+}
+
+static int do_build(const struct options *o, struct plan *plan, struct err *err)
+{
+    struct plan_core core;
+    int r = read_core(o, &core, err);
+
+    if (r)
+        return r;
+    r = plan_load(plan, o->operand[1], core.flat.size, err);
+    if (!r)
+        r = write_image(o, plan, &core, err);
+    free(core.flat.bytes);
+    return r;
+}
+
+static int do_check(const struct options *o, struct plan *plan, struct err *err)
+{
+    return plan_load(plan, o->operand[1], MIB, err);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const struct options *o, struct plan *plan, struct err *err);
+    const char *usage;
+} verbs[] = {
+    {"build", do_build, "CONFIG [-o FILE] [--core FILE]"},
+    {"check", do_check, "CONFIG [--json]"},
+};
+
+int metal_main(const struct options *o, struct err *err)
+{
+    const char *name = o->operands ? o->operand[0] : NULL;
+    AUTO_FREE struct plan *plan = calloc(1, sizeof(*plan));
+    int r;
+
+    if (!name)
+        return err_set(err, EINVAL,
+                       "what is to be done? cosm metal build, check: see 'cosm help metal'");
+    if (!plan)
+        return err_set(err, ENOMEM, "no memory for a configuration");
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        if (strcmp(verbs[i].name, name))
+            continue;
+        if (o->operands != 2)
+            return err_set(err, EINVAL, "usage: cosm metal %s %s", name, verbs[i].usage);
+        r = failed(verbs[i].run(o, plan, err));
+        plan_free(plan);
+        return r;
+    }
+    return err_set(err, EINVAL, "'%.64s' is nothing that cosm metal does; see 'cosm help metal'",
+                   name);
+}

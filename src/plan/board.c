@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A board as its device tree describes it. */
+#include "plan/board.h"
+
+#include "base/checked.h"
+#include "base/endian.h"
+#include "base/fmt.h"
+#include "plan/dt.h"
+
+#include <errno.h>
+#include <libfdt.h>
+#include <string.h>
+
+#define IRQ_S_EXT 9
+
+/* What cannot reach memory by itself. All else may, as a virtio or an Ethernet device does: a list
+ * of those that can would be too short one day. */
+static const char *const harmless[] = {
+    "ns16550a",         "ns16550",      "ns8250",
+    "snps,dw-apb-uart", "sifive,uart0", "google,goldfish-rtc",
+    "sifive,test0",     "cfi-flash",    "sifive,gpio0",
+    "snps,dw-apb-gpio", "sifive,pwm0",  "gpio-leds",
+    "snps,dw-wdt",
+};
+
+/* Not for partitions: the hypervisor has or emulates them. */
+static const char *const kept[] = {
+    "riscv,plic0",         "sifive,plic-1.0.0", "thead,c900-plic", "riscv,aplic",
+    "riscv,imsics",        "riscv,clint0",      "sifive,clint0",   "riscv,aclint-mswi",
+    "riscv,aclint-mtimer", "riscv,aclint-sswi", "riscv,iommu",
+};
+
+static bool is_any(const void *fdt, int node, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fdt_node_check_compatible(fdt, node, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int read_ram(struct plan_board *b, struct err *err)
+{
+    struct plan_range r;
+    int node;
+
+    DT_EACH(b->fdt, node)
+    {
+        if (!dt_is_okay(b->fdt, node) || !dt_has_string(b->fdt, node, "device_type", "memory"))
+            continue;
+        for (u32 i = 0; dt_reg(b->fdt, node, i, &r.base, &r.size); i++) {
+            if (r.size > b->ram.size)
+                b->ram = r;
+        }
+    }
+    if (!b->ram.size || b->ram.base + b->ram.size < b->ram.base)
+        return err_set(err, EINVAL, "its device tree tells of no memory");
+    return 0;
+}
+
+static int read_reserved(struct plan_board *b, struct err *err)
+{
+    int parent = fdt_path_offset(b->fdt, "/reserved-memory"), node;
+    struct plan_range r;
+
+    if (parent < 0)
+        return 0;
+    fdt_for_each_subnode(node, b->fdt, parent)
+    {
+        for (u32 i = 0; dt_reg(b->fdt, node, i, &r.base, &r.size); i++) {
+            if (b->reserved_count == BOARD_RESERVED)
+                return err_set(err, EINVAL,
+                               "its device tree reserves more than %u pieces of memory",
+                               BOARD_RESERVED);
+            b->reserved[b->reserved_count++] = r;
+        }
+    }
+    return 0;
+}
+
+/* The phandle of a hart's local interrupt controller; 0: none. */
+static u32 local_intc(const void *fdt, int cpu)
+{
+    int node;
+
+    fdt_for_each_subnode(node, fdt, cpu)
+    {
+        if (fdt_node_check_compatible(fdt, node, "riscv,cpu-intc") == 0)
+            return fdt_get_phandle(fdt, node);
+    }
+    return 0;
+}
+
+static void copy_text(const void *fdt, int node, const char *name, char *to, size_t size)
+{
+    const char *text = dt_text(fdt, node, name);
+
+    if (text && !*to)
+        fmt_print(to, size, "%s", text);
+}
+
+static int read_hart(struct plan_board *b, int cpu, struct err *err)
+{
+    const void *fdt = b->fdt;
+    u32 id = dt_cell(fdt, cpu, "reg", 0, UINT32_MAX), intc = local_intc(fdt, cpu);
+
+    if (id == UINT32_MAX || !intc)
+        return err_set(err, EINVAL, "its device tree has a hart without number or controller: %s",
+                       fdt_get_name(fdt, cpu, NULL));
+    if (b->hart_count == METAL_HARTS_MAX)
+        return err_set(err, EINVAL, "it has more harts than the %u that are served",
+                       METAL_HARTS_MAX);
+    b->hart[b->hart_count++] = (struct plan_board_hart){
+        .id = id, .intc = intc, .plic_context = UINT32_MAX, .imsic_index = UINT32_MAX};
+    copy_text(fdt, cpu, "riscv,isa", b->isa, sizeof(b->isa));
+    copy_text(fdt, cpu, "mmu-type", b->mmu, sizeof(b->mmu));
+    b->cbom = dt_cell(fdt, cpu, "riscv,cbom-block-size", 0, b->cbom);
+    b->cboz = dt_cell(fdt, cpu, "riscv,cboz-block-size", 0, b->cboz);
+    b->timebase = dt_cell(fdt, cpu, "timebase-frequency", 0, (u32)b->timebase);
+    return 0;
+}
+
+static int read_harts(struct plan_board *b, struct err *err)
+{
+    int parent = fdt_path_offset(b->fdt, "/cpus"), node, r = 0;
+
+    if (parent < 0)
+        return err_set(err, EINVAL, "its device tree has no /cpus");
+    b->timebase = dt_cell(b->fdt, parent, "timebase-frequency", 0, 0);
+    fdt_for_each_subnode(node, b->fdt, parent)
+    {
+        if (!r && dt_has_string(b->fdt, node, "device_type", "cpu") && dt_is_okay(b->fdt, node))
+            r = read_hart(b, node, err);
+    }
+    if (r)
+        return r;
+    if (!b->hart_count || !b->timebase)
+        return err_set(err, EINVAL, "its device tree lacks %s",
+                       b->timebase ? "harts" : "the timebase's frequency");
+    if (strncmp(b->isa, "rv64", 4) || !memchr(b->isa + 4, 'h', strcspn(b->isa + 4, "_")))
+        return err_set(err, EINVAL,
+                       "its harts have no hypervisor extension: '%.64s' is no rv64 with h", b->isa);
+    return 0;
+}
+
+/* Where the harts' S-mode interrupts stand among those that the controller raises. */
+static void find_contexts(struct plan_board *b, int node, bool imsic)
+{
+    u32 parent, irq;
+
+    for (u32 i = 0; (parent = dt_cell(b->fdt, node, "interrupts-extended", 2 * i, 0)); i++) {
+        irq = dt_cell(b->fdt, node, "interrupts-extended", 2 * i + 1, 0);
+        for (u32 h = 0; h < b->hart_count && irq == IRQ_S_EXT; h++) {
+            if (b->hart[h].intc != parent)
+                continue;
+            if (imsic)
+                b->hart[h].imsic_index = i;
+            else
+                b->hart[h].plic_context = i;
+        }
+    }
+}
+
+static int check_contexts(const struct plan_board *b, struct err *err)
+{
+    for (u32 h = 0; h < b->hart_count; h++) {
+        if ((b->intc == METAL_INTC_AIA ? b->hart[h].imsic_index : b->hart[h].plic_context) ==
+            UINT32_MAX)
+            return err_set(err, EINVAL, "its interrupt controller does not reach hart %u in S-mode",
+                           b->hart[h].id);
+    }
+    return 0;
+}
+
+static int log2_up(u64 n)
+{
+    int bits = 0;
+
+    while (UINT64_C(1) << bits < n)
+        bits++;
+    return bits;
+}
+
+static void read_imsic(struct plan_board *b, int node)
+{
+    const void *fdt = b->fdt;
+
+    b->imsic_guest_bits = dt_cell(fdt, node, "riscv,guest-index-bits", 0, 0);
+    b->imsic_hart_bits =
+        dt_cell(fdt, node, "riscv,hart-index-bits", 0, (u32)log2_up(b->hart_count));
+    b->imsic_group_shift = dt_cell(fdt, node, "riscv,group-index-bits", 0, 0)
+                               ? dt_cell(fdt, node, "riscv,group-index-shift", 0, 24)
+                               : 0;
+    b->imsic_ids = dt_cell(fdt, node, "riscv,num-ids", 0, 63);
+    find_contexts(b, node, true);
+}
+
+/* The S-level APLIC is the one that sends to the S-level IMSIC. */
+static bool read_aia(struct plan_board *b)
+{
+    const void *fdt = b->fdt;
+    u32 imsic = 0;
+    int node;
+
+    DT_EACH(fdt, node)
+    {
+        if (fdt_node_check_compatible(fdt, node, "riscv,imsics") == 0 && dt_is_okay(fdt, node) &&
+            dt_cell(fdt, node, "interrupts-extended", 1, 0) == IRQ_S_EXT &&
+            dt_reg(fdt, node, 0, &b->imsic.base, &b->imsic.size)) {
+            imsic = fdt_get_phandle(fdt, node);
+            read_imsic(b, node);
+        }
+    }
+    DT_EACH(fdt, node)
+    {
+        if (!imsic || fdt_node_check_compatible(fdt, node, "riscv,aplic") ||
+            !dt_is_okay(fdt, node) || dt_cell(fdt, node, "msi-parent", 0, 0) != imsic ||
+            !dt_reg(fdt, node, 0, &b->aplic.base, &b->aplic.size))
+            continue;
+        b->intc = METAL_INTC_AIA;
+        b->intc_phandle = fdt_get_phandle(fdt, node);
+        b->intc_cells = dt_cell(fdt, node, "#interrupt-cells", 0, 2);
+        b->sources = dt_cell(fdt, node, "riscv,num-sources", 0, 0);
+        return true;
+    }
+    return false;
+}
+
+static bool read_plic(struct plan_board *b)
+{
+    static const char *const names[] = {"riscv,plic0", "sifive,plic-1.0.0", "thead,c900-plic"};
+    const void *fdt = b->fdt;
+    int node;
+
+    DT_EACH(fdt, node)
+    {
+        if (!is_any(fdt, node, names, ARRAY_SIZE(names)) || !dt_is_okay(fdt, node) ||
+            !dt_reg(fdt, node, 0, &b->plic.base, &b->plic.size))
+            continue;
+        b->intc = METAL_INTC_PLIC;
+        b->intc_phandle = fdt_get_phandle(fdt, node);
+        b->intc_cells = dt_cell(fdt, node, "#interrupt-cells", 0, 1);
+        b->sources = dt_cell(fdt, node, "riscv,ndev", 0, 0);
+        find_contexts(b, node, false);
+        return true;
+    }
+    return false;
+}
+
+/* The console that firmware used, if it is an 8250 of one sort or another. */
+static void read_console(struct plan_board *b)
+{
+    static const char *const names[] = {"ns16550a", "ns16550", "ns8250", "snps,dw-apb-uart"};
+    int chosen = fdt_path_offset(b->fdt, "/chosen"), node;
+    const char *text = chosen < 0 ? NULL : dt_text(b->fdt, chosen, "stdout-path");
+    u64 size;
+
+    if (!text)
+        return;
+    node = fdt_path_offset_namelen(b->fdt, text, (int)strcspn(text, ":"));
+    if (node < 0 || !is_any(b->fdt, node, names, ARRAY_SIZE(names)) ||
+        !dt_reg(b->fdt, node, 0, &b->uart, &size))
+        return;
+    b->uart_shift = dt_cell(b->fdt, node, "reg-shift", 0, 0);
+    fmt_print(b->console, sizeof(b->console), "%s", fdt_get_name(b->fdt, node, NULL));
+}
+
+int plan_board_read(struct plan_board *b, void *fdt, size_t size, struct err *err)
+{
+    int r;
+
+    b->fdt = fdt;
+    if (size < sizeof(struct fdt_header) || fdt_check_full(fdt, size))
+        return err_set(err, EINVAL, "it is no whole device tree (dtc -O dtb makes one)");
+    r = read_ram(b, err);
+    if (!r)
+        r = read_reserved(b, err);
+    if (!r)
+        r = read_harts(b, err);
+    if (r)
+        return r;
+    if (!read_aia(b) && !read_plic(b))
+        return err_set(err, EINVAL,
+                       "its device tree has neither a PLIC nor an APLIC with an IMSIC for S-mode");
+    if (b->intc_cells < 1 || b->intc_cells > 2)
+        return err_set(err, EINVAL, "its interrupts have %u cells; 1 or 2 are served",
+                       b->intc_cells);
+    read_console(b);
+    return check_contexts(b, err);
+}
+
+/* The controller of a node's interrupts: of its own or of one above. */
+static u32 interrupt_parent(const void *fdt, int node)
+{
+    u32 parent = 0;
+
+    while (node >= 0 && !parent) {
+        parent = dt_cell(fdt, node, "interrupt-parent", 0, 0);
+        node = fdt_parent_offset(fdt, node);
+    }
+    return parent;
+}
+
+static int read_irqs(const struct plan_board *b, struct plan_device *d, struct err *err)
+{
+    const bool extended = fdt_getprop(b->fdt, d->node, "interrupts-extended", NULL);
+    const char *property = extended ? "interrupts-extended" : "interrupts";
+    const u32 step = b->intc_cells + extended;
+    u32 parent = interrupt_parent(b->fdt, d->node), source;
+    int len = 0;
+
+    if (!fdt_getprop(b->fdt, d->node, property, &len))
+        return 0;
+    for (u32 i = 0; i < (u32)len / 4; i += step) {
+        if (extended)
+            parent = dt_cell(b->fdt, d->node, property, i, 0);
+        source = dt_cell(b->fdt, d->node, property, i + extended, 0);
+        if (parent != b->intc_phandle || !source || source > b->sources || (u32)len / 4 - i < step)
+            return err_set(err, EINVAL,
+                           "'%s' has an interrupt that does not come from the board's controller",
+                           d->name);
+        if (d->irq_count == BOARD_IRQS)
+            return err_set(err, EINVAL, "'%s' has more than %u interrupts", d->name, BOARD_IRQS);
+        d->irq[d->irq_count++] = (struct plan_irq){
+            source,
+            b->intc_cells > 1 ? dt_cell(b->fdt, d->node, property, i + extended + 1, 0) : 0};
+    }
+    return 0;
+}
+
+/* Is it one that a partition could get: with registers, and not the hypervisor's? */
+static bool is_device(const struct plan_board *b, int node)
+{
+    u64 base, size;
+
+    return dt_is_okay(b->fdt, node) && fdt_getprop(b->fdt, node, "compatible", NULL) &&
+           dt_reg(b->fdt, node, 0, &base, &size) && size &&
+           !is_any(b->fdt, node, kept, ARRAY_SIZE(kept)) &&
+           !range_overlaps(base, size, b->ram.base, b->ram.size) &&
+           strlen(fdt_get_name(b->fdt, node, NULL)) < BOARD_NAME_MAX;
+}
+
+static int read_device(const struct plan_board *b, int node, struct plan_device *d, struct err *err)
+{
+    *d = (struct plan_device){.node = node};
+    fmt_print(d->name, sizeof(d->name), "%s", fdt_get_name(b->fdt, node, NULL));
+    d->harmless = is_any(b->fdt, node, harmless, ARRAY_SIZE(harmless));
+    while (d->range_count < BOARD_RANGES &&
+           dt_reg(b->fdt, node, d->range_count, &d->range[d->range_count].base,
+                  &d->range[d->range_count].size))
+        d->range_count++;
+    return read_irqs(b, d, err);
+}
+
+bool plan_board_next(const struct plan_board *b, struct plan_device *d)
+{
+    struct err ignored;
+    int node = d->node;
+
+    while ((node = fdt_next_node(b->fdt, node, NULL)) >= 0) {
+        if (is_device(b, node) && !read_device(b, node, d, &ignored))
+            return true;
+    }
+    return false;
+}
+
+int plan_board_device(const struct plan_board *b, const char *name, struct plan_device *d,
+                      struct err *err)
+{
+    int found = -1, node;
+
+    if (strchr(name, '@') && name[0] != '/') {
+        DT_EACH(b->fdt, node)
+        {
+            if (found < 0 && !strcmp(fdt_get_name(b->fdt, node, NULL), name))
+                found = node;
+        }
+    } else if (*name) {
+        found = fdt_path_offset(b->fdt, name); /* an alias, too */
+    }
+    if (found < 0)
+        return err_set(
+            err, EINVAL,
+            "the board has no device '%.64s'; its device tree names them as in serial@10000000",
+            name);
+    if (!is_device(b, found))
+        return err_set(err, EINVAL,
+                       "'%.64s' cannot be given to a partition: it is the hypervisor's, or has no "
+                       "registers",
+                       name);
+    return read_device(b, found, d, err);
+}
