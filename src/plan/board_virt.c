@@ -3,10 +3,10 @@
  * The device tree of QEMU's virt (7.2, hw/riscv/virt.c), as far as a hypervisor and its partitions
  * have use for it. A test holds it against the tree that QEMU itself writes.
  */
-#include "machine/tree.h"
 #include "plan/board.h"
 
 #include "base/fmt.h"
+#include "machine/tree.h"
 
 #include <errno.h>
 #include <libfdt.h>
