@@ -93,7 +93,7 @@ static struct vcpu *pick_exclusive(struct hart *h)
     struct vcpu *v = vcpu_at(h->config->vcpu_first);
 
     at = atomic_load_explicit(&v->partition->watchdog_at, memory_order_relaxed);
-    hart_timer_at(h, vcpu_number(v) ? NEVER : at);
+    hart_timer_at(h, v->number ? NEVER : at);
     return v;
 }
 

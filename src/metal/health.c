@@ -82,7 +82,7 @@ void health_watchdogs(struct hart *h, u64 now)
         struct vcpu *v = &metal.vcpu[h->config->vcpu_first + i];
         struct partition *p = v->partition;
 
-        if (vcpu_number(v) || atomic_load_explicit(&p->watchdog_at, memory_order_relaxed) > now)
+        if (v->number || atomic_load_explicit(&p->watchdog_at, memory_order_relaxed) > now)
             continue;
         atomic_store_explicit(&p->watchdog_at, UINT64_MAX, memory_order_relaxed);
         health_event(p, METAL_EVENT_WATCHDOG, 0);

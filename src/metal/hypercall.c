@@ -29,11 +29,6 @@ enum {
 
 enum { CONTROL_STOP, CONTROL_START, CONTROL_RESTART, CONTROL_WARM };
 
-bool sbi_partition_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 static struct sbi_ret doorbell(struct partition *p, u64 number)
 {
     for (u32 i = 0; i < metal_config.doorbell_count; i++) {

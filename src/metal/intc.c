@@ -43,7 +43,7 @@ bool intc_kick(struct hart *h)
 /* The line of v's context, which is in, to its hart. */
 static void line_set(const struct vplic *p, const struct vcpu *v)
 {
-    if (p->line & BIT(vcpu_number(v)))
+    if (p->line & BIT(v->number))
         csr_set(hvip, BIT(IRQ_VSEI));
     else
         csr_clear(hvip, BIT(IRQ_VSEI));

@@ -77,6 +77,8 @@ static void init_vcpus(struct partition *p)
 
         v->config = &metal_config.vcpu[v - metal.vcpu];
         v->partition = p;
+        v->sbi = p->sbi;
+        v->number = i;
         v->hart = &metal.hart[v->config->hart];
         v->state = VCPU_STOPPED;
         vcpu_reset(v, 0, 0);
@@ -244,7 +246,7 @@ void partition_vcpu_start(struct vcpu *v)
     vcpu_reset(v, v->start_pc, v->start_arg);
     vcpu_in(v);
     v->state = VCPU_READY;
-    sbi_hart_started(v->partition->sbi, vcpu_number(v));
+    sbi_hart_started(v->partition->sbi, v->number);
 }
 
 bool partition_owns(const struct partition *p, gpa_t gpa, u64 len, u32 flags)

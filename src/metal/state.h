@@ -56,7 +56,9 @@ struct vcpu {
     u64 f[32], fcsr;
     const struct metal_vcpu *config;
     struct partition *partition;
+    struct sbi *sbi; /* the partition's */
     struct hart *hart;
+    u32 number;              /* within the partition */
     u32 state;               /* enum vcpu_state */
     _Atomic u32 requests;    /* REQUEST_... */
     u64 start_pc, start_arg; /* for REQUEST_START; set before it by whoever won the race in HSM */
@@ -129,11 +131,6 @@ static inline struct hart *hart_self(void)
 static inline struct vcpu *partition_vcpu(struct partition *p, u32 number)
 {
     return &metal.vcpu[metal_config.vcpu_of[p->config->vcpu_first + number]];
-}
-
-static inline u32 vcpu_number(const struct vcpu *v)
-{
-    return v->config->number;
 }
 
 #endif

@@ -25,7 +25,7 @@ bool trap_ecall(struct vcpu *v)
     struct sbi_ret ret;
 
     csr_write(sepc, csr_read(sepc) + 4);
-    ret = sbi_ecall(v->partition->sbi, vcpu_number(v), call);
+    ret = sbi_ecall(v->sbi, v->number, call);
     v->x[A0] = (u64)ret.error;
     v->x[A1] = ret.value;
     return v->hart->resched;

@@ -10,11 +10,12 @@
 #include "metal/partition.h"
 
 /* Each CSR of struct vcpu_csrs that is moved as it is. */
-#define EACH_CSR(X)                                                                    \
-    X(vsstatus)                                                                        \
-    X(vsie)                                                                            \
-    X(vstvec) X(vsscratch) X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) \
-        X(scounteren) X(senvcfg)
+#define EACH_CSR(X)                                                                        \
+    X(vsstatus)                                                                            \
+    X(vsie)                                                                                \
+    X(vstvec)                                                                              \
+    X(vsscratch) X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) X(scounteren) \
+        X(senvcfg)
 
 void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
 {
@@ -22,7 +23,7 @@ void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
     memset(v->f, 0, sizeof(v->f));
     memset(&v->csr, 0, sizeof(v->csr));
     v->fcsr = 0;
-    v->x[10] = vcpu_number(v);
+    v->x[10] = v->number;
     v->x[11] = arg;
     v->pc = pc;
     v->sstatus = STATUS_SPP | STATUS_SPIE | STATUS_FS_DIRTY;

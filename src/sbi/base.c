@@ -21,11 +21,6 @@ enum {
     BASE_MIMPID,
 };
 
-bool sbi_base_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_base_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     switch (call->func) {

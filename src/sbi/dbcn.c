@@ -46,11 +46,6 @@ static struct sbi_ret console_read(struct sbi *sbi, gpa_t to, u64 len)
     return sbi_done(done);
 }
 
-bool sbi_dbcn_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_dbcn_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     u64 len = call->arg[0], lo = call->arg[1], hi = call->arg[2];

@@ -55,11 +55,6 @@ static struct sbi_ret feature_set(struct sbi *sbi, u32 hart, u32 feature, u64 va
     return sbi_done(0);
 }
 
-bool sbi_fwft_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_fwft_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     u32 feature = (u32)call->arg[0];

@@ -134,11 +134,6 @@ static struct sbi_ret hart_suspend(struct sbi *sbi, u32 hart, const struct sbi_c
     return sbi_done(0);
 }
 
-bool sbi_hsm_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_hsm_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     switch (call->func) {

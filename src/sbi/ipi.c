@@ -17,11 +17,6 @@ void sbi_send_ipis(struct sbi *sbi, u32 hart, u64 harts)
     }
 }
 
-bool sbi_ipi_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_ipi_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     u64 harts;

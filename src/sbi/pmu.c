@@ -274,11 +274,6 @@ static struct sbi_ret fw_read(struct sbi *sbi, u32 hart, u64 index, bool high)
     return sbi_done(high ? 0 : fw_value(sbi, hart, c));
 }
 
-bool sbi_pmu_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_pmu_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     switch (call->func) {

@@ -43,11 +43,6 @@ void sbi_send_fence(struct sbi *sbi, u32 hart, u64 harts, struct sbi_fence_range
     sbi->platform->remote_fence(sbi->ctx, hart, harts, &range);
 }
 
-bool sbi_rfence_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_rfence_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     struct sbi_fence_range range = {0};

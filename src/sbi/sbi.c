@@ -10,11 +10,15 @@
 bool sbi_probe(const struct sbi *sbi, u64 id)
 {
     switch (id) {
-#define SBI_EXTENSION(name, first, last) \
-    case first ... last:                 \
+#define SBI_EXTENSION(name, eid) \
+    case eid:                    \
+        return true;
+#define SBI_OPTIONAL(name, first, last) \
+    case first ... last:                \
         return sbi_##name##_probe(sbi, id);
 #include SBI_EXTENSIONS
 #undef SBI_EXTENSION
+#undef SBI_OPTIONAL
     default:
         return false;
     }
@@ -74,21 +78,37 @@ static struct sbi_ret unknown(struct sbi *sbi, u32 hart, const struct sbi_call *
     return sbi_fail(SBI_ERR_NOT_SUPPORTED);
 }
 
-struct sbi_ret sbi_ecall(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+/* Apart from sbi_ecall, which so needs no stack: every hypercall goes through here. */
+static NOINLINE struct sbi_ret serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
-    ASSERT(hart < sbi->hart_count);
-    if (UNLIKELY(atomic_load_explicit(&sbi->hart[hart].state, memory_order_relaxed) != HSM_STARTED))
-        hsm_note_running(sbi, hart);
     switch (call->ext) {
-#define SBI_EXTENSION(name, first, last)         \
+#define SBI_EXTENSION(name, eid) \
+    case eid:                    \
+        return sbi_##name##_serve(sbi, hart, call);
+#define SBI_OPTIONAL(name, first, last)          \
     case first ... last:                         \
         if (!sbi_##name##_probe(sbi, call->ext)) \
             break;                               \
         return sbi_##name##_serve(sbi, hart, call);
 #include SBI_EXTENSIONS
 #undef SBI_EXTENSION
+#undef SBI_OPTIONAL
     default:
         break;
     }
     return unknown(sbi, hart, call);
+}
+
+static NOINLINE struct sbi_ret serve_first(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+{
+    hsm_note_running(sbi, hart);
+    return serve(sbi, hart, call);
+}
+
+struct sbi_ret sbi_ecall(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+{
+    ASSERT(hart < sbi->hart_count);
+    if (UNLIKELY(atomic_load_explicit(&sbi->hart[hart].state, memory_order_relaxed) != HSM_STARTED))
+        return serve_first(sbi, hart, call);
+    return serve(sbi, hart, call);
 }

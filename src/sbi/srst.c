@@ -6,11 +6,6 @@
 
 enum { REASON_NONE, REASON_SYSTEM_FAILURE };
 
-bool sbi_srst_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_srst_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     /* Both are 32-bit parameters: what stands above is not looked at. */

@@ -12,6 +12,11 @@
 #define SBI_EXTENSIONS "sbi/extensions.def"
 #endif
 
+/* 0: a program whose list has no pmu counts nothing either. */
+#ifndef SBI_PMU
+#define SBI_PMU 1
+#endif
+
 #define SBI_HW_COUNTERS_MAX 32
 #define SBI_FW_COUNTERS     16
 #define SBI_COUNTERS_MAX    (SBI_HW_COUNTERS_MAX + SBI_FW_COUNTERS)
@@ -55,9 +60,11 @@ struct sbi_hart {
     gpa_t resume_pc;
     u64 resume_opaque;
     bool ad_updating_locked; /* by FWFT, until the hart is started anew */
+#if SBI_PMU
     /* Events since reset, those received included: other harts count them up. */
     _Atomic u64 event_total[PMU_FW_END];
     struct pmu_counter counter[SBI_COUNTERS_MAX];
+#endif
 };
 
 struct sbi {
@@ -83,11 +90,14 @@ static inline struct sbi_ret sbi_fail(enum sbi_error error)
  * Each extension: serve answers one call of hart; probe says whether extension id (within the
  * line's range) is available with this platform.
  */
-#define SBI_EXTENSION(name, first, last)                                                       \
-    struct sbi_ret sbi_##name##_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call); \
+#define SBI_EXTENSION(name, id) \
+    struct sbi_ret sbi_##name##_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call);
+#define SBI_OPTIONAL(name, first, last) \
+    SBI_EXTENSION(name, first)          \
     bool sbi_##name##_probe(const struct sbi *sbi, u64 id);
 #include SBI_EXTENSIONS
 #undef SBI_EXTENSION
+#undef SBI_OPTIONAL
 
 /* sbi.c: is extension id served here? */
 bool sbi_probe(const struct sbi *sbi, u64 id);
@@ -105,8 +115,10 @@ void sbi_send_fence(struct sbi *sbi, u32 hart, u64 harts, struct sbi_fence_range
 /* An event happened on hart. Any thread. */
 static inline void pmu_count(struct sbi *sbi, u32 hart, enum pmu_fw_event event)
 {
+#if SBI_PMU
     /* Only the number matters, no other data depends on it: relaxed. */
     atomic_fetch_add_explicit(&sbi->hart[hart].event_total[event], 1, memory_order_relaxed);
+#endif
 }
 
 /* hsm.c: hart, which is not STARTED, executes an ecall, so whatever was pending for it to run is

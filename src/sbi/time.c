@@ -10,11 +10,6 @@ void sbi_set_timer(struct sbi *sbi, u32 hart, u64 time)
     sbi->platform->set_timer(sbi->ctx, hart, time);
 }
 
-bool sbi_time_probe(const struct sbi *sbi, u64 id)
-{
-    return true;
-}
-
 struct sbi_ret sbi_time_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
 {
     if (call->func != TIME_SET_TIMER)
