@@ -2,15 +2,19 @@
 /* cosm metal: configurations of the bare-metal hypervisor, and the images made of them. */
 #include "apps/cosm/metal.h"
 
+#include "apps/cosm/metal_report.h"
+#include "base/fmt.h"
 #include "host/file.h"
 #include "host/scope.h"
-#include "plan/link.h"
+#include "plan/manifest.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define CORE_FILE_MAX (64 * MIB)
+#define CORE_ASSUMED  (2 * MIB) /* for a check without one: it is smaller */
 
 /* A wrong configuration is a failure, not a wrong command line. */
 static int failed(int r)
@@ -40,6 +44,20 @@ static int read_core(const struct options *o, struct plan_core *core, struct err
     return r ? err_set(err, -r, "--core: '%s' cannot be used: %s", elf.name, reason.msg) : 0;
 }
 
+static int write_manifest(const char *output, const struct plan *plan, const struct plan_core *core,
+                          const u8 *bytes, u64 size, struct err *err)
+{
+    AUTO_FREE char *text = NULL;
+    char path[PATH_MAX];
+    int r = plan_manifest(plan, core, bytes, size, COSM_VERSION, &text, err);
+
+    if (r)
+        return r;
+    if (fmt_print(path, sizeof(path), "%s.json", output) >= sizeof(path))
+        return err_set(err, ENAMETOOLONG, "--output: the name of the manifest is too long");
+    return file_write("--output", path, text, strlen(text), err);
+}
+
 static int write_image(const struct options *o, const struct plan *plan,
                        const struct plan_core *core, struct err *err)
 {
@@ -51,7 +69,9 @@ static int write_image(const struct options *o, const struct plan *plan,
     if (!r)
         r = file_write("--output", output, bytes, size, err);
     if (!r)
-        printf("%s: %llu KiB for 0x%llx\n", output, (unsigned long long)(size / KIB),
+        r = write_manifest(output, plan, core, bytes, size, err);
+    if (!r)
+        printf("%s: %llu KiB, to be loaded at 0x%llx\n", output, (unsigned long long)(size / KIB),
                (unsigned long long)plan->self_hpa);
     return r;
 }
@@ -72,7 +92,17 @@ static int do_build(const struct options *o, struct plan *plan, struct err *err)
 
 static int do_check(const struct options *o, struct plan *plan, struct err *err)
 {
-    return plan_load(plan, o->operand[1], MIB, err);
+    struct plan_core core = {.flat.size = CORE_ASSUMED};
+    int r = o->metal.core || plan_core_elf_size ? read_core(o, &core, err) : 0;
+
+    if (!r)
+        r = plan_load(plan, o->operand[1], core.flat.size, err);
+    free(core.flat.bytes);
+    if (!r && o->json)
+        return metal_report_json(plan, err);
+    if (!r)
+        metal_report(plan);
+    return r;
 }
 
 static const struct {
