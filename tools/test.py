@@ -26,7 +26,9 @@ BUILDS = {
 }
 TAP_LINE = re.compile(r"^\s*(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(SKIP|TODO)\b\s*(.*))?", re.I)
 # Suites that under sanitizers take many times as long and find little more.
-NOT_SANITIZED = ["long", "boot", "fuzz", "hostile", "priv-same", "metal"]
+NOT_SANITIZED = ["long", "boot", "fuzz", "hostile", "priv-same", "metal", "diff-more"]
+# Tests at once: those that boot guests wait for half of their time.
+AT_ONCE = {"build": 2 * (os.cpu_count() or 1)}
 SLOW = 10  # seconds from which on a test is worth a line where there is no live one
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
@@ -144,6 +146,8 @@ class Suite:
             return
         (ROOT / folder / "meson-logs" / "testlog.json").unlink(missing_ok=True)
         command = ["meson", "test", "-C", folder, "--no-suite", "none", *selection]
+        if folder in AT_ONCE and "MESON_TESTTHREADS" not in os.environ:
+            command += ["--num-processes", str(AT_ONCE[folder])]
         process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ, **SANITIZER_ENV), text=True, errors="replace",
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         said = []

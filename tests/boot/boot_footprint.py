@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 import world  # noqa: E402
 
-IDLE_SECONDS = 10
+IDLE_SECONDS = 5
 IDLE_SHARE = 0.02
 INTERP_MIB = 16
 DEFAULT_MIB = 48  # of which the translated code of a boot takes about 22

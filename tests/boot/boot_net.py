@@ -34,7 +34,7 @@ LEASE = ("echo '[ \"$1\" = bound ] && ifconfig $interface $ip netmask $subnet &&
 
 def furnish():
     for command in (["addr", "add", "192.0.2.1/24", "dev", "lo"],
-                    ["-6", "addr", "add", "2001:db8::1/128", "dev", "lo"],
+                    ["-6", "addr", "add", "2001:db8::1/128", "dev", "lo", "nodad"],
                     ["route", "add", "blackhole", "198.51.100.0/24"]):
         namespace.ip(*command)
     pathlib.Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0", encoding="ascii")
@@ -167,11 +167,12 @@ def _():
         tap.check_equal(text, "from-guest\n", "what the guest's server says")
         process = process_of(console)
         # Who hangs up before the guest answers, which talks all the same, does nobody harm.
-        console.run("echo 'echo talk; echo more; sleep 1; echo still; sleep 1; echo end' >/tmp/talk; "
+        console.run("echo \"trap '' PIPE; echo talk; echo more; sleep 1; echo still; sleep 1; echo end; >/tmp/over\" >/tmp/talk; "
                     "nc -ll -p 81 -e sh /tmp/talk 2>/dev/null & ifconfig eth0 down")
         with socket.create_connection(("127.0.0.1", 8181), 10) as connection:
             connection.sendall(b"hello")
-        console.run("ifconfig eth0 up; sleep 12")
+        console.run("ifconfig eth0 up; for i in $(seq 240); do [ -e /tmp/over ] && break; sleep 0.25; done", timeout=120)
+        tap.check("over" in console.run("ls /tmp"), "the guest has not talked")
         tap.check_equal(process_of(console), process, "the network process after that")
         before = udp_strays(console)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

@@ -20,14 +20,16 @@ def _():
     with world.boot(harts=2, append="quiet") as console:
         tap.check_equal(console.run("echo $((6 * 7))").strip(), "42", "the sum")
         console.send("sleep 1000\r")
-        time.sleep(1)
+        console.expect("\n", 20)
+        time.sleep(0.3)
         console.send("\x03")
         console.expect(PROMPT, 20)
         console.run("sleep 500 &")
         tap.check("sleep 500" in console.run("jobs"), "no job is listed")
         console.run("kill %1; wait")
         tap.check("nothing" in console.run("pidof sleep || echo nothing"), "the job lives on")
-        world.power_off(console)
+        console.send("poweroff\r")
+        tap.check_equal(console.wait(60), 0, "the exit status after poweroff")
 
 
 @tap.test("reboot starts again, twice")
