@@ -43,6 +43,23 @@ enum cosm_control {
     COSM_CONTROL_WARM, /* restart; memory outside of images is kept */
 };
 
+enum cosm_state { COSM_STOPPED, COSM_STOPPING, COSM_LOADING, COSM_RUNNING };
+
+enum cosm_trace_kind {
+    COSM_TRACE_SLOT = 1, /* what: vCPU, or 0xffff when idle; detail: when its slot was to begin */
+    COSM_TRACE_HEALTH,   /* what: partition << 16 | event << 8 | action; detail: address */
+    COSM_TRACE_LOADED,   /* what: partition; detail: ticks since it was halted */
+    COSM_TRACE_PLAN,     /* what: plan */
+};
+
+struct cosm_trace_record {
+    uint64_t time; /* ticks */
+    uint32_t kind; /* enum cosm_trace_kind */
+    uint32_t what;
+    uint64_t detail;
+    uint64_t number; /* of the hart's records, from 1 */
+};
+
 /* An access to a device of another partition, which this one answers for: see cosm_vdev_next. */
 struct cosm_vdev_access {
     uint32_t vdev;     /* which device: its place in the configuration */
@@ -60,17 +77,24 @@ struct cosm_sbi_result {
     uint64_t value;
 };
 
-static inline struct cosm_sbi_result cosm_sbi(long extension, long function, uint64_t arg0,
-                                              uint64_t arg1, uint64_t arg2)
+static inline struct cosm_sbi_result cosm_sbi4(long extension, long function, uint64_t arg0,
+                                               uint64_t arg1, uint64_t arg2, uint64_t arg3)
 {
     register uint64_t a0 __asm__("a0") = arg0;
     register uint64_t a1 __asm__("a1") = arg1;
     register uint64_t a2 __asm__("a2") = arg2;
+    register uint64_t a3 __asm__("a3") = arg3;
     register long a6 __asm__("a6") = function;
     register long a7 __asm__("a7") = extension;
 
-    __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a6), "r"(a7) : "memory");
+    __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a3), "r"(a6), "r"(a7) : "memory");
     return (struct cosm_sbi_result){.error = (long)a0, .value = a1};
+}
+
+static inline struct cosm_sbi_result cosm_sbi(long extension, long function, uint64_t arg0,
+                                              uint64_t arg1, uint64_t arg2)
+{
+    return cosm_sbi4(extension, function, arg0, arg1, arg2, 0);
 }
 
 /* Rings a doorbell of this partition, counted from 0 in the order of the configuration: raises the
@@ -112,16 +136,13 @@ static inline long cosm_plan(unsigned number)
     return cosm_sbi(COSM_SBI_EXT, COSM_CALL_PLAN, number, 0, 0).error;
 }
 
-/* Copy records of the trace, or bytes of the log, from number since on, to memory of this
- * partition, whose guest-physical address is given. Need the right to monitor. */
-static inline struct cosm_sbi_result cosm_trace_read(uint64_t gpa, uint64_t bytes, uint64_t since)
+/* Copies up to 32 records of a hart's trace, those after the one with number since, to memory of
+ * this partition: struct cosm_trace_record at a guest-physical address. The value is how many.
+ * Needs the right to monitor. */
+static inline struct cosm_sbi_result cosm_trace_read(unsigned hart, uint64_t gpa, uint64_t count,
+                                                     uint64_t since)
 {
-    return cosm_sbi(COSM_SBI_EXT, COSM_CALL_TRACE_READ, gpa, bytes, since);
-}
-
-static inline struct cosm_sbi_result cosm_log_read(uint64_t gpa, uint64_t bytes, uint64_t since)
-{
-    return cosm_sbi(COSM_SBI_EXT, COSM_CALL_LOG_READ, gpa, bytes, since);
+    return cosm_sbi4(COSM_SBI_EXT, COSM_CALL_TRACE_READ, hart, gpa, count, since);
 }
 
 /* On a hart with a cyclic plan: gives the rest of this window away, returns in the next. */
@@ -142,7 +163,7 @@ static inline long cosm_vdev_reply(uint64_t ticket, uint64_t value)
     return cosm_sbi(COSM_SBI_EXT, COSM_CALL_VDEV_REPLY, ticket, value, 0).error;
 }
 
-/* How a partition fares: the value is restarts so far << 1 | whether it runs. */
+/* How a partition fares: the value is restarts so far << 8 | enum cosm_state. */
 static inline struct cosm_sbi_result cosm_status(unsigned partition)
 {
     return cosm_sbi(COSM_SBI_EXT, COSM_CALL_STATUS, partition, 0, 0);

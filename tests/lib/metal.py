@@ -2,9 +2,11 @@
 """What the tests of cosm-metal share: guest programs, configurations built by cosm, boards in QEMU."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from world import COSM, ROOT, obtain
 from console import Console
@@ -17,6 +19,7 @@ FIRMWARES = ["qemu", "sid"]  # QEMU's own OpenSBI; that of Debian's sid
 UNDER_FIRMWARE = 0x80200000  # where OpenSBI starts what QEMU's -kernel names
 SECONDS = 120  # generous: others use the machine, too
 COUNTED = "shift=0,sleep=off"  # -icount: an instruction is a nanosecond, idle time takes none
+FASTER = "shift=3,sleep=off"  # the same, but an instruction is eight: seconds pass in fewer instructions
 
 _folder = tempfile.TemporaryDirectory(prefix="cosm-metal-")
 FOLDER = pathlib.Path(_folder.name)  # of this run, for what it builds
@@ -40,8 +43,71 @@ def guest(source, name=None, base=0x80000000, defines=()):
     return folder / f"{source.stem}.elf"
 
 
+def image(config, programs, name):
+    """Builds the image of a configuration (its text, or a .toml file) in a folder with programs: ELF files of guest(),
+    whose .bin it names, or others by their own name."""
+    folder = FOLDER / name
+    folder.mkdir(exist_ok=True)
+    for program in programs:
+        source = program.with_suffix(".bin") if program.suffix == ".elf" else program
+        link = folder / source.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(source)
+    text = config.read_text() if isinstance(config, pathlib.Path) else config
+    (folder / "board.toml").write_text(text)
+    done = subprocess.run([COSM, "metal", "build", folder / "board.toml", "-o", folder / "cosm-metal.bin"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    tap.check(done.returncode == 0, done.stdout)
+    return folder / "cosm-metal.bin"
+
+
+def partition(name, harts, program, size="2M", extra="", health=""):
+    """The [[partition]] of a bare-metal program."""
+    text = f"""
+[[partition]]
+name = "{name}"
+harts = {harts}
+memory = [{{ at = 0x80000000, size = "{size}" }}]
+image = "{program.stem}.bin"
+{extra}
+"""
+    return text + (f"[partition.health]\n{health}\n" if health else "")
+
+
+def config(partitions, harts=2, memory="64M", intc="plic", more=""):
+    aia = "aia = true\naia-guests = 3\n" if intc == "aia" else ""
+    return f'[board]\nmachine = "virt"\nharts = {harts}\nmemory = "{memory}"\n{aia}' + "".join(partitions) + more
+
+
+def said(output, name):
+    """The lines that a partition printed."""
+    return re.findall(rf"^\[{re.escape(name)}\] (.*?)\r*$", output, re.M)
+
+
+def until(console, patterns, seconds=SECONDS):
+    """Waits for each regular expression in a line of output, in any order; returns all that was printed. A panic of
+    the hypervisor fails at once."""
+    deadline = time.monotonic() + seconds
+    missing = list(patterns)
+    while missing:
+        missing = [pattern for pattern in missing if not re.search(pattern, console.output)]
+        tap.check("[metal] panic" not in console.output, f"the hypervisor panicked:\n{console.tail()}")
+        if not missing:
+            break
+        left = deadline - time.monotonic()
+        tap.check(left > 0, f"{missing} did not come in {seconds} s; last output:\n{console.tail()}")
+        tap.check(console.read(min(left, 1)), f"the board ended before {missing} came; last output:\n{console.tail()}")
+    return console.output.replace("\r", "")
+
+
 def firmware(name):
     return "default" if name == "qemu" else obtain("firmware", name) / "fw_dynamic.bin"
+
+
+def boot(config_or_file, programs, name, patterns, seconds=SECONDS, **options):
+    """Builds, runs until all patterns have come, ends the board; returns what was printed."""
+    with board(image(config_or_file, programs, name), **options) as console:
+        return until(console, patterns, seconds)
 
 
 def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, extra=()):

@@ -383,7 +383,7 @@ static u64 life(void)
 {
     struct cosm_sbi_result status = cosm_status(CONTAIN_SELF);
 
-    return status.error ? time_now() : status.value >> 1;
+    return status.error ? time_now() : status.value >> 8;
 }
 
 void guest_main(u64 hart, const void *tree)

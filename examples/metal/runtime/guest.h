@@ -145,6 +145,10 @@ u64 timer_frequency(void); /* ticks a second */
 u64 time_from_us(u64 us);
 void timer_set(u64 time); /* by Sstc, else by the SBI; its interrupt is IRQ_TIMER */
 void timer_off(void);
+/* Sleeps until then; other interrupts are served meanwhile. Wants timer_done as the timer's
+ * handler, its bit in sie, and interrupts on. */
+void timer_wait(u64 time);
+void timer_done(struct trap_frame *frame, u64 cause, u64 tval);
 
 static inline u64 time_now(void)
 {

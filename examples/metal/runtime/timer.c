@@ -39,3 +39,22 @@ void timer_off(void)
 {
     timer_set(UINT64_MAX);
 }
+
+void timer_done(struct trap_frame *frame, u64 cause, u64 tval)
+{
+    (void)frame, (void)cause, (void)tval;
+    timer_off();
+}
+
+void timer_wait(u64 time)
+{
+    u64 status = interrupts_off(); /* else one could come, and be over, just before WFI */
+
+    timer_set(time);
+    while (time_now() < time) {
+        __asm__ volatile("wfi");
+        interrupts_on();
+        interrupts_off();
+    }
+    interrupts_restore(status);
+}
