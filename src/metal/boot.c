@@ -26,7 +26,7 @@ NORETURN void assert_failed(const char *expr, const char *file, int line)
 {
     console_log(NULL, "stopped: %s:%d: %s", file, line, expr);
     for (;;)
-        __asm__ volatile("wfi");
+        wait_for_interrupt();
 }
 
 NORETURN void panic_trap(u64 cause, u64 pc, u64 tval)
@@ -34,7 +34,7 @@ NORETURN void panic_trap(u64 cause, u64 pc, u64 tval)
     console_log(NULL, "stopped: trap %llu at 0x%llx, 0x%llx", (unsigned long long)cause,
                 (unsigned long long)pc, (unsigned long long)tval);
     for (;;)
-        __asm__ volatile("wfi");
+        wait_for_interrupt();
 }
 
 NORETURN void __stack_chk_fail(void);
@@ -72,7 +72,7 @@ static void init_harts(void)
 static void doze(void)
 {
     csr_write(stimecmp, time_now() + metal_config.board.timebase / 100000);
-    __asm__ volatile("wfi");
+    wait_for_interrupt();
     csr_write(stimecmp, UINT64_MAX);
 }
 

@@ -18,6 +18,25 @@
 #define csr_set(csr, v)   __asm__ volatile("csrs " #csr ", %0" ::"rK"((u64)(v)) : "memory")
 #define csr_clear(csr, v) __asm__ volatile("csrc " #csr ", %0" ::"rK"((u64)(v)) : "memory")
 
+/* The struct vcpu that entry.S keeps in tp. */
+static inline void *thread_pointer(void)
+{
+    void *tp;
+
+    __asm__("mv %0, tp" : "=r"(tp));
+    return tp;
+}
+
+static inline void wait_for_interrupt(void)
+{
+    __asm__ volatile("wfi");
+}
+
+static inline void fence_i(void)
+{
+    __asm__ volatile("fence.i" ::: "memory");
+}
+
 /* sstatus, vsstatus */
 #define STATUS_SIE        BIT(1)
 #define STATUS_SPIE       BIT(5)

@@ -141,7 +141,7 @@ static void interrupts_poll(struct hart *h)
 /* Nobody runs: until an interrupt for HS-mode, or one that wakes the vCPU whose slot this is. */
 static void idle(struct hart *h)
 {
-    __asm__ volatile("wfi");
+    wait_for_interrupt();
     interrupts_poll(h);
 }
 

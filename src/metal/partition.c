@@ -215,7 +215,7 @@ static void run_anew(struct partition *p)
         atomic_fetch_and(&partition_vcpu(p, i)->requests, REQUEST_HALT);
     intc_reset(p);
     platform_init(p);
-    __asm__ volatile("fence.i" ::: "memory");
+    fence_i();
     hfence_vvma_all();
     v->start_pc = p->config->entry;
     v->start_arg = p->config->arg;

@@ -47,7 +47,7 @@ static void fence_here(const struct sbi_fence_range *range)
     bool has_asid = range->kind == SBI_FENCE_VMA_ASID;
 
     if (range->kind == SBI_FENCE_I) {
-        __asm__ volatile("fence.i" ::: "memory");
+        fence_i();
     } else if (range->size > PAGES_MAX * 4096) {
         hfence_vvma_all();
     } else {

@@ -11,6 +11,7 @@
 
 #include "metal/asm.h"
 #include "metal/config.h"
+#include "metal/csr.h"
 #include "metal/schedule.h"
 #include "port/lock.h"
 #include "sbi/state.h"
@@ -122,10 +123,7 @@ extern struct metal metal;
 /* The calling hart: tp holds one of its vCPUs, in HS-mode too. */
 static inline struct hart *hart_self(void)
 {
-    struct vcpu *v;
-
-    __asm__("mv %0, tp" : "=r"(v));
-    return v->hart;
+    return ((struct vcpu *)thread_pointer())->hart;
 }
 
 static inline struct vcpu *partition_vcpu(struct partition *p, u32 number)

@@ -87,7 +87,7 @@ void vcpu_request(struct vcpu *v, u32 bits)
 static void fence(struct vcpu *v, u32 bits)
 {
     if (bits & REQUEST_FENCE_I)
-        __asm__ volatile("fence.i" ::: "memory");
+        fence_i();
     if (bits & REQUEST_FENCE_VMA)
         hfence_vvma_all();
     atomic_fetch_and_explicit(&v->requests, ~bits, memory_order_acq_rel);

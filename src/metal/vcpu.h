@@ -8,10 +8,7 @@
 /* The calling hart's. */
 static inline u64 time_now(void)
 {
-    u64 now;
-
-    __asm__ volatile("rdtime %0" : "=r"(now));
-    return now;
+    return csr_read(time);
 }
 
 /* As a hart is after HSM's hart_start: all registers 0 but a0 and a1, also those for floating
