@@ -48,7 +48,10 @@ bool decode_access(u32 insn, struct access *access)
 {
     if ((insn & 3) == 3)
         return decode_full(insn, 4, access);
-    if (insn >> 16) /* transformed: of a compressed one */
-        return decode_full(insn | 2, 2, access);
     return decode_compressed(insn, access);
+}
+
+bool decode_transformed(u32 insn, struct access *access)
+{
+    return insn & 1 && decode_full(insn | 2, insn & 2 ? 4 : 2, access);
 }

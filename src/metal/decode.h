@@ -13,11 +13,13 @@ struct access {
     bool is_signed;
 };
 
-/*
- * Of an instruction's bits (16-bit ones in the low half), or of a transformed one from htinst,
- * whose bit 1 is 0 if it was a compressed one (Privileged Architecture, "Transformed Instruction").
- * False: it is no plain load or store.
- */
+/* Of an instruction's bits, 16-bit ones in the low half. False: it is no plain load or store. */
 bool decode_access(u32 insn, struct access *access);
+/*
+ * Of htinst when it is not 0: a load or store made 32 bits long, whose bit 1 is 0 if it was a
+ * compressed one (Privileged Architecture, "Transformed Standard Instruction"). False: another
+ * instruction, or an access of the walk of page tables.
+ */
+bool decode_transformed(u32 insn, struct access *access);
 
 #endif

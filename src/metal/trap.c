@@ -60,9 +60,9 @@ static bool access_decode(const struct vcpu *v, struct access *access)
 {
     u32 insn = (u32)csr_read(htinst);
 
-    if (!insn && !fetch(v, &insn))
-        return false;
-    return decode_access(insn, access);
+    if (insn)
+        return decode_transformed(insn, access);
+    return fetch(v, &insn) && decode_access(insn, access);
 }
 
 static u64 extended(u64 value, const struct access *access)
