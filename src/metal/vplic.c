@@ -18,10 +18,10 @@ void vplic_reset(struct vplic *p, u32 contexts, u32 sources)
     p->sources = sources;
 }
 
-/* The best source that context can take; 0: none. Of equal priorities the lowest wins. */
-static u32 best(const struct vplic *p, u32 context)
+/* The best source of context above a priority; 0: none. Of equal priorities the lowest wins. */
+static u32 best(const struct vplic *p, u32 context, u32 priority)
 {
-    u32 found = 0, priority = p->threshold[context];
+    u32 found = 0;
 
     for (u64 left = p->pending & ~p->claimed & p->enable[context]; left; left &= left - 1) {
         u32 source = (u32)__builtin_ctzll(left);
@@ -39,7 +39,7 @@ static void update(struct vplic *p)
 
     if (p->pending & ~p->claimed) {
         for (u32 i = 0; i < p->contexts; i++)
-            line |= best(p, i) ? BIT(i) : 0;
+            line |= best(p, i, p->threshold[i]) ? BIT(i) : 0;
     }
     p->line = line;
 }
@@ -63,13 +63,13 @@ void vplic_level(struct vplic *p, u32 source, bool level)
         return;
     p->level = bits_merge(p->level, BIT(source), level ? BIT(source) : 0);
     if (level)
-        p->pending |= BIT(source);
+        p->pending |= BIT(source) & ~p->claimed; /* the gateway is closed until completion */
     update(p);
 }
 
 static u32 claim(struct vplic *p, u32 context)
 {
-    u32 source = best(p, context);
+    u32 source = best(p, context, 0); /* "Interrupt Claim Process": whatever the threshold */
 
     if (source) {
         p->pending &= ~BIT(source);
