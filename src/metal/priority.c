@@ -9,17 +9,25 @@
 
 static void replenish(struct vcpu *v, u64 now)
 {
-    while (v->config->budget && now >= v->replenish_at) {
+    u64 period = v->config->period;
+
+    if (v->config->budget && now >= v->replenish_at) {
         v->budget_left = v->config->budget;
-        v->replenish_at += v->config->period;
+        v->replenish_at += ((now - v->replenish_at) / period + 1) * period;
     }
 }
 
+/* v ran since h->charged. What it ran in a period that is over was of that one's budget. */
 static void charge(struct hart *h, struct vcpu *v, u64 now)
 {
-    u64 used = now - h->charged;
+    u64 used = now - h->charged, in_period;
 
-    if (v->config->budget && v->budget_left) {
+    if (!v->config->budget)
+        return;
+    replenish(v, now);
+    in_period = now - (v->replenish_at - v->config->period);
+    used = used < in_period ? used : in_period;
+    if (v->budget_left) {
         v->budget_left = used < v->budget_left ? v->budget_left - used : 0;
         if (!v->budget_left && v->state == VCPU_READY)
             health_event(v->partition, METAL_EVENT_BUDGET, 0);
