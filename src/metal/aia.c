@@ -1,40 +1,162 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The board's IMSICs: kicks. */
+/*
+ * Interrupts on boards with an IMSIC. Kicks are messages to HS-mode's own file of a hart. What a
+ * partition's APLIC sends is a store into a guest file; a wired source of the board that is the
+ * partition's has its counterpart in the board's APLIC set up to send straight into that file.
+ */
 #include "metal/aia.h"
 
 #include "metal/csr.h"
+#include "metal/low.h"
 #include "metal/paging.h"
+#include "metal/vaplic.h"
 
 #define EID_KICK 1 /* interrupt identity of HS-mode's own files */
 
-/* Registers of an IMSIC file behind siselect (AIA section 3.8). */
+/* Registers of an IMSIC file behind siselect and vsiselect (section 3.8); of the last two, those
+ * with even numbers alone. */
 #define EIDELIVERY  0x70
 #define EITHRESHOLD 0x72
+#define EIP0        0x80
 #define EIE0        0xc0
 
-static void file_write(u32 reg, u64 value)
+/* The board's APLIC (chapter 4). */
+#define DOMAINCFG    0x0000
+#define SOURCECFG(s) (4 * (u64)(s))
+#define SETIP(s)     (0x1c00 + (u64)(s) / 32 * 4)
+#define SETIPNUM     0x1cdc
+#define IN_CLRIP(s)  (0x1d00 + (u64)(s) / 32 * 4)
+#define CLRIPNUM     0x1ddc
+#define SETIENUM     0x1edc
+#define CLRIENUM     0x1fdc
+#define TARGET(s)    (0x3000 + 4 * (u64)(s))
+
+#define DOMAINCFG_IE_MSI 0x104
+#define TARGET_HART      18
+#define TARGET_GUEST     12
+#define TARGET_EIID      0x7ff
+
+static struct domain {
+    struct lock lock;
+    struct vaplic vaplic;
+} domains[METAL_PARTITIONS_MAX];
+
+static volatile u32 *reg(u64 offset)
 {
-    csr_write(siselect, reg);
-    csr_write(sireg, value);
+    return (volatile u32 *)paging_io(metal_config.board.aplic_hpa + offset);
 }
+
+/* To a file of a hart, 0 is HS-mode's own: who gets it sees what was stored before. */
+static void message(const struct hart *h, u32 file, u32 id)
+{
+    u64 hpa = imsic_hpa(&metal_config.board, h->config->imsic_index) + 4096 * (u64)file;
+
+    __asm__ volatile("fence w, o" ::: "memory");
+    *(volatile u32 *)paging_io(hpa) = id;
+}
+
+/* The source of the board that is a partition's; all who ask know that there is one. */
+static u32 board_source(const struct partition *p, u32 source)
+{
+    const struct metal_irq *irq = metal_config.irq;
+
+    while (irq->partition != p->index || irq->virtual_source != source)
+        irq++;
+    return irq->source;
+}
+
+static void send(void *ctx, u32 number, u32 eiid)
+{
+    const struct vcpu *v = partition_vcpu(ctx, number);
+
+    message(v->hart, v->config->guest_file, eiid);
+}
+
+/* A target of 0 goes to the first vCPU with identity 0, which no file takes. */
+static u32 board_target(struct partition *p, u32 target)
+{
+    const struct vcpu *v = partition_vcpu(p, target >> TARGET_HART);
+
+    return (u32)v->hart->config->imsic_index << TARGET_HART |
+           (u32)v->config->guest_file << TARGET_GUEST | (target & TARGET_EIID);
+}
+
+static void wired_set(void *ctx, u32 source, enum vaplic_wired what, u32 value)
+{
+    u32 s = board_source(ctx, source);
+
+    switch (what) {
+    case VAPLIC_MODE:
+        *reg(SOURCECFG(s)) = value;
+        break;
+    case VAPLIC_TARGET:
+        *reg(TARGET(s)) = board_target(ctx, value);
+        break;
+    case VAPLIC_ENABLE:
+        *reg(value ? SETIENUM : CLRIENUM) = s;
+        break;
+    default:
+        *reg(value ? SETIPNUM : CLRIPNUM) = s;
+        break;
+    }
+}
+
+static bool wired_get(void *ctx, u32 source, enum vaplic_wired what)
+{
+    u32 s = board_source(ctx, source);
+
+    return *reg(what == VAPLIC_INPUT ? IN_CLRIP(s) : SETIP(s)) >> s % 32 & 1;
+}
+
+static const struct vaplic_port port = {send, wired_set, wired_get};
 
 void aia_init(void)
 {
+    for (u32 s = 1; s <= metal_config.board.sources; s++)
+        *reg(SOURCECFG(s)) = 0;
+    *reg(DOMAINCFG) = DOMAINCFG_IE_MSI;
+}
+
+static void own_write(u32 select, u64 value)
+{
+    csr_write(siselect, select);
+    csr_write(sireg, value);
+}
+
+static void guest_write(u32 select, u64 value)
+{
+    csr_write(vsiselect, select);
+    csr_write(vsireg, value);
+}
+
+/* Nothing enabled, nothing pending. */
+static void file_reset(void (*write)(u32 select, u64 value))
+{
+    write(EIDELIVERY, 0);
+    write(EITHRESHOLD, 0);
+    for (u32 i = 0; i <= metal_config.board.imsic_ids / 64; i++) {
+        write(EIE0 + 2 * i, 0);
+        write(EIP0 + 2 * i, 0);
+    }
 }
 
 void aia_init_hart(struct hart *h)
 {
     (void)h;
-    file_write(EIDELIVERY, 1);
-    file_write(EITHRESHOLD, 0);
-    file_write(EIE0, BIT(EID_KICK));
+    (void)hstateen0_write(HSTATEEN0_AIA); /* false: guests need no leave */
+    csr_write(hvictl, 0);
+    csr_write(hviprio1, 0);
+    csr_write(hviprio2, 0);
+    csr_write(hgeie, 0);
+    csr_set(hie, BIT(IRQ_SGEI));
+    file_reset(own_write);
+    own_write(EIE0, BIT(EID_KICK));
+    own_write(EIDELIVERY, 1);
 }
 
 bool aia_kick(struct hart *h)
 {
-    volatile u32 *file = paging_io(imsic_hpa(&metal_config.board, h->config->imsic_index));
-
-    *file = EID_KICK;
+    message(h, 0, EID_KICK);
     return true;
 }
 
@@ -47,30 +169,66 @@ bool aia_external(struct hart *h)
     return top >> 16 == EID_KICK;
 }
 
+void aia_start(struct vcpu *v)
+{
+    if (!v->config->guest_file)
+        return;
+    file_reset(guest_write);
+    csr_write(vsiselect, v->csr.vsiselect);
+}
+
+void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v))
+{
+    const struct vcpu *v = &metal.vcpu[h->config->vcpu_first];
+    u64 files = 0;
+
+    for (u32 i = 0; i < h->config->vcpu_count; i++, v++) {
+        if (v->state == VCPU_WAITING && v->csr.vsie & BIT(IRQ_SEI) && is_awaited(v))
+            files |= BIT(v->config->guest_file);
+    }
+    csr_write(hgeie, files);
+}
+
 void aia_reset(struct partition *p)
 {
-    (void)p;
+    struct domain *d = &domains[p->index];
+    u64 wired = 0;
+
+    for (u32 i = 0; i < metal_config.irq_count; i++) {
+        if (metal_config.irq[i].partition == p->index)
+            wired |= BIT(metal_config.irq[i].virtual_source);
+    }
+    lock_acquire(&d->lock);
+    vaplic_reset(&d->vaplic, &port, p, p->config->vcpu_count, p->config->sources, wired);
+    lock_release(&d->lock);
 }
 
 void aia_raise(struct partition *p, u32 source)
 {
-    (void)p;
-    (void)source;
+    struct domain *d = &domains[p->index];
+
+    lock_acquire(&d->lock);
+    vaplic_level(&d->vaplic, source, true);
+    vaplic_level(&d->vaplic, source, false);
+    lock_release(&d->lock);
 }
 
 void aia_level(struct partition *p, u32 source, bool level)
 {
-    (void)p;
-    (void)source;
-    (void)level;
+    struct domain *d = &domains[p->index];
+
+    lock_acquire(&d->lock);
+    vaplic_level(&d->vaplic, source, level);
+    lock_release(&d->lock);
 }
 
 bool aia_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
 {
-    (void)v;
-    (void)offset;
-    (void)width;
-    (void)write;
-    (void)value;
-    return false;
+    struct domain *d = &domains[v->partition->index];
+    bool known;
+
+    lock_acquire(&d->lock);
+    known = vaplic_access(&d->vaplic, offset, width, write, value);
+    lock_release(&d->lock);
+    return known;
 }

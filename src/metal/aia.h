@@ -15,6 +15,8 @@ void aia_init(void);
 void aia_init_hart(struct hart *h);
 bool aia_kick(struct hart *h);
 bool aia_external(struct hart *h);
+void aia_start(struct vcpu *v);
+void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v));
 void aia_reset(struct partition *p);
 void aia_raise(struct partition *p, u32 source);
 void aia_level(struct partition *p, u32 source, bool level);

@@ -103,6 +103,9 @@ enum trap_cause {
 #define HENVCFG_CBCFE BIT(6)
 #define HENVCFG_CBIE  (UINT64_C(3) << 4)
 
+/* What guests may touch, if the hart has Smstateen: senvcfg, and the AIA's CSRs. */
+#define HSTATEEN0_AIA (BIT(62) | BIT(60) | BIT(59) | BIT(58))
+
 #define HGATP_SV39X4     (UINT64_C(8) << 60)
 #define HGATP_VMID_SHIFT 44
 #define SATP_SV39        (UINT64_C(8) << 60)

@@ -277,6 +277,12 @@ guest_fetch:
     sh a0, 0(a1)
     li a0, 1
     ret
+/* bool hstateen0_write(u64 value): refused in the same way */
+    .globl hstateen0_write
+hstateen0_write:
+    csrw hstateen0, a0
+    li a0, 1
+    ret
 guest_access_failed:
     li a0, 0
     ret

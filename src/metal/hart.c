@@ -145,6 +145,16 @@ static void idle(struct hart *h)
     interrupts_poll(h);
 }
 
+/* Would v run as soon as it woke? */
+static bool is_awaited(const struct vcpu *v)
+{
+    const struct hart *h = v->hart;
+
+    if (h->config->mode == METAL_HART_CYCLIC)
+        return v == vcpu_at(h->cycle.vcpu) && !v->yielded;
+    return !v->config->budget || v->budget_left;
+}
+
 struct vcpu *hart_next_on(struct hart *h, struct vcpu *current)
 {
     for (;;) {
@@ -154,6 +164,7 @@ struct vcpu *hart_next_on(struct hart *h, struct vcpu *current)
         if (next != current)
             hart_switch(h, current, next);
         current = next;
+        intc_listen(h, is_awaited);
         if (!next) {
             idle(h);
             continue;
@@ -180,6 +191,8 @@ void hart_interrupt(struct hart *h, u32 irq)
     case IRQ_STI:
         hart_timer_at(h, NEVER);
         health_watchdogs(h, time_now());
+        break;
+    case IRQ_SGEI: /* a waiting vCPU's */
         break;
     case IRQ_SSI:
         csr_clear(sip, BIT(IRQ_SSI));

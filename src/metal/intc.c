@@ -94,6 +94,18 @@ void intc_switch(struct hart *h, const struct partition *from, const struct part
     }
 }
 
+void intc_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v))
+{
+    if (has_aia())
+        aia_listen(h, is_awaited);
+}
+
+void intc_start(struct vcpu *v)
+{
+    if (has_aia())
+        aia_start(v);
+}
+
 void intc_refresh(struct vcpu *v)
 {
     if (has_aia())

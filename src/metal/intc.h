@@ -17,6 +17,14 @@ bool intc_external(struct hart *h);
 /* The calling hart goes from a vCPU of one partition to another's; NULL: idle. */
 void intc_switch(struct hart *h, const struct partition *from, const struct partition *to);
 
+/*
+ * The calling hart's messages for waiting vCPUs that is_awaited agrees to interrupt it; who runs on
+ * it, or nobody, is settled.
+ */
+void intc_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v));
+
+/* v, which is in, starts: nothing is pending for it. */
+void intc_start(struct vcpu *v);
 /* Partition p as at reset: nothing enabled, nothing pending. Its vCPUs do not run. */
 void intc_reset(struct partition *p);
 /* v is in: its external interrupt is as its virtual controller says. */

@@ -16,6 +16,8 @@ bool guest_copy_words(u64 to, const void *from, size_t len);
 bool guest_zero_words(u64 to, size_t len);
 bool guest_fetch(u64 from, u16 *parcel);
 
+bool hstateen0_write(u64 value); /* false: the hart has no such CSR for HS-mode */
+
 void hfence_vvma_all(void);
 void hfence_gvma_all(void);
 void hfence_vvma_page(gva_t gva, s64 asid); /* asid < 0: all */

@@ -245,6 +245,7 @@ void partition_vcpu_start(struct vcpu *v)
 {
     vcpu_reset(v, v->start_pc, v->start_arg);
     vcpu_in(v);
+    intc_start(v);
     v->state = VCPU_READY;
     sbi_hart_started(v->partition->sbi, v->number);
 }

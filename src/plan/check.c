@@ -104,9 +104,11 @@ static int check_room(struct plan *p)
     u32 mapped = 0, irqs = 0;
 
     for (u32 i = 0; i < p->region_count; i++) {
-        if (p->region[i].kind > PLAN_CHANNEL)
-            continue;
-        if (++mapped > METAL_REGIONS_MAX)
+        if (p->region[i].kind == PLAN_IMSIC)
+            mapped += p->partition[p->region[i].partition].vcpu_count;
+        else if (p->region[i].kind <= PLAN_CHANNEL)
+            mapped++;
+        if (mapped > METAL_REGIONS_MAX)
             last = &p->region[i];
     }
     if (last)

@@ -118,6 +118,24 @@ static void emit_partitions(const struct plan *p, struct metal_config *c)
     }
 }
 
+/* The guest file of each vCPU is a region of its own. */
+static u32 emit_files(struct metal_config *c, const struct plan_region *r, u32 n)
+{
+    const struct metal_partition *part = &c->partition[r->partition];
+
+    for (u32 i = 0; i < part->vcpu_count; i++) {
+        const struct metal_vcpu *v = &c->vcpu[c->vcpu_of[part->vcpu_first + i]];
+
+        c->region[n++] = (struct metal_region){
+            .gpa = r->gpa + i * PLAN_PAGE,
+            .hpa = imsic_hpa(&c->board, c->hart[v->hart].imsic_index) + v->guest_file * PLAN_PAGE,
+            .size = PLAN_PAGE,
+            .flags = METAL_REGION_READ | METAL_REGION_WRITE | METAL_REGION_DEVICE,
+            .partition = r->partition};
+    }
+    return n;
+}
+
 static void emit_regions(const struct plan *p, struct metal_config *c)
 {
     u32 n = 0, next = 0;
@@ -127,6 +145,8 @@ static void emit_regions(const struct plan *p, struct metal_config *c)
         for (; next < p->region_count && p->region[next].partition == part; next++) {
             const struct plan_region *r = &p->region[next];
 
+            if (r->kind == PLAN_IMSIC)
+                n = emit_files(c, r, n);
             if (r->kind > PLAN_CHANNEL)
                 continue;
             c->region[n++] = (struct metal_region){.gpa = r->gpa,

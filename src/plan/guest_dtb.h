@@ -9,7 +9,7 @@
 #define GUEST_PLIC       UINT64_C(0x0c000000)
 #define GUEST_PLIC_SIZE  UINT64_C(0x400000)
 #define GUEST_APLIC      UINT64_C(0x0d000000)
-#define GUEST_APLIC_SIZE UINT64_C(0x8000)
+#define GUEST_APLIC_SIZE UINT64_C(0x4000)
 #define GUEST_IMSIC      UINT64_C(0x28000000)
 
 /* Makes it; *fdt is malloc'ed, the caller's. */

@@ -28,7 +28,7 @@ enum plan_kind {
     PLAN_DEVICE,
     PLAN_CHANNEL,
     PLAN_INTC,   /* emulated: of the partition's addresses alone */
-    PLAN_IMSIC,  /* guest files, which the hypervisor maps */
+    PLAN_IMSIC,  /* guest files of its vCPUs, a page each; each is somewhere else on the board */
     PLAN_VIRTIO, /* registers that another partition answers */
 };
 
