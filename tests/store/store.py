@@ -3,7 +3,8 @@
 """Images and the VMs that begin with them: made from the machine's own mirror, started, logged into, removed.
 
 The image is made once and kept in the user's cache, as guests are, until what it is made by changes. With --long: two
-VMs beside each other, a reboot, packages from the archive and real clients, a snapshot and back, and an image of one's own.
+VMs beside each other, a reboot, packages from the archive and real clients, a snapshot and back, memory that goes back,
+and an image of one's own.
 """
 
 import atexit
@@ -423,6 +424,28 @@ if LONG:
                 total = told["end"]["sum" if "-u" in options else "sum_received"]
                 check(total["bytes"] > 1 << 20, f"iperf3 {options} moved {total['bytes']} bytes")
         done("rm", "-f", "n")
+
+    @test("memory that a Debian used and freed goes back to the host")
+    def memory():
+        ensure_image()
+        vm = Vm("m", "-m", "2G")
+        vm.wait()
+
+        def resident():
+            return json.loads(done("memory", "m", "--json"))["resident"] >> 20
+
+        before = resident()
+        vm.says("head -c 500M /dev/zero >/dev/shm/file")
+        used = resident()
+        check(used > before + 400, f"500 MiB of a file in memory take {used - before} MiB")
+        vm.says("rm /dev/shm/file")
+        end = time.monotonic() + 60
+        while resident() > used - 400 and time.monotonic() < end:
+            time.sleep(0.5)
+        now = resident()
+        tap.say(f"resident MiB before, with 500 MiB in use, after: {before}, {used}, {now}")
+        check(now < used - 400, f"of {used - before} MiB {used - now} came back")
+        done("rm", "-f", "m")
 
     @test("an image of one's own: packages, files, commands, size")
     def own_image():
