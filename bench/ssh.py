@@ -44,11 +44,30 @@ def data_home():
     return pathlib.Path(os.environ.get("XDG_DATA_HOME") or pathlib.Path.home() / ".local/share") / "cosm"
 
 
+def image_of(name):
+    """The folder of the image that a VM's disk lies on."""
+    return pathlib.Path(json.loads((data_home() / "vms" / name / "vm.json").read_text(encoding="utf-8"))["image"])
+
+
+def family(pid):
+    """The process and its children."""
+    return [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())]
+
+
+def processor_seconds(pid):
+    """What they have used so far."""
+    ticks = 0
+    for one in family(pid):
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # utime and stime of proc(5)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def resident_mib(pid):
     """Of the process and its children, what it shares with the others counted once."""
-    pids = [pid, *map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split())]
     total = 0
-    for one in pids:
+    for one in family(pid):
         with contextlib.suppress(OSError):
             for line in pathlib.Path(f"/proc/{one}/smaps_rollup").read_text(encoding="ascii").splitlines():
                 if line.startswith("Pss:"):
@@ -112,10 +131,9 @@ def running_cosm(cosm, name, _):
 def running_qemu(name, args, port):
     """On a copy of the disk."""
     vm = data_home() / "vms" / name
-    image = pathlib.Path(json.loads((vm / "vm.json").read_text(encoding="utf-8"))["image"])
     with tempfile.TemporaryDirectory(dir=vm) as folder:
         disk = shutil.copy(vm / "disk.qcow2", folder)
-        with subprocess.Popen(["qemu-system-riscv64", "-M", "virt", "-nographic", "-kernel", image / "u-boot.bin",
+        with subprocess.Popen(["qemu-system-riscv64", "-M", "virt", "-nographic", "-kernel", image_of(name) / "u-boot.bin",
                                "-m", args.memory, "-smp", args.harts,
                                "-drive", f"file={disk},if=none,id=d,format=qcow2", "-device", "virtio-blk-device,drive=d",
                                "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-device,netdev=n",
