@@ -140,8 +140,6 @@ static void put_plans(struct json_out *out, const struct plan *p)
 
 static void put_regions(struct json_out *out, const struct plan *p, u32 partition)
 {
-    static const char *const kinds[] = {"memory",     "device",     "channel",
-                                        "controller", "controller", "virtio"};
 
     open_list(out, "regions");
     for (u32 i = 0; i < p->region_count; i++) {
@@ -150,7 +148,7 @@ static void put_regions(struct json_out *out, const struct plan *p, u32 partitio
         if (r->partition != partition)
             continue;
         json_open(out, '{');
-        put(out, "kind", kinds[r->kind]);
+        put(out, "kind", metal_region_name(r->kind));
         if (*r->name)
             put(out, "name", r->name);
         put_number(out, "at", r->gpa);

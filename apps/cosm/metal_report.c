@@ -4,6 +4,7 @@
 
 #include "base/fmt.h"
 #include "plan/check.h"
+#include "plan/place.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,14 @@ const char *metal_mode_name(u32 mode)
     return names[mode];
 }
 
+const char *metal_region_name(enum plan_kind kind)
+{
+    static const char *const names[] = {"memory",     "device",     "channel", "window",
+                                        "controller", "controller", "virtio"};
+
+    return names[kind];
+}
+
 static void add_piece(struct piece *list, u32 *count, u64 base, u64 size, const char *what)
 {
     u32 i = (*count)++;
@@ -80,16 +89,16 @@ static void add_channel(const struct plan *p, const struct plan_channel *c, stru
 
 u32 metal_pieces(const struct plan *p, struct piece list[PIECES_MAX])
 {
-    const struct plan_board *b = &p->board;
+    static const char *const taken[] = {"firmware", "hypervisor and images"};
     u32 count = 0;
     char what[96];
 
-    if (p->self_hpa > b->ram.base)
-        add_piece(list, &count, b->ram.base, p->self_hpa - b->ram.base, "firmware");
-    add_piece(list, &count, p->self_hpa, p->self_size, "hypervisor and images");
-    for (u32 i = 0; i < b->reserved_count; i++) /* firmware's is told already */
-        if (b->reserved[i].base >= p->self_hpa)
-            add_piece(list, &count, b->reserved[i].base, b->reserved[i].size, "reserved");
+    for (u32 i = 0; i < place_taken_count(p); i++) {
+        struct plan_range r = place_taken(p, i);
+
+        if (r.size)
+            add_piece(list, &count, r.base, r.size, i < 2 ? taken[i] : "reserved");
+    }
     for (u32 i = 0; i < p->region_count; i++) {
         const struct plan_region *r = &p->region[i];
 
@@ -199,8 +208,6 @@ static void print_sources(const struct plan_partition *part)
 
 static void print_partition(const struct plan *p, u32 index)
 {
-    static const char *const kinds[] = {"memory",     "device",     "channel",
-                                        "controller", "controller", "virtio"};
     const struct plan_partition *part = &p->partition[index];
     char text[32];
 
@@ -215,7 +222,7 @@ static void print_partition(const struct plan *p, u32 index)
         if (r->partition != index)
             continue;
         printf("  0x%09llx  %10s  %s%s%s", (unsigned long long)r->gpa, size_text(r->size, text),
-               kinds[r->kind], *r->name ? " " : "", r->name);
+               metal_region_name(r->kind), *r->name ? " " : "", r->name);
         printf(r->kind == PLAN_CHANNEL && !(r->flags & METAL_REGION_WRITE) ? ", read only\n"
                                                                            : "\n");
     }

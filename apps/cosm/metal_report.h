@@ -19,6 +19,8 @@ u32 metal_pieces(const struct plan *plan, struct piece piece[PIECES_MAX]);
 /* The name of an enum metal_hart_mode. */
 const char *metal_mode_name(u32 mode);
 
+const char *metal_region_name(enum plan_kind kind);
+
 /* Each writes to standard output. */
 void metal_report(const struct plan *plan);
 MUST_CHECK int metal_report_json(const struct plan *plan, struct err *err);

@@ -166,8 +166,9 @@ struct metal_vcpu {
 #define METAL_REGION_EXEC  4u
 #define METAL_REGION_DEVICE \
     8u /* registers of a device that is passed through: never loaded, zeroed */
-#define METAL_REGION_SHARED \
-    16u /* of a channel: zeroed at boot alone, kept when a partition restarts */
+/* Of a channel, or the memory of a partition that another serves (virtio): kept when a partition
+ * restarts. Zeroed at boot alone, before any image is loaded. */
+#define METAL_REGION_SHARED 16u
 
 struct metal_region {
     u64 gpa, hpa,

@@ -106,7 +106,7 @@ static int check_room(struct plan *p)
     for (u32 i = 0; i < p->region_count; i++) {
         if (p->region[i].kind == PLAN_IMSIC)
             mapped += p->partition[p->region[i].partition].vcpu_count;
-        else if (p->region[i].kind <= PLAN_CHANNEL)
+        else if (p->region[i].kind <= PLAN_WINDOW)
             mapped++;
         if (mapped > METAL_REGIONS_MAX)
             last = &p->region[i];

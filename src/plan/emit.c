@@ -147,7 +147,7 @@ static void emit_regions(const struct plan *p, struct metal_config *c)
 
             if (r->kind == PLAN_IMSIC)
                 n = emit_files(c, r, n);
-            if (r->kind > PLAN_CHANNEL)
+            if (r->kind > PLAN_WINDOW)
                 continue;
             c->region[n++] = (struct metal_region){.gpa = r->gpa,
                                                    .hpa = r->hpa,

@@ -107,6 +107,7 @@ static void put_cpus(struct guest *g)
             tree_cell(t, "riscv,cboz-block-size", b->cboz);
         tree_begin(t, "interrupt-controller");
         tree_cell(t, "#interrupt-cells", 1);
+        tree_cell(t, "#address-cells", 0);
         tree_flag(t, "interrupt-controller");
         tree_string(t, "compatible", "riscv,cpu-intc");
         tree_cell(t, "phandle", HART_INTC + n);
@@ -208,6 +209,7 @@ static void put_aia(struct guest *g)
     tree_cell(t, "riscv,num-ids", g->plan->board.imsic_ids);
     tree_flag(t, "interrupt-controller");
     tree_cell(t, "#interrupt-cells", 0);
+    tree_cell(t, "#address-cells", 0);
     tree_flag(t, "msi-controller");
     tree_cell(t, "#msi-cells", 0);
     tree_cell(t, "phandle", IMSIC);
@@ -219,6 +221,7 @@ static void put_aia(struct guest *g)
     tree_cell(t, "riscv,num-sources", source_count(g));
     tree_flag(t, "interrupt-controller");
     tree_cell(t, "#interrupt-cells", 2);
+    tree_cell(t, "#address-cells", 0);
     tree_cell(t, "phandle", INTC);
     tree_end(t);
 }
@@ -325,6 +328,36 @@ static void put_channel(struct guest *g, const struct plan_channel *c, u32 end)
     tree_end(t);
 }
 
+static void put_virtio(struct guest *g, const struct plan_vdev *v)
+{
+    struct tree *t = &g->tree;
+
+    tree_begin_at(t, "virtio_mmio", v->gpa);
+    tree_string(t, "compatible", "virtio,mmio");
+    tree_reg(t, v->gpa, v->size);
+    put_interrupt(g, v->source, IRQ_LEVEL);
+    tree_end(t);
+}
+
+/* What a service answers for: the device's number, and where it sees the driver's memory. */
+static void put_service(struct guest *g, u32 index)
+{
+    const struct plan_vdev *v = &g->plan->vdev[index];
+    const struct plan_region *memory = plan_memory(g->plan, v->partition);
+    struct tree *t = &g->tree;
+
+    tree_begin_at(t, "virtio-service", index);
+    tree_string(t, "compatible", "cosm,virtio-service");
+    tree_cell(t, "cosm,vdev", index);
+    tree_string(t, "label", g->plan->partition[v->partition].name);
+    if (v->has_window) {
+        tree_u64(t, "cosm,driver-memory", memory->gpa);
+        tree_reg(t, v->window, memory->size);
+    }
+    put_interrupt(g, v->service_source, IRQ_EDGE);
+    tree_end(t);
+}
+
 static void put_soc(struct guest *g)
 {
     const struct plan *p = g->plan;
@@ -342,13 +375,10 @@ static void put_soc(struct guest *g)
     for (u32 i = 0; i < g->part->device_count; i++)
         put_device(g, &g->part->device[i]);
     for (u32 i = 0; i < p->vdev_count; i++) {
-        if (p->vdev[i].partition != g->partition)
-            continue;
-        tree_begin_at(t, "virtio_mmio", p->vdev[i].gpa);
-        tree_string(t, "compatible", "virtio,mmio");
-        tree_reg(t, p->vdev[i].gpa, p->vdev[i].size);
-        put_interrupt(g, p->vdev[i].source, IRQ_LEVEL);
-        tree_end(t);
+        if (p->vdev[i].partition == g->partition)
+            put_virtio(g, &p->vdev[i]);
+        if (p->vdev[i].service == g->partition)
+            put_service(g, i);
     }
     for (u32 i = 0; i < p->channel_count; i++) {
         for (u32 e = 0; e < p->channel[i].end_count; e++) {

@@ -27,16 +27,6 @@
 #define LINUX_HEADER 64
 #define LINUX_MAGIC  0x05435352u /* "RSC\5" */
 
-static const struct plan_region *first_memory(const struct plan *p, u32 partition)
-{
-    const struct plan_region *r = p->region;
-
-    while (r->kind != PLAN_MEMORY || r->partition != partition ||
-           r->node != p->partition[partition].memory)
-        r++; /* a partition has one */
-    return r;
-}
-
 /* The memory of a partition that holds a range; NULL: none. */
 static const struct plan_region *memory_of(const struct plan *p, u32 partition, u64 gpa, u64 size)
 {
@@ -153,7 +143,7 @@ static void place_linux(struct plan_image *image)
 static int load_program(struct plan *p, u32 partition)
 {
     struct plan_partition *part = &p->partition[partition];
-    const struct plan_region *memory = first_memory(p, partition);
+    const struct plan_region *memory = plan_memory(p, partition);
     struct plan_image image = {.partition = partition,
                                .node = part->kernel ? part->kernel : part->image,
                                .gpa = memory->gpa};
@@ -237,7 +227,7 @@ static u64 below(u64 end, u64 size, u64 base)
 static int load_dtb(struct plan *p, u32 partition, const struct plan_image *given)
 {
     struct plan_partition *part = &p->partition[partition];
-    const struct plan_region *memory = first_memory(p, partition);
+    const struct plan_region *memory = plan_memory(p, partition);
     const u64 end = memory->gpa + memory->size;
     struct plan_image dtb = {.partition = partition, .node = part->dtb ? part->dtb : part->node};
     struct plan_image initrd = {.partition = partition, .node = part->initrd};

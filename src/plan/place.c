@@ -31,6 +31,9 @@ static const char *describe(const struct plan *p, const struct plan_region *r, c
     case PLAN_VIRTIO:
         fmt_print(text, 96, "device '%s' of '%s'", r->name, owner);
         break;
+    case PLAN_WINDOW:
+        fmt_print(text, 96, "the window to the memory of '%s' in '%s'", r->name, owner);
+        break;
     case PLAN_INTC:
     case PLAN_IMSIC:
         fmt_print(text, 96, "the interrupt controller of '%s'", owner);
@@ -84,7 +87,7 @@ int place_guest(struct plan *p)
     return 0;
 }
 
-/* Has it a place among the board's addresses at all? */
+/* Has it a place of its own among the board's addresses? */
 static bool is_mapped(const struct plan_region *r)
 {
     return r->kind == PLAN_MEMORY || r->kind == PLAN_DEVICE || r->kind == PLAN_CHANNEL;
@@ -96,20 +99,30 @@ static bool is_same_channel(const struct plan_region *a, const struct plan_regio
     return a->kind == PLAN_CHANNEL && b->kind == PLAN_CHANNEL && a->node == b->node;
 }
 
-/* What of the board's memory nobody gets: firmware's, the hypervisor's, what its tree reserves. */
-static struct plan_range taken(const struct plan *p, u32 index)
+#define FIRMWARE_SIZE (2 * MIB) /* at the beginning of memory, unless the hypervisor is there */
+
+u32 place_taken_count(const struct plan *p)
 {
+    return 2 + p->board.reserved_count;
+}
+
+struct plan_range place_taken(const struct plan *p, u32 index)
+{
+    u64 firmware = p->self_hpa - p->board.ram.base;
+
     if (index == 0)
         return (struct plan_range){p->board.ram.base,
-                                   p->self_hpa + p->self_size - p->board.ram.base};
-    return p->board.reserved[index - 1];
+                                   firmware < FIRMWARE_SIZE ? firmware : FIRMWARE_SIZE};
+    if (index == 1)
+        return (struct plan_range){p->self_hpa, p->self_size};
+    return p->board.reserved[index - 2];
 }
 
 /* A region at hpa meets what is there: its end; 0: it is free. */
 static u64 blocked_until(const struct plan *p, const struct plan_region *r, u64 hpa)
 {
-    for (u32 i = 0; i <= p->board.reserved_count; i++) {
-        struct plan_range t = taken(p, i);
+    for (u32 i = 0; i < place_taken_count(p); i++) {
+        struct plan_range t = place_taken(p, i);
 
         if (range_overlaps(t.base, t.size, hpa, r->size))
             return t.base + t.size;
@@ -185,6 +198,24 @@ static int place_channel(struct plan *p, struct plan_channel *c)
     return r;
 }
 
+/* A window lies where the memory behind it does. */
+static void place_windows(struct plan *p)
+{
+    for (u32 i = 0; i < p->vdev_count; i++) {
+        const struct plan_vdev *v = &p->vdev[i];
+        const struct plan_region *memory = plan_memory(p, v->partition);
+
+        for (u32 j = 0; j < p->region_count; j++) {
+            struct plan_region *r = &p->region[j];
+
+            if (r->kind == PLAN_WINDOW && r->node == v->node) {
+                r->hpa = memory->hpa;
+                r->placed = true;
+            }
+        }
+    }
+}
+
 static int check_self(struct plan *p)
 {
     const struct plan_board *b = &p->board;
@@ -220,15 +251,15 @@ static int check_fixed(struct plan *p, const struct plan_region *r)
                            "%s at 0x%llx is outside the board's memory, 0x%llx to 0x%llx", text,
                            (unsigned long long)r->hpa, (unsigned long long)b->ram.base,
                            (unsigned long long)(b->ram.base + b->ram.size - 1));
-    for (u32 i = 0; i <= b->reserved_count; i++) {
-        struct plan_range t = taken(p, i);
+    for (u32 i = 0; i < place_taken_count(p); i++) {
+        struct plan_range t = place_taken(p, i);
 
         if (range_overlaps(t.base, t.size, r->hpa, r->size))
-            return plan_refuse(p, r->node, "%s at 0x%llx overlaps memory %s, 0x%llx to 0x%llx",
-                               text, (unsigned long long)r->hpa,
-                               i ? "that the board reserves" : "of firmware and hypervisor",
-                               (unsigned long long)t.base,
-                               (unsigned long long)(t.base + t.size - 1));
+            return plan_refuse(
+                p, r->node, "%s at 0x%llx overlaps memory %s, 0x%llx to 0x%llx", text,
+                (unsigned long long)r->hpa,
+                i ? i == 1 ? "of the hypervisor" : "that the board reserves" : "of firmware",
+                (unsigned long long)t.base, (unsigned long long)(t.base + t.size - 1));
     }
     return 0;
 }
@@ -263,6 +294,8 @@ static struct plan_region *next_unplaced(struct plan *p)
 
 /* --- G-stage tables (Sv39x4: RISC-V Privileged, "Hypervisor Extension") --- */
 
+#define ROOT_PAGES 4 /* aligned to their size */
+
 /* The largest page with which address a of a region can be mapped. */
 static u64 page_at(const struct plan_region *r, u64 gpa)
 {
@@ -288,7 +321,7 @@ static u32 count_tables(const struct plan *p, u32 partition, u64 span)
     for (u32 i = 0; i < p->region_count; i++) {
         const struct plan_region *r = &p->region[i];
 
-        if (r->partition != partition || !(is_mapped(r) || r->kind == PLAN_IMSIC))
+        if (r->partition != partition || r->kind == PLAN_INTC || r->kind == PLAN_VIRTIO)
             continue;
         for (u64 at = r->gpa; at < r->gpa + r->size; at = align_down(at, span) + span) {
             u64 end = align_down(at, span) + span, inner = end - 1;
@@ -309,7 +342,8 @@ static int check_tables(struct plan *p)
 {
     p->table_pages = 0;
     for (u32 i = 0; i < p->partition_count; i++)
-        p->table_pages += 4 + count_tables(p, i, GIB) + count_tables(p, i, 2 * MIB);
+        p->table_pages = (u32)align_up(p->table_pages, ROOT_PAGES) + ROOT_PAGES +
+                         count_tables(p, i, GIB) + count_tables(p, i, 2 * MIB);
     if (p->table_pages <= METAL_TABLES_MAX)
         return 0;
     return plan_refuse(p, p->partition[0].node,
@@ -334,5 +368,8 @@ int place_board(struct plan *p)
         r = place_one(p, next);
     for (u32 i = 0; i < p->channel_count && !r; i++)
         r = place_channel(p, &p->channel[i]);
-    return r ? r : check_tables(p);
+    if (r)
+        return r;
+    place_windows(p);
+    return check_tables(p);
 }

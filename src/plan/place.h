@@ -12,4 +12,9 @@ MUST_CHECK int place_guest(struct plan *plan);
  * tables that the hypervisor has no room for. */
 MUST_CHECK int place_board(struct plan *plan);
 
+/* What of the board's memory no partition gets: number 0 is firmware's, 1 the hypervisor's, the
+ * others are what the board's tree reserves. */
+u32 place_taken_count(const struct plan *plan);
+struct plan_range place_taken(const struct plan *plan, u32 index);
+
 #endif

@@ -27,6 +27,7 @@ enum plan_kind {
     PLAN_MEMORY,
     PLAN_DEVICE,
     PLAN_CHANNEL,
+    PLAN_WINDOW, /* another partition's memory, which this one serves */
     PLAN_INTC,   /* emulated: of the partition's addresses alone */
     PLAN_IMSIC,  /* guest files of its vCPUs, a page each; each is somewhere else on the board */
     PLAN_VIRTIO, /* registers that another partition answers */
@@ -139,6 +140,8 @@ struct plan_channel {
 struct plan_vdev {
     u32 partition, service;
     u64 gpa, size, notify_offset;
+    u64 window; /* where the driver's first memory appears to the service, if has_window */
+    bool has_window;
     u32 source, service_source;
     const struct toml_node *node;
 };
@@ -179,6 +182,9 @@ MUST_CHECK int plan_compile(struct plan *plan, const char *path, const char *tex
 /* -EINVAL with "FILE:LINE: " before the sentence. */
 int plan_refuse(struct plan *plan, const struct toml_node *at, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* A partition's first memory. */
+const struct plan_region *plan_memory(const struct plan *plan, u32 partition);
 
 /* The structure that the hypervisor gets, of a configuration that is loaded. */
 void plan_emit(const struct plan *plan, u64 image_bytes, struct metal_config *config);

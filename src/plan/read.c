@@ -305,6 +305,16 @@ int plan_add_region(struct plan *p, const struct plan_region *region)
     return 0;
 }
 
+const struct plan_region *plan_memory(const struct plan *p, u32 partition)
+{
+    const struct plan_region *r = p->region;
+
+    while (r->kind != PLAN_MEMORY || r->partition != partition ||
+           r->node != p->partition[partition].memory)
+        r++; /* a partition has one */
+    return r;
+}
+
 int plan_add_source(struct plan *p, u32 partition, const struct toml_node *node, u32 wanted,
                     const char *name, u32 *source)
 {

@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define FDT_MAX (16 * MIB)
+#define FDT_MAX    (16 * MIB)
+#define SELF_ALIGN (2 * MIB)
 #define SELF_OFFSET                                                               \
     (2 * MIB) /* firmware is below, as OpenSBI's FW_JUMP and QEMU's -bios have it \
                */
@@ -68,7 +69,10 @@ static int take_at(struct plan *p, const struct toml_node *n, void *field)
     struct board_table *t = field;
 
     t->at_node = n;
-    return take_address(p, n, &t->at);
+    if (n->integer < 0 || n->integer % (s64)SELF_ALIGN)
+        return plan_refuse(p, n, "the hypervisor begins at a multiple of 2 MiB");
+    t->at = (u64)n->integer;
+    return 0;
 }
 
 #define AT(field) offsetof(struct board_table, field)

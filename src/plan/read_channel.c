@@ -235,7 +235,7 @@ int read_channels(struct plan *p)
 /* --- [[virtio]] --- */
 
 struct virtio_table {
-    const struct toml_node *partition, *service, *at, *irq, *service_irq;
+    const struct toml_node *partition, *service, *at, *irq, *service_irq, *window;
     u64 size;
 };
 
@@ -247,6 +247,7 @@ static const struct plan_key virtio_keys[] = {
     {"size", KIND(STRING) | KIND(INTEGER), take_size, AT(size)},
     {"irq", KIND(INTEGER), take_node, AT(irq)},
     {"service-irq", KIND(INTEGER), take_node, AT(service_irq)},
+    {"window", KIND(INTEGER), take_node, AT(window)},
 };
 #undef AT
 
@@ -257,6 +258,26 @@ static int add_virtio_source(struct plan *p, const struct toml_node *n, const st
     int r = irq ? take_number(p, irq, &wanted) : 0;
 
     return r ? r : plan_add_source(p, partition, irq ? irq : n, wanted, "a virtio device", source);
+}
+
+/* Rings lie in the driver's memory: the service reaches it only if the configuration says so. */
+static int add_window(struct plan *p, struct plan_vdev *v, const struct toml_node *at)
+{
+    const struct plan_region *memory = plan_memory(p, v->partition);
+    struct plan_region region = {.kind = PLAN_WINDOW,
+                                 .partition = v->service,
+                                 .size = memory->size,
+                                 .flags =
+                                     METAL_REGION_READ | METAL_REGION_WRITE | METAL_REGION_SHARED,
+                                 .node = v->node};
+    int r = take_address(p, at, &v->window);
+
+    if (r)
+        return r;
+    v->has_window = true;
+    region.gpa = v->window;
+    fmt_print(region.name, sizeof(region.name), "%s", p->partition[v->partition].name);
+    return plan_add_region(p, &region);
 }
 
 static int take_virtio(struct plan *p, const struct toml_node *n)
@@ -285,6 +306,10 @@ static int take_virtio(struct plan *p, const struct toml_node *n)
     v->notify_offset = 0x50; /* QueueNotify (virtio 1.2, section 4.2.2) */
     if (!t.at)
         v->gpa = find_gpa(p, v->partition, VIRTIO_AT, v->size);
+    if (t.window)
+        r = add_window(p, v, t.window);
+    if (r)
+        return r;
     region.partition = v->partition;
     region.gpa = v->gpa;
     region.size = v->size;
