@@ -109,7 +109,7 @@ size_t console_read(struct partition *p, u8 *bytes, size_t len)
 
 static bool is_due(struct log_limit *limit)
 {
-    u32 seen = limit ? ++limit->seen : 0;
+    u32 seen = limit ? __atomic_add_fetch(&limit->seen, 1, __ATOMIC_RELAXED) : 0;
 
     return seen <= 8 || is_pow2(seen);
 }

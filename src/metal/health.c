@@ -38,9 +38,8 @@ static u32 limited(struct partition *p, const struct metal_rule *rule, u32 event
 
     if (action != METAL_ACTION_RESTART && action != METAL_ACTION_WARM)
         return action;
-    if (rule->limit && p->rule_count[event] >= rule->limit)
+    if (rule->limit && atomic_load(&p->rule_count[event]) >= rule->limit)
         return METAL_ACTION_STOP;
-    p->rule_count[event]++;
     return action;
 }
 
@@ -57,7 +56,8 @@ u32 health_event(struct partition *p, u32 event, u64 detail)
     case METAL_ACTION_STOP:
     case METAL_ACTION_RESTART:
     case METAL_ACTION_WARM:
-        (void)partition_halt(p, action); /* false: it is on its way already */
+        if (partition_halt(p, action)) /* else it is on its way already */
+            atomic_fetch_add(&p->rule_count[event], 1);
         break;
     case METAL_ACTION_PLAN:
         hart_switch_plan(rule->plan);

@@ -102,7 +102,7 @@ struct partition {
     _Atomic u32 then;    /* what follows when all have: enum metal_action STOP, RESTART or WARM */
     _Atomic u32 restarts;
     _Atomic u64 watchdog_at; /* ticks; UINT64_MAX: not running */
-    u32 rule_count[METAL_EVENTS];
+    _Atomic u32 rule_count[METAL_EVENTS]; /* halts by each rule */
     struct log_limit log_limit;
     u64 halted_at; /* ticks: for the trace */
     struct load load;

@@ -68,6 +68,16 @@ void fake_ipi_send(u32 index)
     atomic_store(&ipi[index], 1);
 }
 
+void port_wait(_Atomic u32 *word, u32 value)
+{
+    if (atomic_load(word) == value)
+        sched_yield();
+}
+
+void port_wake(_Atomic u32 *word)
+{
+}
+
 void wait_for_interrupt(void)
 {
     sched_yield();

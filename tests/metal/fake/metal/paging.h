@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* In place of src/metal/paging.h: memory of the program, registers that the test answers. */
+#ifndef COSM_TESTS_METAL_FAKE_PAGING_H
+#define COSM_TESTS_METAL_FAKE_PAGING_H
+
+#include "base/types.h"
+
+u64 paging_hpa(const void *address);
+const u8 *paging_image(u64 offset);
+volatile void *paging_io(u64 hpa);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The console: partitions' bytes become labelled lines, keys go where they should. */
+#include "metal/console.h"
+
+#include "metal/paging.h"
+#include "tests/metal/fake/fake.h"
+#include "tests/random.h"
+#include "tests/test.h"
+
+#define UART    0x10000000
+#define NOTHING 0xff /* in the data register: no byte of any text here */
+
+/* An 8250 that is always ready: a byte that was written is taken at the next access. */
+static struct {
+    u8 reg[8];
+    char out[1 << 16];
+    size_t len;
+    const char *keys;
+    bool presented;
+} uart;
+
+volatile void *paging_io(u64 hpa)
+{
+    CHECK_EQ(hpa, UART);
+    if (uart.keys) { /* reading: status first, then, if it said so, data */
+        uart.reg[5] = 0x20 | (*uart.keys != 0);
+        if (uart.presented)
+            uart.reg[0] = (u8)*uart.keys++;
+        uart.presented = !uart.presented && *uart.keys;
+        return uart.reg;
+    }
+    uart.reg[5] = 0x20;
+    if (uart.reg[0] != NOTHING && uart.len < sizeof(uart.out) - 1)
+        uart.out[uart.len++] = (char)uart.reg[0];
+    uart.reg[0] = NOTHING;
+    return uart.reg;
+}
+
+static const char *output(void)
+{
+    (void)paging_io(UART);
+    uart.out[uart.len] = 0;
+    uart.len = 0;
+    return uart.out;
+}
+
+static void make(void)
+{
+    static const char *const names[] = {"one", "two", "three"};
+    struct metal_config *config = fake_config();
+
+    memset(config, 0, sizeof(*config));
+    memset(&uart, 0, sizeof(uart));
+    uart.reg[0] = NOTHING;
+    config->board.uart_hpa = UART;
+    config->partition_count = 3;
+    for (u32 i = 0; i < 3; i++) {
+        snprintf(config->partition[i].name, METAL_NAME_MAX, "%s", names[i]);
+        metal.partition[i].config = &config->partition[i];
+        metal.partition[i].index = i;
+    }
+}
+
+static void say(u32 partition, const char *text)
+{
+    console_write(&metal.partition[partition], (const u8 *)text, strlen(text));
+}
+
+TEST(lines_are_whole_and_labelled)
+{
+    make();
+    say(0, "hel");
+    say(1, "good ");
+    CHECK_STR(output(), "");
+    say(0, "lo\r\n");
+    CHECK_STR(output(), "[one] hello\r\n");
+    say(1, "morning\nnext");
+    CHECK_STR(output(), "[two] good morning\r\n");
+    say(2, "\n");
+    CHECK_STR(output(), "[three] \r\n");
+    say(1, "\n");
+    CHECK_STR(output(), "[two] next\r\n");
+}
+
+TEST(long_lines_are_broken)
+{
+    char text[301], want[400];
+
+    make();
+    memset(text, 'x', 300);
+    text[300] = 0;
+    say(0, text);
+    say(0, "\n");
+    snprintf(want, sizeof(want), "[one] %.120s\r\n[one] %.120s\r\n[one] %.60s\r\n", text, text,
+             text);
+    CHECK_STR(output(), want);
+}
+
+TEST(the_hypervisors_lines)
+{
+    struct log_limit limit = {0};
+    u32 lines = 0;
+
+    make();
+    console_log(NULL, "%s is %u", "answer", 42);
+    CHECK_STR(output(), "[metal] answer is 42\r\n");
+    for (u32 i = 0; i < 1000; i++) {
+        console_log(&limit, "again");
+        lines += *output() != 0;
+    }
+    CHECK_EQ(lines, 8 + 6); /* then 16, 32 ... 512 */
+}
+
+/* In whatever pieces bytes come, each partition's bytes come out in order, in lines of its own. */
+TEST(random_pieces)
+{
+    u64 seed = 1;
+    char got[3][4096], want[3][4096];
+
+    for (u32 round = 0; round < 50; round++) {
+        u32 n[3] = {0}, m[3] = {0};
+        make();
+        for (u32 i = 0; i < 400; i++) {
+            u32 p = test_random(&seed) % 3, len = test_random(&seed) % 8;
+            while (len--) {
+                char c = test_random(&seed) % 20 ? (char)('a' + test_random(&seed) % 26) : '\n';
+                console_write(&metal.partition[p], (const u8 *)&c, 1);
+                if (c != '\n')
+                    want[p][n[p]++] = c;
+            }
+        }
+        for (u32 p = 0; p < 3; p++)
+            say(p, "\n");
+        for (const char *line = output(); *line; line = strchr(line, '\n') + 1) {
+            u32 p = line[1] == 'o' ? 0 : line[2] == 'w' ? 1 : 2;
+            for (const char *at = strchr(line, ']') + 2; *at != '\r'; at++)
+                got[p][m[p]++] = *at;
+        }
+        for (u32 p = 0; p < 3; p++)
+            CHECK(n[p] == m[p] && !memcmp(got[p], want[p], n[p]));
+    }
+}
+
+static const char *keys_of(u32 partition)
+{
+    static char text[64];
+    size_t n = console_read(&metal.partition[partition], (u8 *)text, sizeof(text) - 1);
+
+    text[n] = 0;
+    return text;
+}
+
+/* A read ends at Ctrl-A: what follows may be for somebody else. */
+TEST(keys_go_to_the_partition_that_has_the_keyboard)
+{
+    make();
+    uart.keys = "ab";
+    CHECK_STR(keys_of(1), "");
+    CHECK_STR(keys_of(0), "ab");
+    uart.keys = "c\001"
+                "1";
+    CHECK_STR(keys_of(0), "c");
+    CHECK_STR(keys_of(0), "");
+    uart.keys = "de";
+    CHECK_STR(keys_of(0), "");
+    CHECK_STR(keys_of(1), "de");
+    uart.keys = "\001\001f";
+    CHECK_STR(keys_of(1), "");
+    CHECK_STR(keys_of(1), "\001f"); /* twice: itself */
+    uart.keys = "\001"
+                "9"; /* no partition: a key as any other */
+    CHECK_STR(keys_of(1), "");
+    CHECK_STR(keys_of(1), "9");
+    uart.keys = "\001"
+                "0";
+    CHECK_STR(keys_of(1), "");
+    CHECK_STR(keys_of(1), "");
+    uart.keys = "g";
+    CHECK_STR(keys_of(1), "");
+    CHECK_STR(keys_of(0), "g");
+}
+
+TEST_MAIN()
