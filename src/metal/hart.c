@@ -92,7 +92,7 @@ static struct vcpu *pick_exclusive(struct hart *h)
     u64 at = NEVER;
     struct vcpu *v = vcpu_at(h->config->vcpu_first);
 
-    at = atomic_load_explicit(&v->partition->watchdog_at, memory_order_relaxed);
+    at = atomic_load_explicit(&v->partition->watchdog_at, memory_order_acquire);
     hart_timer_at(h, v->number ? NEVER : at);
     return v;
 }

@@ -72,8 +72,15 @@ u32 health_event(struct partition *p, u32 event, u64 detail)
 
 void health_kick_watchdog(struct partition *p, u64 now)
 {
-    if (p->config->watchdog)
-        atomic_store_explicit(&p->watchdog_at, now + p->config->watchdog, memory_order_relaxed);
+    u64 before;
+
+    if (!p->config->watchdog)
+        return;
+    before = atomic_exchange_explicit(&p->watchdog_at, now + p->config->watchdog,
+                                      memory_order_release);
+    /* Later kicks only put it off: the timer comes too early and is set anew. */
+    if (before == UINT64_MAX)
+        hart_kick(partition_vcpu(p, 0)->hart);
 }
 
 void health_watchdogs(struct hart *h, u64 now)
