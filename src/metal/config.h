@@ -145,6 +145,7 @@ struct metal_partition {
     u64 entry;     /* gpa where vCPU 0 starts, a0 = 0, a1 = arg */
     u64 arg;       /* gpa of its device tree, or what else the configuration says */
     u64 intc_gpa;  /* its emulated PLIC or APLIC; 0: none */
+    u64 uart_gpa;  /* its emulated 8250 in front of the console; 0: none */
     u64 imsic_gpa; /* METAL_INTC_AIA: guest files of its vCPUs, a page each */
     u64 watchdog;  /* ticks; 0: none. Runs from the first kick */
     struct metal_rule rule[METAL_EVENTS];

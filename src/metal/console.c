@@ -22,6 +22,7 @@ static struct {
     char line[METAL_PARTITIONS_MAX][LINE_MAX];
     u32 used[METAL_PARTITIONS_MAX];
     u32 keyboard; /* partition */
+    bool open;    /* the keyboard's partition has begun a line that is not ended */
     bool escaped;
 } console;
 
@@ -46,17 +47,30 @@ static void put(char c)
     *uart(UART_DATA) = (u8)c;
 }
 
-static void put_line(const char *name, const char *text, size_t len)
+static void put_label(const char *name)
 {
     put('[');
     while (*name)
         put(*name++);
     put(']');
     put(' ');
-    while (len--)
-        put(*text++);
+}
+
+static void end_line(void)
+{
     put('\r');
     put('\n');
+    console.open = false;
+}
+
+static void put_line(const char *name, const char *text, size_t len)
+{
+    if (console.open)
+        end_line();
+    put_label(name);
+    while (len--)
+        put(*text++);
+    end_line();
 }
 
 static void flush(const struct partition *p)
@@ -65,16 +79,35 @@ static void flush(const struct partition *p)
     console.used[p->index] = 0;
 }
 
-void console_write(struct partition *p, const u8 *bytes, size_t len)
+static void write_at_once(const struct partition *p, char c)
+{
+    if (!console.open)
+        put_label(p->config->name);
+    console.open = true;
+    if (c == '\n')
+        end_line();
+    else
+        put(c);
+}
+
+static void write_by_line(const struct partition *p, char c)
 {
     u32 *used = &console.used[p->index];
 
+    if (c == '\n' || *used == LINE_MAX)
+        flush(p);
+    if (c != '\n' && c != '\r')
+        console.line[p->index][(*used)++] = c;
+}
+
+void console_write(struct partition *p, const u8 *bytes, size_t len)
+{
     lock_acquire(&console.lock);
     for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '\n' || *used == LINE_MAX)
-            flush(p);
-        if (bytes[i] != '\n' && bytes[i] != '\r')
-            console.line[p->index][(*used)++] = (char)bytes[i];
+        if (console.keyboard == p->index && !console.used[p->index])
+            write_at_once(p, (char)bytes[i]);
+        else
+            write_by_line(p, (char)bytes[i]);
     }
     lock_release(&console.lock);
 }

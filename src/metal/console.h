@@ -2,7 +2,8 @@
 /*
  * The console: the board's serial port, shared by the partitions line by line. Each line begins
  * with its partition's name in brackets; the hypervisor's own with [metal]. What is typed goes to
- * the partition that has the keyboard: Ctrl-A and a digit give it to partition number 0..7.
+ * the partition that has the keyboard, whose output is shown as it comes; that of others when a
+ * line is whole. Ctrl-A and a digit give the keyboard to partition number 0..7.
  */
 #ifndef COSM_METAL_CONSOLE_H
 #define COSM_METAL_CONSOLE_H
@@ -11,7 +12,7 @@
 #include "metal/state.h"
 
 void console_init(void);
-/* Output of p; printed line by line. */
+/* Output of p. */
 void console_write(struct partition *p, const u8 *bytes, size_t len);
 /* What was typed for p: bytes taken, 0: none waiting. */
 size_t console_read(struct partition *p, u8 *bytes, size_t len);

@@ -26,6 +26,7 @@
 #include "metal/sha256.h"
 #include "metal/trace.h"
 #include "metal/vcpu.h"
+#include "metal/vuart.h"
 
 #define CHUNK 4096 /* of a loading between two looks at the timer */
 
@@ -214,6 +215,7 @@ static void run_anew(struct partition *p)
     for (u32 i = 0; i < p->config->vcpu_count; i++)
         atomic_fetch_and(&partition_vcpu(p, i)->requests, REQUEST_HALT);
     intc_reset(p);
+    vuart_reset(p);
     platform_init(p);
     fence_i();
     hfence_vvma_all();

@@ -11,6 +11,7 @@
 #include "metal/low.h"
 #include "metal/vcpu.h"
 #include "metal/vplic.h"
+#include "metal/vuart.h"
 
 enum { A0 = 10, A1 };
 
@@ -70,12 +71,28 @@ static u64 extended(u64 value, const struct access *access)
     return access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
 }
 
-/* An access to the partition's emulated interrupt controller. */
-static bool emulate(struct vcpu *v, u64 offset, const struct access *access)
-{
-    u64 value = access->write ? v->x[access->reg] : 0;
+/* Which of the partition's emulated devices is at gpa; NONE: none is. */
+enum device { DEVICE_NONE, DEVICE_INTC, DEVICE_UART };
 
-    if (!intc_access(v, offset, access->width, access->write, &value))
+static enum device device_at(const struct metal_partition *config, u64 gpa)
+{
+    if (config->intc_gpa && gpa - config->intc_gpa < VPLIC_SIZE)
+        return DEVICE_INTC;
+    if (config->uart_gpa && gpa - config->uart_gpa < VUART_SIZE)
+        return DEVICE_UART;
+    return DEVICE_NONE;
+}
+
+static bool emulate(struct vcpu *v, enum device device, u64 gpa, const struct access *access)
+{
+    struct partition *p = v->partition;
+    u64 value = access->write ? v->x[access->reg] : 0;
+    bool done =
+        device == DEVICE_INTC
+            ? intc_access(v, gpa - p->config->intc_gpa, access->width, access->write, &value)
+            : vuart_access(p, gpa - p->config->uart_gpa, access->width, access->write, &value);
+
+    if (!done)
         return false;
     if (!access->write && access->reg)
         v->x[access->reg] = extended(value, access);
@@ -105,11 +122,11 @@ static void violation(struct vcpu *v, u64 cause, u64 gpa)
 static void guest_page_fault(struct vcpu *v, u64 cause)
 {
     u64 gpa = csr_read(htval) << 2 | (csr_read(stval) & 3);
-    u64 offset = gpa - v->partition->config->intc_gpa;
+    enum device device = device_at(v->partition->config, gpa);
     struct access access;
 
-    if (v->partition->config->intc_gpa && offset < VPLIC_SIZE && cause != CAUSE_FETCH_GUEST_PAGE &&
-        access_decode(v, &access) && emulate(v, offset, &access))
+    if (device != DEVICE_NONE && cause != CAUSE_FETCH_GUEST_PAGE && access_decode(v, &access) &&
+        emulate(v, device, gpa, &access))
         return;
     violation(v, cause, gpa);
 }

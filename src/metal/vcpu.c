@@ -10,12 +10,12 @@
 #include "metal/partition.h"
 
 /* Each CSR of struct vcpu_csrs that is moved as it is. */
-#define EACH_CSR(X)                                                                        \
-    X(vsstatus)                                                                            \
-    X(vsie)                                                                                \
-    X(vstvec)                                                                              \
-    X(vsscratch) X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) X(scounteren) \
-        X(senvcfg)
+#define EACH_CSR(X) \
+    X(vsstatus)     \
+    X(vsie)         \
+    X(vstvec)       \
+    X(vsscratch)    \
+    X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) X(scounteren) X(senvcfg)
 
 void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
 {

@@ -110,6 +110,7 @@ static void emit_partitions(const struct plan *p, struct metal_config *c)
         to->entry = from->entry;
         to->arg = from->arg;
         to->intc_gpa = aia ? GUEST_APLIC : GUEST_PLIC;
+        to->uart_gpa = from->console ? GUEST_UART : 0;
         to->imsic_gpa = aia ? GUEST_IMSIC : 0;
         to->watchdog = from->watchdog;
         for (u32 e = 0; e < METAL_EVENTS; e++)

@@ -126,7 +126,7 @@ static const char *console_of(const struct guest *g)
         if (!strncmp(d->name, "serial@", 7) || !strncmp(d->name, "uart@", 5))
             return d->name;
     }
-    return NULL;
+    return g->part->console ? "serial@10000000" : NULL;
 }
 
 static void put_chosen(struct guest *g)
@@ -358,6 +358,20 @@ static void put_service(struct guest *g, u32 index)
     tree_end(t);
 }
 
+/* Polled: it has no interrupt. Its FIFO says how much a driver sends between two looks at it. */
+static void put_uart(struct guest *g)
+{
+    struct tree *t = &g->tree;
+
+    tree_begin_at(t, "serial", GUEST_UART);
+    tree_string(t, "compatible", "ns16550a");
+    tree_reg(t, GUEST_UART, 0x100);
+    tree_cell(t, "clock-frequency", 64000000);
+    tree_cell(t, "current-speed", 4000000);
+    tree_cell(t, "fifo-size", 256);
+    tree_end(t);
+}
+
 static void put_soc(struct guest *g)
 {
     const struct plan *p = g->plan;
@@ -372,6 +386,8 @@ static void put_soc(struct guest *g)
         put_aia(g);
     else
         put_plic(g);
+    if (g->part->console)
+        put_uart(g);
     for (u32 i = 0; i < g->part->device_count; i++)
         put_device(g, &g->part->device[i]);
     for (u32 i = 0; i < p->vdev_count; i++) {

@@ -6,6 +6,7 @@
 #include "plan/plan.h"
 
 /* Where a partition finds its emulated interrupt controller and, with AIA, its interrupt files. */
+#define GUEST_UART       UINT64_C(0x10000000)
 #define GUEST_PLIC       UINT64_C(0x0c000000)
 #define GUEST_PLIC_SIZE  UINT64_C(0x400000)
 #define GUEST_APLIC      UINT64_C(0x0d000000)

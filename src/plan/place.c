@@ -34,6 +34,9 @@ static const char *describe(const struct plan *p, const struct plan_region *r, c
     case PLAN_WINDOW:
         fmt_print(text, 96, "the window to the memory of '%s' in '%s'", r->name, owner);
         break;
+    case PLAN_UART:
+        fmt_print(text, 96, "the console of '%s'", owner);
+        break;
     case PLAN_INTC:
     case PLAN_IMSIC:
         fmt_print(text, 96, "the interrupt controller of '%s'", owner);

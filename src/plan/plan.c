@@ -26,6 +26,18 @@ static int check_tables(struct plan *p)
     return read_table(p, p->toml.root, "a configuration", keys, ARRAY_SIZE(keys), &ignored);
 }
 
+/* A serial port of the board that lies there serves as well. */
+static void drop_console(struct plan *p, u32 partition)
+{
+    for (u32 i = 0; i < p->region_count; i++) {
+        const struct plan_region *r = &p->region[i];
+
+        if (r->partition == partition && r->kind == PLAN_DEVICE &&
+            range_overlaps(r->gpa, r->size, GUEST_UART, PLAN_PAGE))
+            p->partition[partition].console = false;
+    }
+}
+
 /* What each partition finds among its addresses without asking for it. */
 static int add_controllers(struct plan *p)
 {
@@ -45,7 +57,16 @@ static int add_controllers(struct plan *p)
                                     .size = part->vcpu_count * PLAN_PAGE,
                                     .node = part->node};
 
+        struct plan_region uart = {.kind = PLAN_UART,
+                                   .partition = i,
+                                   .gpa = GUEST_UART,
+                                   .size = PLAN_PAGE,
+                                   .node = part->node};
+
+        drop_console(p, i);
         r = plan_add_region(p, &intc);
+        if (!r && part->console)
+            r = plan_add_region(p, &uart);
         if (!r && aia)
             r = plan_add_region(p, &imsic);
     }

@@ -29,6 +29,7 @@ enum plan_kind {
     PLAN_CHANNEL,
     PLAN_WINDOW, /* another partition's memory, which this one serves */
     PLAN_INTC,   /* emulated: of the partition's addresses alone */
+    PLAN_UART,   /* the same */
     PLAN_IMSIC,  /* guest files of its vCPUs, a page each; each is somewhere else on the board */
     PLAN_VIRTIO, /* registers that another partition answers */
 };
@@ -77,6 +78,7 @@ struct plan_partition {
     const struct toml_node *image, *kernel, *initrd, *dtb, *entry_node, *images, *devices, *health;
     const char *append;
     bool dma_trusted, start;
+    bool console; /* has an emulated serial port */
     u64 entry, arg;
     u64 watchdog; /* ticks */
     u32 rights;

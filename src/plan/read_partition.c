@@ -170,6 +170,7 @@ static const struct plan_key keys[] = {
     {"watchdog", KIND(STRING), take_watchdog, AT(watchdog)},
     {"may", KIND(ARRAY), take_may, AT(rights)},
     {"start", KIND(BOOLEAN), take_flag, AT(start)},
+    {"console", KIND(BOOLEAN), take_flag, AT(console)},
     {"health", KIND(TABLE), take_node, AT(health)},
 };
 #undef AT
@@ -278,6 +279,7 @@ static int take_partition(struct plan *p, const struct toml_node *n)
 
     part->node = n;
     part->start = true;
+    part->console = true;
     r = read_table(p, n, "a partition", keys, ARRAY_SIZE(keys), part);
     for (u32 i = 0; i < p->partition_count && !r; i++) {
         if (!strcmp(p->partition[i].name, part->name))
