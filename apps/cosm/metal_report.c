@@ -56,8 +56,10 @@ const char *metal_mode_name(u32 mode)
 
 const char *metal_region_name(enum plan_kind kind)
 {
-    static const char *const names[] = {"memory",     "device",     "channel", "window",
-                                        "controller", "controller", "virtio"};
+    static const char *const names[] = {
+        [PLAN_MEMORY] = "memory",    [PLAN_DEVICE] = "device",   [PLAN_CHANNEL] = "channel",
+        [PLAN_WINDOW] = "window",    [PLAN_INTC] = "controller", [PLAN_UART] = "console",
+        [PLAN_IMSIC] = "controller", [PLAN_VIRTIO] = "virtio"};
 
     return names[kind];
 }

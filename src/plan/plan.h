@@ -19,7 +19,7 @@
 #define PLAN_CHANNELS 16
 #define PLAN_ENDS     METAL_PARTITIONS_MAX
 #define PLAN_REGIONS \
-    (METAL_REGIONS_MAX + 2 * METAL_PARTITIONS_MAX) /* with those that are not mapped */
+    (METAL_REGIONS_MAX + 3 * METAL_PARTITIONS_MAX) /* with those that are not mapped */
 #define PLAN_IMAGE_MAX GIB
 
 /* What a range of guest-physical addresses is. */
