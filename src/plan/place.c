@@ -96,6 +96,12 @@ static bool is_mapped(const struct plan_region *r)
     return r->kind == PLAN_MEMORY || r->kind == PLAN_DEVICE || r->kind == PLAN_CHANNEL;
 }
 
+/* Are there no pages, only somebody who answers accesses? */
+static bool is_answered(const struct plan_region *r)
+{
+    return r->kind == PLAN_INTC || r->kind == PLAN_UART || r->kind == PLAN_VIRTIO;
+}
+
 /* Both ends of one channel, or memory that two are given. */
 static bool is_same_channel(const struct plan_region *a, const struct plan_region *b)
 {
@@ -324,7 +330,7 @@ static u32 count_tables(const struct plan *p, u32 partition, u64 span)
     for (u32 i = 0; i < p->region_count; i++) {
         const struct plan_region *r = &p->region[i];
 
-        if (r->partition != partition || r->kind == PLAN_INTC || r->kind == PLAN_VIRTIO)
+        if (r->partition != partition || is_answered(r))
             continue;
         for (u64 at = r->gpa; at < r->gpa + r->size; at = align_down(at, span) + span) {
             u64 end = align_down(at, span) + span, inner = end - 1;

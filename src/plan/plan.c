@@ -56,7 +56,6 @@ static int add_controllers(struct plan *p)
                                     .gpa = GUEST_IMSIC,
                                     .size = part->vcpu_count * PLAN_PAGE,
                                     .node = part->node};
-
         struct plan_region uart = {.kind = PLAN_UART,
                                    .partition = i,
                                    .gpa = GUEST_UART,
