@@ -22,13 +22,11 @@
 
 int record_check_name(const char *name, struct err *err)
 {
-    size_t len = strlen(name);
+    size_t len = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        if (!isalnum((u8)name[i]) && (i == 0 || !strchr("._-", name[i])))
-            len = RECORD_NAME_MAX;
-    }
-    if (len == 0 || len >= RECORD_NAME_MAX)
+    while (isalnum((u8)name[len]) || (len && name[len] && strchr("._-", name[len])))
+        len++;
+    if (len == 0 || name[len] || len >= RECORD_NAME_MAX)
         return err_set(
             err, EINVAL,
             "'%.80s' is no name of a VM; give up to 63 letters, digits, '.', '_' and '-', "
