@@ -8,6 +8,7 @@ It needs no hypervisor: images are any bytes, and a core that only has the place
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -475,6 +476,19 @@ def _():
         check('cosm,role = "writer"' in trees["a"] and "cosm,doorbells = <0x02>" in trees["a"], trees["a"])
         check("initrd" not in trees["a"], trees["a"])
         check("fifo-size" in trees["a"] and "fifo-size" not in linux, "the emulated port is of who owns none")
+
+
+@test("docs/metal.md has every key, and its example is taken")
+def _():
+    text = (ROOT / "docs" / "metal.md").read_text()
+    keys = [key for path in sorted((ROOT / "src" / "plan").glob("read_*.c"))
+            for key in re.findall(r'^ +\{"([a-z-]+)", KIND', path.read_text(), re.M)]
+    check(len(keys) > 50, f"only {len(keys)} keys were found")
+    for key in keys:
+        check(re.search(rf"[`{{ ]{key}[`, =}}]", text), f"'{key}' is not told of")
+    (FOLDER / "hello.bin").write_bytes(b"hello")
+    example, = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    check_equal([p["name"] for p in told(example)["partitions"]], ["left", "right"])
 
 
 tap.main(sys.argv[1:])
