@@ -65,10 +65,12 @@ const u32 build_suite_count = ARRAY_SIZE(build_suites);
 static bool begin_recipe(struct recipe *recipe, const char *kind, const char *name)
 {
     size_t len = strlen(kind);
-    const char *suite = name[len] == ':' ? name + len + 1 : build_suites[0];
+    const char *suite = build_suites[0];
 
     if (strncmp(name, kind, len) || (name[len] && name[len] != ':'))
         return false;
+    if (name[len])
+        suite = name + len + 1;
     for (u32 i = 0; i < build_suite_count; i++) {
         if (strcmp(build_suites[i], suite))
             continue;
