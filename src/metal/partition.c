@@ -3,7 +3,7 @@
  * Partitions. To stop one, every vCPU is asked to halt, and the last that does so goes on: nothing
  * more, or the loading, which takes vCPU 0's own time:
  *
- *     STOPPED -> LOADING   partition_start
+ *     STOPPED -> HALTING -> LOADING   partition_start
  *     RUNNING -> HALTING   partition_halt
  *     HALTING -> STOPPED or LOADING   the last vCPU, partition_vcpu_halted
  *     LOADING -> RUNNING   vCPU 0, when all is loaded; or HALTING again
@@ -110,15 +110,23 @@ void partition_init_all(void)
     }
 }
 
+/* All its vCPUs have halted, and who calls this is alone to know. */
+static void load(struct partition *p, bool cold)
+{
+    p->load.cold = cold;
+    atomic_store(&p->state, PARTITION_LOADING);
+    vcpu_request(partition_vcpu(p, 0), REQUEST_LOAD);
+}
+
 bool partition_start(struct partition *p, bool cold)
 {
     u32 from = PARTITION_STOPPED;
 
-    if (!atomic_compare_exchange_strong(&p->state, &from, PARTITION_LOADING))
+    /* As if it were halting: nobody else stops or starts it before all is said. */
+    if (!atomic_compare_exchange_strong(&p->state, &from, PARTITION_HALTING))
         return false;
-    p->halted_at = time_now();
-    p->load.cold = cold;
-    vcpu_request(partition_vcpu(p, 0), REQUEST_LOAD);
+    atomic_store(&p->halted_at, time_now());
+    load(p, cold);
     return true;
 }
 
@@ -130,7 +138,7 @@ bool partition_halt(struct partition *p, u32 then)
         if (from != PARTITION_RUNNING && from != PARTITION_LOADING)
             return false;
     } while (!atomic_compare_exchange_weak(&p->state, &from, PARTITION_HALTING));
-    p->halted_at = time_now();
+    atomic_store(&p->halted_at, time_now());
     atomic_store(&p->watchdog_at, UINT64_MAX);
     atomic_store(&p->then, then);
     atomic_store(&p->halting, p->config->vcpu_count);
@@ -150,10 +158,8 @@ void partition_vcpu_halted(struct partition *p)
         atomic_store(&p->state, PARTITION_STOPPED);
         return;
     }
-    p->load.cold = then == METAL_ACTION_RESTART;
     atomic_fetch_add(&p->restarts, 1);
-    atomic_store(&p->state, PARTITION_LOADING);
-    vcpu_request(partition_vcpu(p, 0), REQUEST_LOAD);
+    load(p, then == METAL_ACTION_RESTART);
 }
 
 void partition_load_begin(struct partition *p)
@@ -223,7 +229,7 @@ static void run_anew(struct partition *p)
     v->start_arg = p->config->arg;
     partition_vcpu_start(v);
     atomic_compare_exchange_strong(&p->state, &from, PARTITION_RUNNING);
-    trace(TRACE_LOADED, p->index, time_now() - p->halted_at);
+    trace(TRACE_LOADED, p->index, time_now() - atomic_load(&p->halted_at));
 }
 
 bool partition_load_some(struct partition *p)

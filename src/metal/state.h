@@ -101,10 +101,10 @@ struct partition {
     _Atomic u32 halting; /* vCPUs that have not answered REQUEST_HALT */
     _Atomic u32 then;    /* what follows when all have: enum metal_action STOP, RESTART or WARM */
     _Atomic u32 restarts;
-    _Atomic u64 watchdog_at; /* ticks; UINT64_MAX: not running */
+    _Atomic u64 watchdog_at;              /* ticks; UINT64_MAX: not running */
     _Atomic u32 rule_count[METAL_EVENTS]; /* halts by each rule */
     struct log_limit log_limit;
-    u64 halted_at; /* ticks: for the trace */
+    _Atomic u64 halted_at; /* ticks: for the trace */
     struct load load;
 };
 

@@ -106,6 +106,7 @@ void vcpu_serve(struct vcpu *v)
 {
     u32 fences = REQUEST_FENCE_I | REQUEST_FENCE_VMA;
     u32 bits = atomic_load_explicit(&v->requests, memory_order_acquire);
+    u32 state;
 
     if (LIKELY(!bits))
         return;
@@ -117,9 +118,11 @@ void vcpu_serve(struct vcpu *v)
         v->hart->resched = true;
         partition_vcpu_halted(v->partition);
     }
-    if (bits & REQUEST_LOAD)
+    /* What was asked for before the partition was to halt is no longer wanted. */
+    state = atomic_load(&v->partition->state);
+    if (bits & REQUEST_LOAD && state == PARTITION_LOADING)
         partition_load_begin(v->partition);
-    if (bits & REQUEST_START)
+    if (bits & REQUEST_START && state == PARTITION_RUNNING)
         partition_vcpu_start(v);
     if (bits & REQUEST_SSI)
         csr_set(hvip, BIT(IRQ_VSSI));

@@ -4,6 +4,7 @@
 
 #include "metal/state.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static u8 memory[FAKE_MEMORY_SIZE];
 static _Thread_local struct fake_csrs csrs;
 static _Thread_local u32 self;
 static _Thread_local struct vcpu nobody;
+static _Thread_local const _Atomic bool *end_on;
 
 u64 fake_time(void)
 {
@@ -78,8 +80,15 @@ void port_wake(_Atomic u32 *word)
 {
 }
 
+void fake_end_on(const _Atomic bool *end)
+{
+    end_on = end;
+}
+
 void wait_for_interrupt(void)
 {
+    if (end_on && atomic_load(end_on))
+        pthread_exit(NULL);
     sched_yield();
 }
 

@@ -24,5 +24,10 @@ bool fake_ipi_is_pending(u32 index);
 #define FAKE_MEMORY_GPA  UINT64_C(0x80000000)
 #define FAKE_MEMORY_SIZE 0x10000
 u8 *fake_memory(u64 gpa);
+/* What paging_image(0) gives: 4096 bytes. */
+u8 *fake_image(void);
+
+/* A hart that waits for an interrupt ends its thread once *end is true. */
+void fake_end_on(const _Atomic bool *end);
 
 #endif
