@@ -340,6 +340,26 @@ static bool is_device(const struct plan_board *b, int node)
            strlen(fdt_get_name(b->fdt, node, NULL)) < BOARD_NAME_MAX;
 }
 
+const char *plan_board_kept(const struct plan_board *b, u64 base, u64 size)
+{
+    struct plan_range r;
+    int node;
+
+    DT_EACH(b->fdt, node)
+    {
+        const char *name = fdt_get_name(b->fdt, node, NULL);
+
+        if (!is_any(b->fdt, node, kept, ARRAY_SIZE(kept)) &&
+            !(b->uart && !strcmp(name, b->console)))
+            continue;
+        for (u32 i = 0; dt_reg(b->fdt, node, i, &r.base, &r.size); i++) {
+            if (range_overlaps(r.base, r.size, base, size))
+                return name;
+        }
+    }
+    return NULL;
+}
+
 static int read_device(const struct plan_board *b, int node, struct plan_device *d, struct err *err)
 {
     *d = (struct plan_device){.node = node};
@@ -388,5 +408,11 @@ int plan_board_device(const struct plan_board *b, const char *name, struct plan_
                        "'%.64s' cannot be given to a partition: it is the hypervisor's, or has no "
                        "registers",
                        name);
+    if (fdt_getprop(b->fdt, found, "interrupt-map", NULL))
+        return err_set(
+            err, EINVAL,
+            "'%.64s' is a bus with an interrupt map, as of PCI, which cannot be given to a "
+            "partition yet",
+            name);
     return read_device(b, found, d, err);
 }

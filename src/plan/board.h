@@ -81,6 +81,10 @@ MUST_CHECK int plan_board_virt(const struct plan_virt *virt, void **fdt, size_t 
 MUST_CHECK int plan_board_device(const struct plan_board *board, const char *name,
                                  struct plan_device *device, struct err *err);
 
+/* The name of what the hypervisor keeps for itself in a range of the board's addresses; NULL:
+ * nothing. */
+const char *plan_board_kept(const struct plan_board *board, u64 base, u64 size);
+
 /* Each device in turn: begin with device->node = -1. False: there is none left. */
 bool plan_board_next(const struct plan_board *board, struct plan_device *device);
 

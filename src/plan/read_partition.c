@@ -175,6 +175,24 @@ static const struct plan_key keys[] = {
 };
 #undef AT
 
+/* What of a range of pages no device of the partition has brought along yet: devices may share
+ * pages.
+ */
+static void trim(const struct plan *p, u32 partition, u64 *base, u64 *end)
+{
+    for (u32 i = 0; i < p->region_count; i++) {
+        const struct plan_region *r = &p->region[i];
+
+        if (r->kind != PLAN_DEVICE || r->partition != partition ||
+            !range_overlaps(r->gpa, r->size, *base, *end - *base))
+            continue;
+        if (r->gpa <= *base)
+            *base = r->gpa + r->size < *end ? r->gpa + r->size : *end;
+        else
+            *end = r->gpa;
+    }
+}
+
 /* A device's registers lie where the board has them; a page is the least that can be given. */
 static int add_device_regions(struct plan *p, u32 partition, const struct plan_device *d,
                               const struct toml_node *n)
@@ -184,32 +202,47 @@ static int add_device_regions(struct plan *p, u32 partition, const struct plan_d
     for (u32 i = 0; i < d->range_count && !r; i++) {
         u64 base = align_down(d->range[i].base, PLAN_PAGE);
         u64 end = align_up(d->range[i].base + d->range[i].size, PLAN_PAGE);
+        const char *keeper = plan_board_kept(&p->board, base, end - base);
         struct plan_region region = {.kind = PLAN_DEVICE,
                                      .partition = partition,
-                                     .gpa = base,
-                                     .hpa = base,
-                                     .size = end - base,
                                      .flags = METAL_REGION_READ | METAL_REGION_WRITE |
                                               METAL_REGION_DEVICE,
                                      .placed = true,
                                      .node = n};
 
+        if (keeper)
+            return plan_refuse(p, n, "'%s' is in one page with '%s', which the hypervisor keeps",
+                               d->name, keeper);
+        trim(p, partition, &base, &end);
+        region.gpa = region.hpa = base;
+        region.size = end - base;
         fmt_print(region.name, sizeof(region.name), "%s", d->name);
-        r = plan_add_region(p, &region);
+        if (region.size)
+            r = plan_add_region(p, &region);
     }
     return r;
 }
 
-/* The board's number, if the partition has it to give. */
+/* The partition's source for one of the board's; 0: none yet. */
+static u32 source_of(const struct plan_partition *part, u32 board_source)
+{
+    for (u32 s = 1; s < METAL_SOURCES_MAX; s++) {
+        if (part->source[s].board_source == board_source)
+            return s;
+    }
+    return 0;
+}
+
+/* The board's number, if the partition has it to give. Devices may share a line. */
 static int add_device_irqs(struct plan *p, u32 partition, struct plan_device *d,
                            const struct toml_node *n)
 {
     struct plan_partition *part = &p->partition[partition];
 
     for (u32 i = 0; i < d->irq_count; i++) {
-        u32 wanted = d->irq[i].source, source;
+        u32 wanted = d->irq[i].source, source = source_of(part, wanted);
         bool same = wanted < METAL_SOURCES_MAX && !part->source[wanted].node;
-        int r = plan_add_source(p, partition, n, same ? wanted : 0, d->name, &source);
+        int r = source ? 0 : plan_add_source(p, partition, n, same ? wanted : 0, d->name, &source);
 
         if (r)
             return r;
@@ -263,11 +296,11 @@ static int read_devices(struct plan *p, u32 partition)
             return r;
         *d = found;
         part->device_line[part->device_count++] = n->line;
+        if (!strcmp(d->name, p->board.console))
+            p->board.uart = 0; /* the hypervisor leaves it to the partition */
         r = add_device_regions(p, partition, d, n);
         if (!r)
             r = add_device_irqs(p, partition, d, n);
-        if (!strcmp(d->name, p->board.console))
-            p->board.uart = 0; /* the hypervisor leaves it to the partition */
     }
     return r;
 }

@@ -385,6 +385,110 @@ def _():
         refused(FAILED, "metal", "check", path, says=[f"{path}:2: ", "no whole device tree"])
 
 
+# A board like no other: harts from 1 on, one of them off, a bus that moves addresses, UARTs that share a page and a line,
+# memory that firmware reserves, a clock with a node of its own.
+ODD_BOARD = """/dts-v1/;
+/ { #address-cells = <2>; #size-cells = <1>;
+  aliases { serial0 = "/bus/uart@100"; };
+  chosen { stdout-path = "serial0:115200n8"; };
+  memory@40000000 { device_type = "memory"; reg = <0 0x40000000 0x10000000>; };
+  reserved-memory { #address-cells = <2>; #size-cells = <1>; ranges;
+    firmware@48000000 { reg = <0 0x48000000 0x100000>; no-map; }; };
+  cpus { #address-cells = <1>; #size-cells = <0>; timebase-frequency = <1000000>;
+    cpu@0 { device_type = "cpu"; reg = <0>; status = "disabled"; riscv,isa = "rv64imac";
+      interrupt-controller { compatible = "riscv,cpu-intc"; interrupt-controller; #interrupt-cells = <1>; phandle = <10>; }; };
+    cpu@1 { device_type = "cpu"; reg = <1>; riscv,isa = "rv64imafdch_sstc"; mmu-type = "riscv,sv39";
+      interrupt-controller { compatible = "riscv,cpu-intc"; interrupt-controller; #interrupt-cells = <1>; phandle = <11>; }; };
+    cpu@2 { device_type = "cpu"; reg = <2>; riscv,isa = "rv64imafdch_sstc"; mmu-type = "riscv,sv39";
+      interrupt-controller { compatible = "riscv,cpu-intc"; interrupt-controller; #interrupt-cells = <1>; phandle = <12>; }; };
+  };
+  clock { compatible = "fixed-clock"; #clock-cells = <0>; clock-frequency = <24000000>; phandle = <30>; };
+  bus { compatible = "simple-bus"; #address-cells = <1>; #size-cells = <1>; ranges = <0 0 0x10000000 0x100000>, <0x8000000 0 0xc000000 0x4000000>;
+    interrupt-parent = <20>;
+    plic: plic@8000000 { compatible = "riscv,plic0"; reg = <0x8000000 0x4000000>; interrupt-controller; #interrupt-cells = <1>; riscv,ndev = <127>;
+      interrupts-extended = <&{/cpus/cpu@0/interrupt-controller} 11 &{/cpus/cpu@1/interrupt-controller} 11 &{/cpus/cpu@1/interrupt-controller} 9
+                             &{/cpus/cpu@2/interrupt-controller} 11 &{/cpus/cpu@2/interrupt-controller} 9>; phandle = <20>; };
+    uart@100 { compatible = "snps,dw-apb-uart"; reg = <0x100 0x100>; reg-shift = <2>; interrupts = <70>; clocks = <30>; };
+    uart@200 { compatible = "snps,dw-apb-uart"; reg = <0x200 0x100>; reg-shift = <2>; interrupts = <70>; clocks = <30>; };
+    uart@1000 { compatible = "snps,dw-apb-uart"; reg = <0x1000 0x100>; reg-shift = <2>; interrupts = <3>; clocks = <30>; };
+    net@2000 { compatible = "acme,net"; reg = <0x2000 0x1000>, <0x4000 0x1000>; interrupts = <4>, <5>; };
+    gpio@3000 { compatible = "sifive,gpio0"; reg = <0x3000 0x100>; interrupts-extended = <&plic 6>; };
+    late@9000 { compatible = "sifive,gpio0"; reg = <0x9000 0x100>; status = "disabled"; };
+    pci@5000 { compatible = "acme,pci"; reg = <0x5000 0x1000>; interrupt-map = <0>; };
+  };
+};
+"""
+ODD = """\
+[board]
+dtb = "odd.dtb"
+[[partition]]
+name = "one"
+harts = [1]
+memory = [{ at = 0x0, size = "64M" }]
+image = "rt.bin"
+devices = [DEVICES]
+dma = "trusted"
+console = false
+[[partition]]
+name = "two"
+harts = [2]
+memory = [{ at = 0x40000000, size = "64M" }]
+image = "rt.bin"
+devices = [OTHERS]
+"""
+
+
+def odd(devices="", others=""):
+    if not shutil.which("dtc"):
+        raise tap.Skip("no dtc here")
+    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", FOLDER / "odd.dtb"], input=ODD_BOARD.encode(), check=True)
+    return ODD.replace("DEVICES", devices).replace("OTHERS", others)
+
+
+@test("an odd board is read as its device tree means it")
+def _():
+    found = told(odd('"uart@1000", "net@2000", "gpio@3000"'))
+    board = found["board"]
+    check_equal((board["name"], board["harts"], board["memory_base"], board["memory_bytes"], board["timebase_hz"], board["plic"]),
+                ("odd.dtb", 2, 0x40000000, 0x10000000, 1000000, 0xc000000))
+    check_equal(board["console"], 0x10000100)
+    check_equal([h["number"] for h in found["harts"]], [1, 2])
+    one, two = found["partitions"]
+    check_equal([(r["name"], r["at"]) for r in one["regions"] if r["kind"] == "device"],
+                [("uart@1000", 0x10001000), ("net@2000", 0x10002000), ("gpio@3000", 0x10003000), ("net@2000", 0x10004000)])
+    check_equal([(i["number"], i["board"], i["of"]) for i in one["interrupts"]],
+                [(3, 3, "uart@1000"), (4, 4, "net@2000"), (5, 5, "net@2000"), (6, 6, "gpio@3000")])
+    pieces = {p["what"]: p["base"] for p in found["memory"]}
+    check_equal((pieces["one at 0x0"], pieces["reserved"], pieces["two at 0x40000000"]), (0x40400000, 0x48000000, 0x48200000))
+
+
+@test("devices of one partition may share a page and an interrupt, and have the board's number if that is below 64")
+def _():
+    found = told(odd('"serial0", "uart@200"'))
+    one, _ = found["partitions"]
+    check_equal(found["board"]["console"], 0, "the hypervisor's console, given away")
+    check_equal([(r["name"], r["at"], r["bytes"]) for r in one["regions"] if r["kind"] == "device"], [("uart@100", 0x10000000, 4096)])
+    check_equal([(i["number"], i["board"]) for i in one["interrupts"]], [(1, 70)])
+
+
+def refuse_odd(devices, others, line, words):
+    path = written(odd(devices, others))
+    refused(FAILED, "metal", "check", path, says=[f"{path}:{line}: ", words])
+
+
+for devices, others, line, words in (
+        ('"uart@200"', "", 8, "'uart@200' is in one page with 'uart@100', which the hypervisor keeps"),
+        ('"uart@100"', '"uart@200"', 16, "interrupt 70 of 'uart@200' is that of 'uart@100', which line 8 gives away"),
+        ('"pci@5000"', "", 8, "a bus with an interrupt map"),
+        ('"late@9000"', "", 8, "cannot be given to a partition"),
+        ('"plic@8000000"', "", 8, "cannot be given to a partition"),
+        ('"net@2000"', '"serial0", "net@2000"', 16, "'net@2000' is given twice: 'one' has it by line 8"),
+        ("", '"net@2000"', 16, "may reach all memory by DMA"),
+        ('"/bus/gpio@3001"', "", 8, "no device '/bus/gpio@3001'"),
+        ('""', "", 8, "no device ''")):
+    tap.add(f"refused on an odd board: {words}", refuse_odd, devices, others, line, words)
+
+
 CORE = """
 .section .text
 .globl _start
