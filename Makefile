@@ -10,7 +10,7 @@ COSM = $(BUILD)/apps/cosm
 # On a terminal ninja shows one line that moves; elsewhere only what went wrong.
 QUIET = $$(test -t 1 || echo --quiet)
 
-.PHONY: all cosm configure help run test test-long bench bench-quick lint install clean
+.PHONY: all cosm configure help run run-metal test test-long bench bench-quick lint install clean
 .DEFAULT_GOAL := all
 
 all: configure ## build everything
@@ -31,6 +31,18 @@ run: ## boot Debian's kernel to a shell (GUEST=sid MEMORY=1G HARTS=4)
 	echo "To leave: type 'poweroff' in the guest, or press Ctrl-A and then x."; \
 	exec $(COSM) run --kernel "$$guest/Image" --initrd "$$guest/initramfs.cpio" \
 		--append "console=ttyS0 quiet" -m $(MEMORY) --smp $(HARTS)
+
+run-metal: ## Debian's Linux, a real-time program and one that faults, held apart by cosm-metal in QEMU
+	@tools/setup.sh metal
+	@# A build from before there was a compiler for riscv64 has no hypervisor in it.
+	@if test -f $(BUILD)/build.ninja && ! grep -q cosm-metal.elf $(BUILD)/build.ninja; then \
+		meson setup --reconfigure $(BUILD) >/dev/null; fi
+	@$(MAKE) --no-print-directory cosm
+	@guest=$$(tools/guest.py linux:$(GUEST)) || exit 1; demo=$(BUILD)/metal-demo; mkdir -p $$demo; \
+	$(MAKE) --no-print-directory -s -C examples/metal OUT="$$(realpath $$demo)" \
+		SOURCES="cyclic/ticker.c demo/worker.c" || exit 1; \
+	cp examples/metal/demo/demo.toml $$demo; ln -sf "$$guest/Image" "$$guest/initramfs.cpio" $$demo; \
+	exec $(COSM) metal run $$demo/demo.toml
 
 test: ## the default suite
 	@tools/setup.sh test

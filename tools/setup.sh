@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs what one purpose needs and the machine lacks; says nothing when nothing is missing.
-# Usage: tools/setup.sh build|run|test|long|bench|lint ...
+# Usage: tools/setup.sh build|run|metal|test|long|bench|lint ...
 set -eu
 
 build="meson ninja-build gcc libc6-dev libfdt-dev libslirp-dev zlib1g-dev libzstd-dev pkgconf python3"
 run="$build ca-certificates debian-archive-keyring openssh-client"
 cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
+metal="$run gcc-riscv64-linux-gnu qemu-system-misc"
 lint="clang-format clang-tidy shellcheck"
 test="$run $cross $lint clang libclang-rt-14-dev llvm binutils device-tree-compiler e2fsprogs
     gdb-multiarch iproute2 tshark qemu-user qemu-system-misc qemu-utils libnbd-bin nbdkit expect"
@@ -18,11 +19,12 @@ for purpose in "$@"; do
     case $purpose in
     build) wanted="$wanted $build" ;;
     run) wanted="$wanted $run" ;;
+    metal) wanted="$wanted $metal" ;;
     test) wanted="$wanted $test" ;;
     long) wanted="$wanted $long" ;;
     bench) wanted="$wanted $bench" ;;
     lint) wanted="$wanted $build $lint" ;;
-    *) echo "setup: '$purpose' is none of build, run, test, long, bench, lint" >&2 && exit 2 ;;
+    *) echo "setup: '$purpose' is none of build, run, metal, test, long, bench, lint" >&2 && exit 2 ;;
     esac
 done
 

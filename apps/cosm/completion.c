@@ -42,6 +42,8 @@ static void completion_operands(enum command_id command)
         for (u32 i = 0; i < COMMAND_NONE; i++)
             printf("%s ", command_table[i].name);
     }
+    if (command == COMMAND_METAL)
+        printf("build check run ");
     if (command == COMMAND_IMAGE)
         printf("pull ls info build rm ");
     if (command == COMMAND_IMAGE || command == COMMAND_RUN) {

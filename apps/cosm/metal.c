@@ -3,9 +3,11 @@
 #include "apps/cosm/metal.h"
 
 #include "apps/cosm/metal_report.h"
+#include "apps/cosm/metal_run.h"
 #include "base/fmt.h"
 #include "host/file.h"
 #include "host/scope.h"
+#include "plan/link.h"
 #include "plan/manifest.h"
 
 #include <errno.h>
@@ -22,7 +24,7 @@ static int failed(int r)
     return r == -EINVAL ? -EIO : r;
 }
 
-static int read_core(const struct options *o, struct plan_core *core, struct err *err)
+int metal_core_read(const struct options *o, struct plan_core *core, struct err *err)
 {
     struct image_source elf = {"the built-in core", plan_core_elf, plan_core_elf_size};
     AUTO_FREE u8 *bytes = NULL;
@@ -79,7 +81,7 @@ static int write_image(const struct options *o, const struct plan *plan,
 static int do_build(const struct options *o, struct plan *plan, struct err *err)
 {
     struct plan_core core;
-    int r = read_core(o, &core, err);
+    int r = metal_core_read(o, &core, err);
 
     if (r)
         return r;
@@ -87,22 +89,28 @@ static int do_build(const struct options *o, struct plan *plan, struct err *err)
     if (!r)
         r = write_image(o, plan, &core, err);
     free(core.flat.bytes);
-    return r;
+    return failed(r);
 }
 
 static int do_check(const struct options *o, struct plan *plan, struct err *err)
 {
     struct plan_core core = {.flat.size = CORE_ASSUMED};
-    int r = o->metal.core || plan_core_elf_size ? read_core(o, &core, err) : 0;
+    int r = o->metal.core || plan_core_elf_size ? metal_core_read(o, &core, err) : 0;
 
     if (!r)
         r = plan_load(plan, o->operand[1], core.flat.size, err);
     free(core.flat.bytes);
     if (!r && o->json)
-        return metal_report_json(plan, err);
+        return failed(metal_report_json(plan, err));
     if (!r)
         metal_report(plan);
-    return r;
+    return failed(r);
+}
+
+static int do_run(const struct options *o, struct plan *plan, struct err *err)
+{
+    (void)plan;
+    return metal_run(o, err);
 }
 
 static const struct {
@@ -112,6 +120,7 @@ static const struct {
 } verbs[] = {
     {"build", do_build, "CONFIG [-o FILE] [--core FILE]"},
     {"check", do_check, "CONFIG [--json]"},
+    {"run", do_run, "CONFIG|IMAGE [--split|--lines] [-- QEMU-OPTION...]"},
 };
 
 int metal_main(const struct options *o, struct err *err)
@@ -122,15 +131,16 @@ int metal_main(const struct options *o, struct err *err)
 
     if (!name)
         return err_set(err, EINVAL,
-                       "what is to be done? cosm metal build, check: see 'cosm help metal'");
+                       "what is to be done? cosm metal build, check, run: see 'cosm help metal'");
     if (!plan)
         return err_set(err, ENOMEM, "no memory for a configuration");
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         if (strcmp(verbs[i].name, name))
             continue;
-        if (o->operands != 2)
+        if ((o->operands > o->before_rest ? o->before_rest : o->operands) != 2 ||
+            (o->operands != 2 && verbs[i].run != do_run))
             return err_set(err, EINVAL, "usage: cosm metal %s %s", name, verbs[i].usage);
-        r = failed(verbs[i].run(o, plan, err));
+        r = verbs[i].run(o, plan, err);
         plan_free(plan);
         return r;
     }

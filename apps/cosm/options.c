@@ -102,6 +102,8 @@ const char *completion_words(enum completion completion)
         return "raw qcow2";
     case COMPLETE_REPAIR:
         return "leaks all";
+    case COMPLETE_ON:
+        return "qemu cosm";
     case COMPLETE_NONE:
     case COMPLETE_FILE:
         break;
@@ -418,6 +420,7 @@ static int options_parse_rest(struct parser *p, struct err *err)
             only_operands |= p->options->operands > 1 || strcmp(arg, "--");
         if (!only_operands && !strcmp(arg, "--")) {
             only_operands = true;
+            p->options->before_rest = p->options->operands;
             continue;
         }
         if (only_operands || arg[0] != '-' || !arg[1] || (arg[1] >= '0' && arg[1] <= '9'))
@@ -469,7 +472,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *er
     options->command = options->topic = COMMAND_NONE;
     options->time_s = 20;
     options->wait_s = UINT32_MAX;
-    options->tail = UINT32_MAX;
+    options->tail = options->before_rest = UINT32_MAX;
     options->operand = argv; /* never ahead of what is read */
     if (*p.arg && **p.arg != '-') {
         options->command = command_find(*p.arg);

@@ -76,6 +76,7 @@ enum completion {
     COMPLETE_STATS,
     COMPLETE_FORMAT,
     COMPLETE_REPAIR,
+    COMPLETE_ON,
 };
 
 enum action_kind {
@@ -145,7 +146,8 @@ struct disk_options {
 
 /* Of metal; NULL: not given. */
 struct metal_options {
-    const char *output, *core;
+    const char *output, *core, *on, *firmware, *from;
+    bool icount, split, lines;
 };
 
 enum help_format { FORMAT_TEXT, FORMAT_MAN, FORMAT_BASH };
@@ -166,6 +168,7 @@ struct options {
     struct metal_options metal;
     char **operand; /* files, words or names of VMs, in argv's array */
     u32 operands;
+    u32 before_rest; /* operands that come before "--" */
     /* Of the commands about VMs, and of run. */
     const char *name; /* NULL: none given */
     /* Of run with an image. */

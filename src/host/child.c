@@ -33,25 +33,31 @@ static int make_pipe(int pipe_fd[2], struct err *err)
     return 0;
 }
 
+/* The descriptors of a new process, and where it says why it could not begin. */
+struct ends {
+    int in, out, complaints, failed; /* in: -1 for nothing */
+};
+
 /* In the new process: nothing here may return. */
-static void become(const struct child *c, int out, int complaints, int failed)
+static void become(const struct child *c, const struct ends *e)
 {
-    int null = open("/dev/null", O_RDWR);
+    int null = open("/dev/null", O_RDWR), out = e->out;
     sigset_t none;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    for (char *const *e = c->env; e && *e; e++)
-        putenv(*e);
-    if (null >= 0 && (!c->folder || chdir(c->folder) == 0) && dup2(null, STDIN_FILENO) >= 0 &&
-        dup2(complaints, STDERR_FILENO) >= 0 &&
+    for (char *const *word = c->env; word && *word; word++)
+        putenv(*word);
+    if (null >= 0 && (!c->folder || chdir(c->folder) == 0) &&
+        dup2(e->in >= 0 ? e->in : null, STDIN_FILENO) >= 0 &&
+        dup2(e->complaints, STDERR_FILENO) >= 0 &&
         dup2(c->status ? (c->out ? c->out : null) : out, STDOUT_FILENO) >= 0 &&
         (!c->status || (out == STATUS_FD ? fcntl(out, F_SETFD, 0) : dup2(out, STATUS_FD)) >= 0))
         execvp(c->argv[0], c->argv);
     null = errno;
-    if (write(failed, &null, sizeof(null)) < 0)
+    if (write(e->failed, &null, sizeof(null)) < 0)
         null = 0; /* nobody is there to hear it */
     _exit(127);
 }
@@ -147,49 +153,60 @@ static int judge(const struct talk *t, int status, struct err *err)
     return 0;
 }
 
-static int follow(const struct child *c, pid_t pid, int out, int complaints, int failed,
-                  struct err *err)
+/* Starts it; 0 says that it runs. */
+static int start(const struct child *c, struct ends e, pid_t *pid, struct err *err)
 {
-    struct talk t = {.child = c};
-    int code = 0, status = 0;
-    ssize_t n;
+    int failed[2] = {-1, -1}, code = 0, r = make_pipe(failed, err);
+    ssize_t n = 0;
 
+    if (r)
+        return r;
+    e.failed = failed[1];
+    *pid = fork();
+    if (*pid == 0)
+        become(c, &e);
+    if (*pid < 0)
+        r = err_set(err, errno, "cannot start %s: %s", c->argv[0], strerror(errno));
+    close(failed[1]);
     do
-        n = read(failed, &code, sizeof(code));
+        n = read(failed[0], &code, sizeof(code));
     while (n < 0 && errno == EINTR);
-    if (n != sizeof(code))
-        listen_to(&t, pid, out, complaints);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return n == sizeof(code) ? missing(c, code, err) : judge(&t, status, err);
+    close(failed[0]);
+    if (n == sizeof(code)) {
+        while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        r = missing(c, code, err);
+    }
+    return r;
+}
+
+int child_start(const struct child *c, int io, int complaints, pid_t *pid, struct err *err)
+{
+    return start(c, (struct ends){.in = io, .out = io, .complaints = complaints}, pid, err);
 }
 
 int child_run(const struct child *c, struct err *err)
 {
-    int out[2] = {-1, -1}, complaints[2] = {-1, -1}, failed[2] = {-1, -1};
+    int out[2] = {-1, -1}, complaints[2] = {-1, -1}, status = 0;
     bool direct = c->out && !c->status;
+    struct talk t = {.child = c};
     pid_t pid = -1;
     int r = make_pipe(complaints, err);
 
-    if (!r)
-        r = make_pipe(failed, err);
     if (!r && !direct)
         r = make_pipe(out, err);
-    if (!r) {
-        pid = fork();
-        if (pid == 0)
-            become(c, direct ? c->out : out[1], complaints[1], failed[1]);
-        if (pid < 0)
-            r = err_set(err, errno, "cannot start %s: %s", c->argv[0], strerror(errno));
-    }
+    if (!r)
+        r = start(c, (struct ends){-1, direct ? c->out : out[1], complaints[1], -1}, &pid, err);
     scope_close(&out[1]);
     scope_close(&complaints[1]);
-    scope_close(&failed[1]);
-    if (!r)
-        r = follow(c, pid, out[0], complaints[0], failed[0], err);
+    if (!r) {
+        listen_to(&t, pid, out[0], complaints[0]);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        r = judge(&t, status, err);
+    }
     scope_close(&out[0]);
     scope_close(&complaints[0]);
-    scope_close(&failed[0]);
     return r;
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Other programs, run to their end: found by PATH, given words and never a shell's text, with an
- * empty standard input. They end with the process that started them.
+ * Other programs: found by PATH, given words and never a shell's text. They end with the process
+ * that started them. Those that are run to their end have an empty standard input.
  */
 #ifndef COSM_HOST_CHILD_H
 #define COSM_HOST_CHILD_H
 
 #include "base/err.h"
+
+#include <sys/types.h>
 
 #define CHILD_LINE_MAX 1024
 
@@ -39,6 +41,14 @@ struct child {
  * false.
  */
 MUST_CHECK int child_run(const struct child *child, struct err *err);
+
+/*
+ * Starts it with io as its standard input and output and complaints as its standard error; of the
+ * child only argv, env, folder and package count. *pid is the caller's to wait for. -ENOENT: it is
+ * not there.
+ */
+MUST_CHECK int child_start(const struct child *child, int io, int complaints, pid_t *pid,
+                           struct err *err);
 
 /* What it prints, at most size - 1 bytes, with a NUL; more than that is a failure (-EFBIG). */
 MUST_CHECK int child_output(const struct child *child, char *text, size_t size, struct err *err);

@@ -31,6 +31,7 @@ static struct {
     struct termios first, raw;
     struct sigaction old[ARRAY_SIZE(fatal)];
     struct sigaction old_stop;
+    const char *enter, *leave; /* NULL: nothing */
 } tty;
 
 /*
@@ -49,12 +50,25 @@ static void tty_set(const struct termios *settings)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+/* What cannot be written to a terminal that is gone is not missed. */
+static void tty_say(const char *text)
+{
+    if (text && write(tty.fd, text, strlen(text)) < 0)
+        return;
+}
+
+static void tty_set_first(void)
+{
+    tty_say(tty.leave);
+    tty_set(&tty.first);
+}
+
 void tty_restore(void)
 {
     int saved = errno;
 
     if (atomic_exchange(&tty.state, TTY_OFF) == TTY_RAW)
-        tty_set(&tty.first);
+        tty_set_first();
     errno = saved;
 }
 
@@ -75,8 +89,10 @@ static void tty_enter(void)
 {
     int aside = TTY_ASIDE;
 
-    if (tty_is_foreground() && atomic_compare_exchange_strong(&tty.state, &aside, TTY_RAW))
+    if (tty_is_foreground() && atomic_compare_exchange_strong(&tty.state, &aside, TTY_RAW)) {
         tty_set(&tty.raw);
+        tty_say(tty.enter);
+    }
 }
 
 static void tty_on_fatal(int signal, siginfo_t *info, void *context)
@@ -100,7 +116,7 @@ static void tty_on_stop(int signal)
     sigset_t stop, mask;
 
     if (atomic_compare_exchange_strong(&tty.state, &raw, TTY_ASIDE))
-        tty_set(&tty.first);
+        tty_set_first();
     sigaction(SIGTSTP, &tty.old_stop, NULL);
     raise(signal);
     sigemptyset(&stop);
@@ -154,7 +170,14 @@ static void tty_install_handlers(void)
 
 int tty_make_raw(int fd, struct err *err)
 {
+    return tty_make_screen(fd, NULL, NULL, err);
+}
+
+int tty_make_screen(int fd, const char *enter, const char *leave, struct err *err)
+{
     tty_restore();
+    tty.enter = enter;
+    tty.leave = leave;
     if (tcgetattr(fd, &tty.first) < 0) {
         int code = errno;
         return err_set(err, code, "cannot read the terminal's settings: %s", strerror(code));

@@ -18,6 +18,12 @@
  */
 MUST_CHECK int tty_make_raw(int fd, struct err *err);
 
+/*
+ * The same for a program that draws: enter is written whenever the terminal becomes raw, leave when
+ * it is given back, by signal handlers too. Both outlive the terminal's use.
+ */
+MUST_CHECK int tty_make_screen(int fd, const char *enter, const char *leave, struct err *err);
+
 /* Back to the first settings; nothing if the terminal is not raw. Safe in signal handlers. */
 void tty_restore(void);
 
