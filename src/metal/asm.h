@@ -6,9 +6,7 @@
 #define STACK_STRIDE 12288 /* bytes: a guard page and a hart's stack; link.ld, too */
 
 /* Where the fields of struct vcpu are. */
-#define VCPU_X       0
-#define VCPU_PC      256
-#define VCPU_SSTATUS 264
-#define VCPU_HSTATUS 272
+#define VCPU_X  0
+#define VCPU_PC 256
 
 #endif

@@ -24,14 +24,14 @@ static struct vcpu nobody[METAL_HARTS_MAX];
 
 NORETURN void assert_failed(const char *expr, const char *file, int line)
 {
-    console_log(NULL, "stopped: %s:%d: %s", file, line, expr);
+    console_log(NULL, "panic: %s:%d: %s", file, line, expr);
     for (;;)
         wait_for_interrupt();
 }
 
 NORETURN void panic_trap(u64 cause, u64 pc, u64 tval)
 {
-    console_log(NULL, "stopped: trap %llu at 0x%llx, 0x%llx", (unsigned long long)cause,
+    console_log(NULL, "panic: trap %llu at 0x%llx, 0x%llx", (unsigned long long)cause,
                 (unsigned long long)pc, (unsigned long long)tval);
     for (;;)
         wait_for_interrupt();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Integer loads and stores, as far as a guest may use them on emulated registers. */
+/*
+ * Integer loads and stores of RV64I and RV64C, as far as a guest may use them on emulated
+ * registers. Inline: every emulated access goes through here.
+ */
 #ifndef COSM_METAL_DECODE_H
 #define COSM_METAL_DECODE_H
 
@@ -13,13 +16,64 @@ struct access {
     bool is_signed;
 };
 
+#define DECODE_LOAD  0x03
+#define DECODE_STORE 0x23
+
+static inline u32 decode_bits(u32 insn, u32 lo, u32 len)
+{
+    return insn >> lo & ((1u << len) - 1);
+}
+
+static inline bool decode_full(u32 insn, u32 length, struct access *a)
+{
+    u32 opcode = insn & 0x7f, size = decode_bits(insn, 12, 3);
+
+    a->length = length;
+    a->width = 1u << (size & 3);
+    a->is_signed = !(size & 4);
+    a->write = opcode == DECODE_STORE;
+    a->reg = decode_bits(insn, a->write ? 20 : 7, 5);
+    if (opcode == DECODE_LOAD)
+        return size != 7;
+    return opcode == DECODE_STORE && size < 4;
+}
+
+/* C.LW, C.LD, C.SW, C.SD and their forms relative to sp. */
+static inline bool decode_compressed(u32 insn, struct access *a)
+{
+    u32 quadrant = insn & 3, function = decode_bits(insn, 13, 3);
+
+    a->length = 2;
+    a->is_signed = true;
+    a->width = function & 1 ? 8 : 4;
+    a->write = function & 4;
+    if ((function & 3) < 2) /* and with 3 = 2: words, 3: doubles; others are FP or no access */
+        return false;
+    if (quadrant == 0)
+        a->reg = 8 + decode_bits(insn, 2, 3);
+    else if (quadrant == 2)
+        a->reg = decode_bits(insn, a->write ? 2 : 7, 5);
+    else
+        return false;
+    return true;
+}
+
 /* Of an instruction's bits, 16-bit ones in the low half. False: it is no plain load or store. */
-bool decode_access(u32 insn, struct access *access);
+static inline bool decode_access(u32 insn, struct access *access)
+{
+    if ((insn & 3) == 3)
+        return decode_full(insn, 4, access);
+    return decode_compressed(insn, access);
+}
+
 /*
  * Of htinst when it is not 0: a load or store made 32 bits long, whose bit 1 is 0 if it was a
  * compressed one (Privileged Architecture, "Transformed Standard Instruction"). False: another
  * instruction, or an access of the walk of page tables.
  */
-bool decode_transformed(u32 insn, struct access *access);
+static inline bool decode_transformed(u32 insn, struct access *access)
+{
+    return insn & 1 && decode_full(insn | 2, insn & 2 ? 4 : 2, access);
+}
 
 #endif

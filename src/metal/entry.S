@@ -136,11 +136,7 @@ trap_entry:
     sd s10, X(26)(tp)
     sd s11, X(27)(tp)
     csrr t0, sepc
-    csrr t1, sstatus
-    csrr t2, hstatus
     sd t0, VCPU_PC(tp)
-    sd t1, VCPU_SSTATUS(tp)
-    sd t2, VCPU_HSTATUS(tp)
 .endm
 
 trap_other:
@@ -154,17 +150,13 @@ trap_after_ecall:
     mv a0, tp
     call hart_next
 
-/* a0: the vCPU to run. The hart's stack is empty. */
+/* a0: the vCPU to run, whose CSRs are in. The hart's stack is empty. */
     .globl hart_run
 hart_run:
     mv tp, a0
     sd sp, X(0)(tp)
     ld t0, VCPU_PC(tp)
-    ld t1, VCPU_SSTATUS(tp)
-    ld t2, VCPU_HSTATUS(tp)
     csrw sepc, t0
-    csrw sstatus, t1
-    csrw hstatus, t2
     csrw sscratch, tp
     ld ra, X(1)(tp)
     ld sp, X(2)(tp)
@@ -209,8 +201,12 @@ trap_of_self:
     bltu t0, t1, 1f
     lla t1, guest_access_end
     bgeu t0, t1, 1f
-    lla t0, guest_access_failed
-    csrw sepc, t0
+    lla t1, guest_fetch
+    bgeu t0, t1, 2f
+    lla t1, guest_access_failed
+    j 3f
+2:  lla t1, guest_fetch_failed
+3:  csrw sepc, t1
     csrrw tp, sscratch, zero
     sret
 1:  csrr a0, scause
@@ -270,23 +266,24 @@ guest_zero_words:
     bltu a0, a1, 1b
 2:  li a0, 1
     ret
-/* bool guest_fetch(u64 from, u16 *parcel): as an instruction fetch */
-    .globl guest_fetch
-guest_fetch:
-    hlvx.hu a0, (a0)
-    sh a0, 0(a1)
-    li a0, 1
-    ret
 /* bool hstateen0_write(u64 value): refused in the same way */
     .globl hstateen0_write
 hstateen0_write:
     csrw hstateen0, a0
     li a0, 1
     ret
+/* s64 guest_fetch(u64 from): as an instruction fetch; negative where it failed */
+    .globl guest_fetch
+guest_fetch:
+    hlvx.hu a0, (a0)
+    ret
+guest_access_end:
 guest_access_failed:
     li a0, 0
     ret
-guest_access_end:
+guest_fetch_failed:
+    li a0, -1
+    ret
 
     .globl hfence_vvma_all
 hfence_vvma_all:

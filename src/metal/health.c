@@ -76,8 +76,8 @@ void health_kick_watchdog(struct partition *p, u64 now)
 
     if (!p->config->watchdog)
         return;
-    before = atomic_exchange_explicit(&p->watchdog_at, now + p->config->watchdog,
-                                      memory_order_release);
+    before =
+        atomic_exchange_explicit(&p->watchdog_at, now + p->config->watchdog, memory_order_release);
     /* Later kicks only put it off: the timer comes too early and is set anew. */
     if (before == UINT64_MAX)
         hart_kick(partition_vcpu(p, 0)->hart);

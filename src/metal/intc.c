@@ -181,6 +181,8 @@ bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
 
     if (has_aia())
         return aia_access(v, offset, width, write, value);
+    if (!write && offset < VPLIC_CONTEXTS) /* what is read there is one load */
+        return vplic_access(vp, offset, width, write, value, &completed);
     lock_acquire(&vp->lock);
     before = vp->line;
     known = vplic_access(vp, offset, width, write, value, &completed);

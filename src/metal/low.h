@@ -14,7 +14,7 @@ bool guest_copy_in(void *to, u64 from, size_t len);
 bool guest_copy_out(u64 to, const void *from, size_t len);
 bool guest_copy_words(u64 to, const void *from, size_t len);
 bool guest_zero_words(u64 to, size_t len);
-bool guest_fetch(u64 from, u16 *parcel);
+s64 guest_fetch(u64 from); /* 16 bits, as an instruction is fetched; < 0: refused */
 
 bool hstateen0_write(u64 value); /* false: the hart has no such CSR for HS-mode */
 

@@ -39,8 +39,11 @@ enum vcpu_state {
 #define REQUEST_HALT      32u /* the partition stops: be stopped, and say so */
 #define REQUEST_LOAD      64u /* vCPU 0: begin the partition anew */
 
-/* VS-mode's CSRs while the vCPU does not have its hart, as listed once in vcpu.c. */
+/* The CSRs of VS-mode, and for the return there, while the vCPU does not have its hart, as listed
+ * once in vcpu.c. */
 struct vcpu_csrs {
+    u64 sstatus; /* SPP, SPIE, FS: where SRET leads */
+    u64 hstatus;
     u64 vsstatus, vsie, vstvec, vsscratch, vsepc, vscause, vstval, vsatp, vstimecmp, hvip,
         scounteren, senvcfg;
     u64 vsiselect; /* METAL_INTC_AIA */
@@ -50,8 +53,6 @@ struct vcpu {
     /* entry.S knows these by the offsets of asm.h. */
     u64 x[32]; /* x[0]: the hart's stack pointer while the guest runs */
     u64 pc;
-    u64 sstatus; /* SPP, SPIE, FS */
-    u64 hstatus;
     /* The rest is C's. */
     struct vcpu_csrs csr;
     u64 f[32], fcsr;
@@ -67,9 +68,7 @@ struct vcpu {
     u64 budget_left, replenish_at; /* METAL_HART_PRIORITY, ticks */
 };
 
-_Static_assert(offsetof(struct vcpu, x) == VCPU_X && offsetof(struct vcpu, pc) == VCPU_PC &&
-                   offsetof(struct vcpu, sstatus) == VCPU_SSTATUS &&
-                   offsetof(struct vcpu, hstatus) == VCPU_HSTATUS,
+_Static_assert(offsetof(struct vcpu, x) == VCPU_X && offsetof(struct vcpu, pc) == VCPU_PC,
                "entry.S");
 
 struct hart {

@@ -48,12 +48,15 @@ static u64 access_fault(u64 cause)
 /* The instruction at the trap, as the guest fetches it. False: its map changed meanwhile. */
 static bool fetch(const struct vcpu *v, u32 *insn)
 {
-    u16 low, high = 0;
+    u64 sstatus = csr_read(sstatus), hstatus = csr_read(hstatus);
+    s64 low = guest_fetch(v->pc), high = (low & 3) == 3 ? guest_fetch(v->pc + 2) : 0;
 
-    csr_write(hstatus, v->hstatus);
-    if (!guest_fetch(v->pc, &low) || ((low & 3) == 3 && !guest_fetch(v->pc + 2, &high)))
+    if (UNLIKELY(low < 0 || high < 0)) { /* the trap that was is forgotten */
+        csr_write(hstatus, hstatus);
+        csr_write(sstatus, sstatus);
         return false;
-    *insn = (u32)high << 16 | low;
+    }
+    *insn = (u32)(high << 16 | low);
     return true;
 }
 

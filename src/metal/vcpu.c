@@ -11,6 +11,8 @@
 
 /* Each CSR of struct vcpu_csrs that is moved as it is. */
 #define EACH_CSR(X) \
+    X(sstatus)      \
+    X(hstatus)      \
     X(vsstatus)     \
     X(vsie)         \
     X(vstvec)       \
@@ -26,11 +28,11 @@ void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
     v->x[10] = v->number;
     v->x[11] = arg;
     v->pc = pc;
-    v->sstatus = STATUS_SPP | STATUS_SPIE | STATUS_FS_DIRTY;
-    v->hstatus = HSTATUS_SPV | HSTATUS_SPVP | HSTATUS_VSXL |
-                 (u64)v->config->guest_file << HSTATUS_VGEIN_SHIFT;
+    v->csr.sstatus = STATUS_SPP | STATUS_SPIE | STATUS_FS_DIRTY;
+    v->csr.hstatus = HSTATUS_SPV | HSTATUS_SPVP | HSTATUS_VSXL |
+                     (u64)v->config->guest_file << HSTATUS_VGEIN_SHIFT;
     if (v->hart->config->mode == METAL_HART_PRIORITY)
-        v->hstatus |= HSTATUS_VTW;
+        v->csr.hstatus |= HSTATUS_VTW;
     v->csr.vsstatus = STATUS_UXL;
     v->csr.vstimecmp = UINT64_MAX;
 }
@@ -42,10 +44,8 @@ void vcpu_in(struct vcpu *v)
 #undef LOAD
     csr_write(hgatp, v->partition->hgatp);
     fp_load(v->f, &v->fcsr);
-    if (metal_config.board.intc == METAL_INTC_AIA) {
-        csr_write(vsiselect, v->csr.vsiselect);
-        csr_write(hstatus, v->hstatus); /* VGEIN, for accesses to its guest file */
-    }
+    if (metal_config.board.intc == METAL_INTC_AIA)
+        csr_write(vsiselect, v->csr.vsiselect); /* of the guest file that hstatus.VGEIN names */
     if (v->hart->config->vcpu_count > 1)
         hfence_vvma_all(); /* vCPUs of one partition share its VMID */
 }
@@ -135,7 +135,7 @@ void vcpu_inject(struct vcpu *v, u64 cause, u64 tval)
     u64 status = csr_read(vsstatus);
     u64 moved = status & ~(STATUS_SPP | STATUS_SPIE | STATUS_SIE);
 
-    if (v->sstatus & STATUS_SPP)
+    if (csr_read(sstatus) & STATUS_SPP)
         moved |= STATUS_SPP;
     if (status & STATUS_SIE)
         moved |= STATUS_SPIE;
@@ -143,7 +143,6 @@ void vcpu_inject(struct vcpu *v, u64 cause, u64 tval)
     csr_write(vsepc, v->pc);
     csr_write(vscause, cause);
     csr_write(vstval, tval);
-    v->sstatus |= STATUS_SPP; /* into VS-mode */
-    v->hstatus |= HSTATUS_SPVP;
+    csr_set(sstatus, STATUS_SPP); /* into VS-mode */
     v->pc = csr_read(vstvec) & ~UINT64_C(3);
 }

@@ -7,7 +7,6 @@
 
 #define PENDING      0x1000
 #define ENABLE       0x2000
-#define ENABLE_END   0x200000
 #define STRIDE_BITS  12 /* of a context's threshold and claim */
 #define PRIORITY_MAX 7
 
@@ -126,8 +125,8 @@ bool vplic_access(struct vplic *p, u64 offset, u32 width, bool write, u64 *value
     if (width != 4 || offset % 4 || offset >= VPLIC_SIZE)
         return false;
     *value &= UINT32_MAX;
-    if (offset >= ENABLE_END) {
-        *completed = context_access(p, offset - ENABLE_END, write, value);
+    if (offset >= VPLIC_CONTEXTS) {
+        *completed = context_access(p, offset - VPLIC_CONTEXTS, write, value);
     } else if (offset >= ENABLE) {
         u64 context = (offset - ENABLE) >> 7, word = (offset & 0x7f) / 4;
         if (context >= p->contexts)
@@ -146,7 +145,7 @@ bool vplic_access(struct vplic *p, u64 offset, u32 width, bool write, u64 *value
     } else {
         *value = p->priority[offset / 4];
     }
-    if (write || offset >= ENABLE_END)
+    if (write || offset >= VPLIC_CONTEXTS)
         update(p);
     return true;
 }

@@ -9,7 +9,8 @@
 #include "metal/config.h"
 #include "port/lock.h"
 
-#define VPLIC_SIZE 0x400000 /* bytes of guest-physical addresses */
+#define VPLIC_SIZE     0x400000 /* bytes of guest-physical addresses */
+#define VPLIC_CONTEXTS 0x200000 /* from here on: thresholds and claims */
 
 struct vplic {
     struct lock lock; /* over all that follows */
