@@ -222,13 +222,20 @@ void aia_level(struct partition *p, u32 source, bool level)
     lock_release(&d->lock);
 }
 
-bool aia_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
+s64 aia_read(struct vcpu *v, u64 offset)
+{
+    /* No register changes when it is read, and each is one load: so no lock. */
+    return offset < VAPLIC_SIZE ? (s64)vaplic_read(&domains[v->partition->index].vaplic, offset)
+                                : -1;
+}
+
+bool aia_write(struct vcpu *v, u64 offset, u32 width, u64 value)
 {
     struct domain *d = &domains[v->partition->index];
     bool known;
 
     lock_acquire(&d->lock);
-    known = vaplic_access(&d->vaplic, offset, width, write, value);
+    known = vaplic_access(&d->vaplic, offset, width, true, &value);
     lock_release(&d->lock);
     return known;
 }

@@ -20,6 +20,7 @@ void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v));
 void aia_reset(struct partition *p);
 void aia_raise(struct partition *p, u32 source);
 void aia_level(struct partition *p, u32 source, bool level);
-bool aia_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value);
+s64 aia_read(struct vcpu *v, u64 offset); /* 4 bytes, aligned */
+bool aia_write(struct vcpu *v, u64 offset, u32 width, u64 value);
 
 #endif

@@ -171,7 +171,8 @@ static void completed_at_board(const struct partition *p, u32 source)
     }
 }
 
-bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
+/* An access that changes the controller. */
+static NOINLINE bool change_by_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
 {
     struct partition *p = v->partition;
     struct vplic *vp = &vplic[p->index];
@@ -179,10 +180,6 @@ bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
     u64 before;
     bool known;
 
-    if (has_aia())
-        return aia_access(v, offset, width, write, value);
-    if (!write && offset < VPLIC_CONTEXTS) /* what is read there is one load */
-        return vplic_access(vp, offset, width, write, value, &completed);
     lock_acquire(&vp->lock);
     before = vp->line;
     known = vplic_access(vp, offset, width, write, value, &completed);
@@ -192,4 +189,28 @@ bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
     if (completed)
         completed_at_board(p, completed);
     return known;
+}
+
+static NOINLINE s64 claim(struct vcpu *v, u64 offset, u32 width)
+{
+    u64 value = 0;
+
+    return change_by_access(v, offset, width, false, &value) ? (s64)value : -1;
+}
+
+s64 intc_read(struct vcpu *v, u64 offset, u32 width)
+{
+    if (width != 4 || offset % 4)
+        return -1;
+    if (has_aia())
+        return aia_read(v, offset);
+    if (offset >= VPLIC_CONTEXTS)
+        return claim(v, offset, width);
+    return vplic_read(&vplic[v->partition->index], offset); /* one load, so no lock */
+}
+
+bool intc_write(struct vcpu *v, u64 offset, u32 width, u64 value)
+{
+    return has_aia() ? aia_write(v, offset, width, value)
+                     : change_by_access(v, offset, width, true, &value);
 }

@@ -32,7 +32,11 @@ void intc_refresh(struct vcpu *v);
 /* A source of p is raised once (edge: doorbells), or has a level (virtual devices). Any hart. */
 void intc_raise(struct partition *p, u32 source);
 void intc_level(struct partition *p, u32 source, bool level);
-/* An access of v to its emulated controller at offset from intc_gpa. False: not there. */
-bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value);
+/*
+ * Accesses of v to its emulated controller at offset from intc_gpa. Read: the value, negative: no
+ * such register or width; write: false: the same.
+ */
+s64 intc_read(struct vcpu *v, u64 offset, u32 width);
+bool intc_write(struct vcpu *v, u64 offset, u32 width, u64 value);
 
 #endif

@@ -45,66 +45,68 @@ static u64 access_fault(u64 cause)
     }
 }
 
-/* The instruction at the trap, as the guest fetches it. False: its map changed meanwhile. */
-static bool fetch(const struct vcpu *v, u32 *insn)
+/* The instruction at the trap, as the guest fetches it; negative: its map changed meanwhile. */
+static inline s64 fetch(const struct vcpu *v)
 {
     u64 sstatus = csr_read(sstatus), hstatus = csr_read(hstatus);
     s64 low = guest_fetch(v->pc), high = (low & 3) == 3 ? guest_fetch(v->pc + 2) : 0;
 
-    if (UNLIKELY(low < 0 || high < 0)) { /* the trap that was is forgotten */
-        csr_write(hstatus, hstatus);
-        csr_write(sstatus, sstatus);
-        return false;
-    }
-    *insn = (u32)(high << 16 | low);
-    return true;
+    if (LIKELY(low >= 0 && high >= 0))
+        return high << 16 | low;
+    csr_write(hstatus, hstatus); /* the trap that was is forgotten */
+    csr_write(sstatus, sstatus);
+    return -1;
 }
 
-static bool access_decode(const struct vcpu *v, struct access *access)
+static inline bool access_decode(const struct vcpu *v, struct access *access)
 {
-    u32 insn = (u32)csr_read(htinst);
+    s64 insn = (s64)csr_read(htinst);
 
     if (insn)
-        return decode_transformed(insn, access);
-    return fetch(v, &insn) && decode_access(insn, access);
+        return decode_transformed((u32)insn, access);
+    insn = fetch(v);
+    return insn >= 0 && decode_access((u32)insn, access);
 }
 
-static u64 extended(u64 value, const struct access *access)
+/* Goes on behind a load or store that was done. */
+static inline void access_done(struct vcpu *v, const struct access *access, u64 value)
 {
-    return access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
-}
-
-/* Which of the partition's emulated devices is at gpa; NONE: none is. */
-enum device { DEVICE_NONE, DEVICE_INTC, DEVICE_UART };
-
-static enum device device_at(const struct metal_partition *config, u64 gpa)
-{
-    if (config->intc_gpa && gpa - config->intc_gpa < VPLIC_SIZE)
-        return DEVICE_INTC;
-    if (config->uart_gpa && gpa - config->uart_gpa < VUART_SIZE)
-        return DEVICE_UART;
-    return DEVICE_NONE;
-}
-
-static bool emulate(struct vcpu *v, enum device device, u64 gpa, const struct access *access)
-{
-    struct partition *p = v->partition;
-    u64 value = access->write ? v->x[access->reg] : 0;
-    bool done =
-        device == DEVICE_INTC
-            ? intc_access(v, gpa - p->config->intc_gpa, access->width, access->write, &value)
-            : vuart_access(p, gpa - p->config->uart_gpa, access->width, access->write, &value);
-
-    if (!done)
-        return false;
     if (!access->write && access->reg)
-        v->x[access->reg] = extended(value, access);
+        v->x[access->reg] =
+            access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
     v->pc += access->length;
+}
+
+/* A load or store of emulated registers. False: there are none, or they are not accessed so. */
+static bool emulate(struct vcpu *v, u64 gpa)
+{
+    const struct metal_partition *config = v->partition->config;
+    u64 intc = gpa - config->intc_gpa, uart = gpa - config->uart_gpa;
+    bool is_intc = config->intc_gpa && intc < VPLIC_SIZE;
+    struct access access;
+    s64 value;
+
+    if (!is_intc && !(config->uart_gpa && uart < VUART_SIZE))
+        return false;
+    if (!access_decode(v, &access))
+        return false;
+    if (access.write) {
+        value = v->x[access.reg];
+        if (!(is_intc ? intc_write(v, intc, access.width, (u64)value)
+                      : vuart_write(v->partition, uart, access.width, (u64)value)))
+            return false;
+    } else {
+        value = is_intc ? intc_read(v, intc, access.width)
+                        : vuart_read(v->partition, uart, access.width);
+        if (value < 0)
+            return false;
+    }
+    access_done(v, &access, (u64)value);
     return true;
 }
 
 /* Beyond the partition's memory: its policy decides. */
-static void violation(struct vcpu *v, u64 cause, u64 gpa)
+static NOINLINE void violation(struct vcpu *v, u64 cause, u64 gpa)
 {
     u64 tval = csr_read(stval);
     struct access access;
@@ -117,21 +119,15 @@ static void violation(struct vcpu *v, u64 cause, u64 gpa)
         vcpu_inject(v, access_fault(cause), tval);
         return;
     }
-    if (!access.write && access.reg)
-        v->x[access.reg] = 0;
-    v->pc += access.length;
+    access_done(v, &access, 0);
 }
 
 static void guest_page_fault(struct vcpu *v, u64 cause)
 {
     u64 gpa = csr_read(htval) << 2 | (csr_read(stval) & 3);
-    enum device device = device_at(v->partition->config, gpa);
-    struct access access;
 
-    if (device != DEVICE_NONE && cause != CAUSE_FETCH_GUEST_PAGE && access_decode(v, &access) &&
-        emulate(v, device, gpa, &access))
-        return;
-    violation(v, cause, gpa);
+    if (cause == CAUSE_FETCH_GUEST_PAGE || !emulate(v, gpa))
+        violation(v, cause, gpa);
 }
 
 /* WFI where time is shared by priority; all else is not for guests. */
@@ -148,26 +144,24 @@ static void virtual_instruction(struct vcpu *v)
     }
 }
 
+static NOINLINE void exception(struct vcpu *v, u64 cause)
+{
+    if (cause == CAUSE_VIRTUAL)
+        virtual_instruction(v);
+    else /* what is not delegated and has no meaning for the hypervisor */
+        vcpu_inject(v, cause, csr_read(stval));
+}
+
 struct vcpu *trap_handle(struct vcpu *v)
 {
     u64 cause = csr_read(scause);
 
-    if (cause & CAUSE_INTERRUPT) {
+    if (cause & CAUSE_INTERRUPT)
         hart_interrupt(v->hart, (u32)(cause & 63));
-    } else {
-        switch (cause) {
-        case CAUSE_LOAD_GUEST_PAGE:
-        case CAUSE_STORE_GUEST_PAGE:
-        case CAUSE_FETCH_GUEST_PAGE:
-            guest_page_fault(v, cause);
-            break;
-        case CAUSE_VIRTUAL:
-            virtual_instruction(v);
-            break;
-        default: /* what is not delegated and has no meaning for the hypervisor */
-            vcpu_inject(v, cause, csr_read(stval));
-            break;
-        }
-    }
+    else if (cause == CAUSE_LOAD_GUEST_PAGE || cause == CAUSE_STORE_GUEST_PAGE ||
+             cause == CAUSE_FETCH_GUEST_PAGE)
+        guest_page_fault(v, cause);
+    else
+        exception(v, cause);
     return v->hart->resched ? hart_next(v) : v;
 }

@@ -172,14 +172,10 @@ static bool is_enabled(const struct vaplic *p, u32 i)
     return p->enable & BIT(i);
 }
 
-static u32 reg_read(const struct vaplic *p, u64 offset)
+static NOINLINE u32 group_read(const struct vaplic *p, u64 offset)
 {
-    u64 i = offset % 0x1000 / 4, word = offset % 0x100 / 4;
+    u64 word = offset % 0x100 / 4;
 
-    if (offset == SOURCECFG)
-        return p->on ? DOMAINCFG | DOMAINCFG_IE : DOMAINCFG;
-    if (offset == TARGET)
-        return p->genmsi;
     switch (offset & ~UINT64_C(0xff)) {
     case SETIP:
         return word_of(p, word, is_pending);
@@ -187,12 +183,22 @@ static u32 reg_read(const struct vaplic *p, u64 offset)
         return word_of(p, word, input);
     case SETIE:
         return word_of(p, word, is_enabled);
-    }
-    if (!is_source(p, i))
+    default:
         return 0;
-    if (offset < SOURCECFG + 0x1000)
-        return p->mode[i];
-    return offset > TARGET ? p->target[i] : 0;
+    }
+}
+
+u32 vaplic_read(const struct vaplic *p, u64 offset)
+{
+    u64 i = offset % 0x1000 / 4;
+
+    if (offset - 0x1000 < TARGET - 0x1000)
+        return group_read(p, offset);
+    if (is_source(p, i))
+        return offset < TARGET ? p->mode[i] : p->target[i];
+    if (offset == TARGET)
+        return p->genmsi;
+    return offset ? 0 : p->on ? DOMAINCFG | DOMAINCFG_IE : DOMAINCFG;
 }
 
 /* Bits of the active sources that a write into a group of registers names. */
@@ -255,7 +261,7 @@ bool vaplic_access(struct vaplic *p, u64 offset, u32 width, bool write, u64 *val
         reg_write(p, offset, (u32)*value);
         forward(p);
     } else {
-        *value = reg_read(p, offset);
+        *value = vaplic_read(p, offset);
     }
     return true;
 }

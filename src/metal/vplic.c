@@ -119,32 +119,39 @@ static u32 context_access(struct vplic *p, u64 offset, bool write, u64 *value)
     return completed;
 }
 
+u32 vplic_read(const struct vplic *p, u64 offset)
+{
+    u64 context = (offset - ENABLE) >> 7;
+
+    if (offset < PENDING)
+        return is_source(p, offset / 4) ? p->priority[offset / 4] : 0;
+    if (offset < ENABLE)
+        return (u32)half(p->pending, (offset - PENDING) / 4);
+    return context < p->contexts ? (u32)half(p->enable[context], (offset & 0x7f) / 4) : 0;
+}
+
+static void write_register(struct vplic *p, u64 offset, u32 value)
+{
+    u64 context = (offset - ENABLE) >> 7;
+
+    if (offset >= ENABLE && context < p->contexts)
+        enable_write(p, (u32)context, (offset & 0x7f) / 4, value);
+    else if (offset < PENDING && is_source(p, offset / 4))
+        p->priority[offset / 4] = value & PRIORITY_MAX;
+}
+
 bool vplic_access(struct vplic *p, u64 offset, u32 width, bool write, u64 *value, u32 *completed)
 {
     *completed = 0;
     if (width != 4 || offset % 4 || offset >= VPLIC_SIZE)
         return false;
     *value &= UINT32_MAX;
-    if (offset >= VPLIC_CONTEXTS) {
+    if (offset >= VPLIC_CONTEXTS)
         *completed = context_access(p, offset - VPLIC_CONTEXTS, write, value);
-    } else if (offset >= ENABLE) {
-        u64 context = (offset - ENABLE) >> 7, word = (offset & 0x7f) / 4;
-        if (context >= p->contexts)
-            *value = 0;
-        else if (write)
-            enable_write(p, (u32)context, word, *value);
-        else
-            *value = half(p->enable[context], word);
-    } else if (offset >= PENDING) {
-        if (!write)
-            *value = half(p->pending, (offset - PENDING) / 4);
-    } else if (!is_source(p, offset / 4)) {
-        *value = 0;
-    } else if (write) {
-        p->priority[offset / 4] = *value & PRIORITY_MAX;
-    } else {
-        *value = p->priority[offset / 4];
-    }
+    else if (write)
+        write_register(p, offset, (u32)*value);
+    else
+        *value = vplic_read(p, offset);
     if (write || offset >= VPLIC_CONTEXTS)
         update(p);
     return true;

@@ -73,15 +73,18 @@ static void write(struct partition *p, u32 reg, u8 byte)
         uart[p->index].reg[reg] = byte;
 }
 
-bool vuart_access(struct partition *p, u64 offset, u32 width, bool is_write, u64 *value)
+s64 vuart_read(struct partition *p, u64 offset, u32 width)
+{
+    if (width != 1)
+        return -1;
+    return offset < REGISTERS ? read(p, (u32)offset) : 0;
+}
+
+bool vuart_write(struct partition *p, u64 offset, u32 width, u64 value)
 {
     if (width != 1)
         return false;
-    if (offset >= REGISTERS)
-        *value = 0;
-    else if (is_write)
-        write(p, (u32)offset, (u8)*value);
-    else
-        *value = read(p, (u32)offset);
+    if (offset < REGISTERS)
+        write(p, (u32)offset, (u8)value);
     return true;
 }

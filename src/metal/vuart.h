@@ -10,8 +10,9 @@
 
 #define VUART_SIZE 0x100 /* bytes of guest-physical addresses */
 
-/* A register at offset. False: it is no access of one byte. */
-bool vuart_access(struct partition *p, u64 offset, u32 width, bool write, u64 *value);
+/* The register at offset. Negative, false: it is no access of one byte. */
+s64 vuart_read(struct partition *p, u64 offset, u32 width);
+bool vuart_write(struct partition *p, u64 offset, u32 width, u64 value);
 void vuart_reset(struct partition *p);
 
 #endif

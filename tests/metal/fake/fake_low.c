@@ -71,9 +71,11 @@ bool guest_zero_words(u64 to, size_t len)
     return true;
 }
 
-bool guest_fetch(u64 from, u16 *parcel)
+s64 guest_fetch(u64 from)
 {
-    return guest_copy_in(parcel, from, sizeof(*parcel));
+    u16 parcel;
+
+    return guest_copy_in(&parcel, from, sizeof(parcel)) ? parcel : -1;
 }
 
 void hfence_vvma_all(void)
@@ -126,7 +128,12 @@ void intc_level(struct partition *p, u32 source, bool level)
 {
 }
 
-bool intc_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
+s64 intc_read(struct vcpu *v, u64 offset, u32 width)
+{
+    return -1;
+}
+
+bool intc_write(struct vcpu *v, u64 offset, u32 width, u64 value)
 {
     return false;
 }
