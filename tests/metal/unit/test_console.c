@@ -44,21 +44,44 @@ static const char *output(void)
     return uart.out;
 }
 
+static const char *keys_of(u32 partition)
+{
+    static char text[64];
+    size_t n = console_read(&metal.partition[partition], (u8 *)text, sizeof(text) - 1);
+
+    text[n] = 0;
+    return text;
+}
+
+/* Whoever has it reads the order: all are asked. */
+static void give_keyboard(u32 partition)
+{
+    const char order[] = {1, (char)('0' + partition), 0};
+
+    uart.keys = order;
+    uart.presented = false;
+    for (u32 i = 0; i < 2 * 4; i++) /* one key at a time */
+        (void)keys_of(i % 4);
+    uart.keys = NULL;
+}
+
 static void make(void)
 {
-    static const char *const names[] = {"one", "two", "three"};
+    static const char *const names[] = {"one", "two", "three", "silent"};
     struct metal_config *config = fake_config();
 
     memset(config, 0, sizeof(*config));
     memset(&uart, 0, sizeof(uart));
     uart.reg[0] = NOTHING;
     config->board.uart_hpa = UART;
-    config->partition_count = 3;
-    for (u32 i = 0; i < 3; i++) {
+    config->partition_count = 4;
+    for (u32 i = 0; i < 4; i++) {
         snprintf(config->partition[i].name, METAL_NAME_MAX, "%s", names[i]);
         metal.partition[i].config = &config->partition[i];
         metal.partition[i].index = i;
     }
+    give_keyboard(3);
+    uart.reg[0] = NOTHING;
 }
 
 static void say(u32 partition, const char *text)
@@ -141,19 +164,28 @@ TEST(random_pieces)
     }
 }
 
-static const char *keys_of(u32 partition)
+TEST(who_has_the_keyboard_is_shown_at_once)
 {
-    static char text[64];
-    size_t n = console_read(&metal.partition[partition], (u8 *)text, sizeof(text) - 1);
-
-    text[n] = 0;
-    return text;
+    make();
+    give_keyboard(0);
+    uart.reg[0] = NOTHING;
+    say(0, "name: ");
+    CHECK_STR(output(), "[one] name: ");
+    say(1, "by li");
+    CHECK_STR(output(), "");
+    say(1, "ne\n"); /* the begun line ends, and is taken up again */
+    CHECK_STR(output(), "\r\n[two] by line\r\n");
+    say(0, "x\n");
+    CHECK_STR(output(), "[one] x\r\n");
+    console_log(NULL, "done");
+    CHECK_STR(output(), "[metal] done\r\n");
 }
 
 /* A read ends at Ctrl-A: what follows may be for somebody else. */
 TEST(keys_go_to_the_partition_that_has_the_keyboard)
 {
     make();
+    give_keyboard(0);
     uart.keys = "ab";
     CHECK_STR(keys_of(1), "");
     CHECK_STR(keys_of(0), "ab");

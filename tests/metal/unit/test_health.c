@@ -15,7 +15,7 @@
 
 /* What the monitor did. */
 static struct {
-    u32 halts, then, plans, plan, lines, traces, trace_what;
+    u32 kicks, halts, then, plans, plan, lines, traces, trace_what;
     const struct partition *partition;
     bool busy; /* it is halting already */
 } did;
@@ -34,6 +34,11 @@ void hart_switch_plan(u32 plan)
 {
     did.plans++;
     did.plan = plan;
+}
+
+void hart_kick(struct hart *h)
+{
+    did.kicks++;
 }
 
 void console_log(struct log_limit *limit, const char *fmt, ...)
@@ -166,9 +171,11 @@ TEST(a_watchdog_bites_once_and_only_if_it_was_kicked)
     health_watchdogs(&metal.hart[0], 1000000);
     CHECK_EQ(did.halts, 0);
     health_kick_watchdog(&metal.partition[1], 1000);
+    CHECK_EQ(did.kicks, 1); /* its hart sets its timer; later kicks only put it off */
     health_watchdogs(&metal.hart[0], 1099);
     CHECK_EQ(did.halts, 0);
     health_kick_watchdog(&metal.partition[1], 1099);
+    CHECK_EQ(did.kicks, 1);
     health_watchdogs(&metal.hart[0], 1100);
     CHECK_EQ(did.halts, 0);
     health_watchdogs(&metal.hart[0], 1199);
