@@ -108,7 +108,15 @@ static bool is_same_channel(const struct plan_region *a, const struct plan_regio
     return a->kind == PLAN_CHANNEL && b->kind == PLAN_CHANNEL && a->node == b->node;
 }
 
+#define SELF_MAX      GIB       /* what it maps of itself */
 #define FIRMWARE_SIZE (2 * MIB) /* at the beginning of memory, unless the hypervisor is there */
+
+/* The hypervisor maps itself by small pages in its first 2 MiB, by large ones behind: nobody else's
+ * memory is to be among them. */
+static u64 self_mapped(const struct plan *p)
+{
+    return p->self_size > 2 * MIB ? align_up(p->self_size, 2 * MIB) : p->self_size;
+}
 
 u32 place_taken_count(const struct plan *p)
 {
@@ -123,7 +131,7 @@ struct plan_range place_taken(const struct plan *p, u32 index)
         return (struct plan_range){p->board.ram.base,
                                    firmware < FIRMWARE_SIZE ? firmware : FIRMWARE_SIZE};
     if (index == 1)
-        return (struct plan_range){p->self_hpa, p->self_size};
+        return (struct plan_range){p->self_hpa, self_mapped(p)};
     return p->board.reserved[index - 2];
 }
 
@@ -235,8 +243,12 @@ static int check_self(struct plan *p)
                            "on, beyond the board's memory",
                            (unsigned long long)(p->self_size / KIB),
                            (unsigned long long)p->self_hpa);
+    if (p->self_size > SELF_MAX)
+        return plan_refuse(p, p->self_node,
+                           "the hypervisor with all images takes %llu MiB; 1024 are served",
+                           (unsigned long long)(p->self_size / MIB));
     for (u32 i = 0; i < b->reserved_count; i++) {
-        if (range_overlaps(b->reserved[i].base, b->reserved[i].size, p->self_hpa, p->self_size))
+        if (range_overlaps(b->reserved[i].base, b->reserved[i].size, p->self_hpa, self_mapped(p)))
             return plan_refuse(p, p->self_node,
                                "the hypervisor at 0x%llx overlaps memory that the board "
                                "reserves at 0x%llx; at = ADDRESS puts it elsewhere",
