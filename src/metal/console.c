@@ -15,7 +15,8 @@
 #define LSR_EMPTY BIT(5)
 
 #define LINE_MAX 120
-#define ESCAPE   1 /* Ctrl-A */
+#define ESCAPE   1  /* Ctrl-A */
+#define KEYS     32 /* typed and not yet read */
 
 static struct {
     struct lock lock;
@@ -23,7 +24,10 @@ static struct {
     u32 used[METAL_PARTITIONS_MAX];
     u32 keyboard; /* partition */
     bool open;    /* the keyboard's partition has begun a line that is not ended */
+    bool cut[METAL_PARTITIONS_MAX]; /* its next line goes on with its last one */
     bool escaped;
+    u8 key[KEYS];
+    u32 keys;
 } console;
 
 static volatile u8 *uart(u32 reg)
@@ -47,13 +51,13 @@ static void put(char c)
     *uart(UART_DATA) = (u8)c;
 }
 
-static void put_label(const char *name)
+static void put_label(const char *name, bool goes_on)
 {
     put('[');
     while (*name)
         put(*name++);
     put(']');
-    put(' ');
+    put(goes_on ? '+' : ' ');
 }
 
 static void end_line(void)
@@ -63,27 +67,38 @@ static void end_line(void)
     console.open = false;
 }
 
-static void put_line(const char *name, const char *text, size_t len)
+/* The keyboard's partition may go on later. */
+static void cut_line(void)
 {
-    if (console.open)
-        end_line();
-    put_label(name);
+    if (!console.open)
+        return;
+    end_line();
+    console.cut[console.keyboard] = true;
+}
+
+static void put_line(const char *name, bool goes_on, const char *text, size_t len)
+{
+    cut_line();
+    put_label(name, goes_on);
     while (len--)
         put(*text++);
     end_line();
 }
 
-static void flush(const struct partition *p)
+static void flush(const struct partition *p, bool cut)
 {
-    put_line(p->config->name, console.line[p->index], console.used[p->index]);
+    put_line(p->config->name, console.cut[p->index], console.line[p->index],
+             console.used[p->index]);
     console.used[p->index] = 0;
+    console.cut[p->index] = cut;
 }
 
 static void write_at_once(const struct partition *p, char c)
 {
     if (!console.open)
-        put_label(p->config->name);
+        put_label(p->config->name, console.cut[p->index]);
     console.open = true;
+    console.cut[p->index] = false;
     if (c == '\n')
         end_line();
     else
@@ -95,7 +110,7 @@ static void write_by_line(const struct partition *p, char c)
     u32 *used = &console.used[p->index];
 
     if (c == '\n' || *used == LINE_MAX)
-        flush(p);
+        flush(p, c != '\n');
     if (c != '\n' && c != '\r')
         console.line[p->index][(*used)++] = c;
 }
@@ -112,30 +127,48 @@ void console_write(struct partition *p, const u8 *bytes, size_t len)
     lock_release(&console.lock);
 }
 
-static bool typed(struct partition *p, u8 *byte)
+static void take_key(u8 key)
 {
-    if (!metal_config.board.uart_hpa || !(*uart(UART_LSR) & LSR_READY))
-        return false;
-    *byte = *uart(UART_DATA);
-    if (!console.escaped) {
-        console.escaped = *byte == ESCAPE;
-        return !console.escaped;
+    bool digit = key >= '0' && key < '0' + metal_config.partition_count;
+
+    if (!console.escaped && key == ESCAPE) {
+        console.escaped = true;
+        return;
+    }
+    if (console.escaped && digit) {
+        cut_line();
+        console.keyboard = key - '0';
+        console.keys = 0;
+    } else if (console.keys < KEYS) { /* else nobody reads: lost */
+        console.key[console.keys++] = key;
     }
     console.escaped = false;
-    if (*byte >= '0' && *byte < '0' + metal_config.partition_count) {
-        console.keyboard = *byte - '0';
-        return false;
-    }
-    return true;
+}
+
+static bool is_typed(void)
+{
+    return metal_config.board.uart_hpa && *uart(UART_LSR) & LSR_READY;
 }
 
 size_t console_read(struct partition *p, u8 *bytes, size_t len)
 {
+    bool mine, escaped = false;
     size_t n = 0;
 
     lock_acquire(&console.lock);
-    while (n < len && console.keyboard == p->index && typed(p, &bytes[n]))
-        n++;
+    mine = console.keyboard == p->index;
+    if (!mine && is_typed()) /* or the keyboard would stay with a partition that never reads */
+        take_key(*uart(UART_DATA));
+    while (mine && !escaped && console.keys < len && console.keys < KEYS && is_typed()) {
+        take_key(*uart(UART_DATA));
+        escaped = console.escaped; /* what follows may be for somebody else */
+    }
+    if (console.keyboard == p->index) {
+        n = len < console.keys ? len : console.keys;
+        memcpy(bytes, console.key, n);
+        console.keys -= (u32)n;
+        memmove(console.key, console.key + n, console.keys);
+    }
     lock_release(&console.lock);
     return n;
 }
@@ -159,6 +192,6 @@ void console_log(struct log_limit *limit, const char *fmt, ...)
     len = fmt_vprint(text, sizeof(text), fmt, ap);
     va_end(ap);
     lock_acquire(&console.lock);
-    put_line("metal", text, len < sizeof(text) ? len : sizeof(text) - 1);
+    put_line("metal", false, text, len < sizeof(text) ? len : sizeof(text) - 1);
     lock_release(&console.lock);
 }

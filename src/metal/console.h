@@ -3,7 +3,9 @@
  * The console: the board's serial port, shared by the partitions line by line. Each line begins
  * with its partition's name in brackets; the hypervisor's own with [metal]. What is typed goes to
  * the partition that has the keyboard, whose output is shown as it comes; that of others when a
- * line is whole. Ctrl-A and a digit give the keyboard to partition number 0..7.
+ * line is whole. The rest of a line that was cut, for its length or because another one came
+ * between, begins with a plus sign in place of the space behind its name. Ctrl-A and a digit give
+ * the keyboard to partition number 0..7.
  */
 #ifndef COSM_METAL_CONSOLE_H
 #define COSM_METAL_CONSOLE_H

@@ -80,8 +80,14 @@ def config(partitions, harts=2, memory="64M", intc="plic", more=""):
 
 
 def said(output, name):
-    """The lines that a partition printed."""
-    return re.findall(rf"^\[{re.escape(name)}\] (.*?)\r*$", output, re.M)
+    """The lines that a partition printed; those that were cut are whole again."""
+    lines = []
+    for goes_on, text in re.findall(rf"^\[{re.escape(name)}\]([ +])(.*?)\r*$", output, re.M):
+        if goes_on == "+" and lines:
+            lines[-1] += text
+        else:
+            lines.append(text)
+    return lines
 
 
 def until(console, patterns, seconds=SECONDS):

@@ -63,6 +63,7 @@ static void give_keyboard(u32 partition)
     for (u32 i = 0; i < 2 * 4; i++) /* one key at a time */
         (void)keys_of(i % 4);
     uart.keys = NULL;
+    uart.reg[0] = NOTHING;
 }
 
 static void make(void)
@@ -81,7 +82,9 @@ static void make(void)
         metal.partition[i].index = i;
     }
     give_keyboard(3);
-    uart.reg[0] = NOTHING;
+    for (u32 i = 0; i < 4; i++) /* what an earlier test left */
+        console_write(&metal.partition[i], (const u8 *)"\n", 1);
+    (void)output();
 }
 
 static void say(u32 partition, const char *text)
@@ -114,7 +117,7 @@ TEST(long_lines_are_broken)
     text[300] = 0;
     say(0, text);
     say(0, "\n");
-    snprintf(want, sizeof(want), "[one] %.120s\r\n[one] %.120s\r\n[one] %.60s\r\n", text, text,
+    snprintf(want, sizeof(want), "[one] %.120s\r\n[one]+%.120s\r\n[one]+%.60s\r\n", text, text,
              text);
     CHECK_STR(output(), want);
 }
@@ -164,6 +167,39 @@ TEST(random_pieces)
     }
 }
 
+TEST(what_comes_between_cuts_a_line)
+{
+    make();
+    give_keyboard(0);
+    say(0, "pro");
+    say(1, "morning\n");
+    say(0, "mpt");
+    CHECK_STR(output(), "[one] pro\r\n[two] morning\r\n[one]+mpt");
+    say(0, "\nnext");
+    CHECK_STR(output(), "\r\n[one] next");
+    give_keyboard(1);
+    (void)output();
+    say(1, "typed");
+    say(0, " line\n");
+    say(0, "again\n");
+    CHECK_STR(output(), "[two] typed\r\n[one]+ line\r\n[one] again\r\n");
+    say(1, "\n");
+    CHECK_STR(output(), "[two]+\r\n");
+}
+
+/* A partition that never reads loses no more than its keys. */
+TEST(the_keyboard_leaves_a_partition_that_never_reads)
+{
+    char keys[] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\0011z";
+
+    make();
+    give_keyboard(0);
+    uart.keys = keys;
+    for (u32 i = 0; i < 42; i++)
+        CHECK_STR(keys_of(1), "");
+    CHECK_STR(keys_of(1), "z");
+}
+
 TEST(who_has_the_keyboard_is_shown_at_once)
 {
     make();
@@ -176,7 +212,7 @@ TEST(who_has_the_keyboard_is_shown_at_once)
     say(1, "ne\n"); /* the begun line ends, and is taken up again */
     CHECK_STR(output(), "\r\n[two] by line\r\n");
     say(0, "x\n");
-    CHECK_STR(output(), "[one] x\r\n");
+    CHECK_STR(output(), "[one]+x\r\n");
     console_log(NULL, "done");
     CHECK_STR(output(), "[metal] done\r\n");
 }
