@@ -43,7 +43,7 @@ static void completion_operands(enum command_id command)
             printf("%s ", command_table[i].name);
     }
     if (command == COMMAND_METAL)
-        printf("build check run ");
+        printf("build check run trace top ");
     if (command == COMMAND_IMAGE)
         printf("pull ls info build rm ");
     if (command == COMMAND_IMAGE || command == COMMAND_RUN) {

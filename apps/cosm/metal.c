@@ -4,6 +4,7 @@
 
 #include "apps/cosm/metal_report.h"
 #include "apps/cosm/metal_run.h"
+#include "apps/cosm/metal_trace.h"
 #include "base/fmt.h"
 #include "host/file.h"
 #include "host/scope.h"
@@ -113,15 +114,39 @@ static int do_run(const struct options *o, struct plan *plan, struct err *err)
     return metal_run(o, err);
 }
 
+static int do_trace(const struct options *o, struct plan *plan, struct err *err)
+{
+    (void)plan;
+    return metal_trace(o, err);
+}
+
+static int do_top(const struct options *o, struct plan *plan, struct err *err)
+{
+    (void)plan;
+    return metal_top(o, err);
+}
+
 static const struct {
     const char *name;
     int (*run)(const struct options *o, struct plan *plan, struct err *err);
     const char *usage;
+    bool runs; /* QEMU, which gets what is behind -- */
 } verbs[] = {
-    {"build", do_build, "CONFIG [-o FILE] [--core FILE]"},
-    {"check", do_check, "CONFIG [--json]"},
-    {"run", do_run, "CONFIG|IMAGE [--split|--lines] [-- QEMU-OPTION...]"},
+    {"build", do_build, "CONFIG [-o FILE] [--core FILE]", false},
+    {"check", do_check, "CONFIG [--json]", false},
+    {"run", do_run, "CONFIG|IMAGE [--split|--lines] [-- QEMU-OPTION...]", true},
+    {"trace", do_trace, "CONFIG|IMAGE [--from FILE] [--json] [-- QEMU-OPTION...]", true},
+    {"top", do_top, "CONFIG|IMAGE [--from FILE] [-- QEMU-OPTION...]", true},
 };
+
+static bool has_operands(const struct options *o, size_t verb)
+{
+    u32 own = o->operands < o->before_rest ? o->operands : o->before_rest;
+
+    if (own != o->operands && !verbs[verb].runs)
+        return false;
+    return own == 2 || (own == 1 && o->metal.from);
+}
 
 int metal_main(const struct options *o, struct err *err)
 {
@@ -130,15 +155,15 @@ int metal_main(const struct options *o, struct err *err)
     int r;
 
     if (!name)
-        return err_set(err, EINVAL,
-                       "what is to be done? cosm metal build, check, run: see 'cosm help metal'");
+        return err_set(
+            err, EINVAL,
+            "what is to be done? cosm metal build, check, run, trace, top: see 'cosm help metal'");
     if (!plan)
         return err_set(err, ENOMEM, "no memory for a configuration");
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
         if (strcmp(verbs[i].name, name))
             continue;
-        if ((o->operands > o->before_rest ? o->before_rest : o->operands) != 2 ||
-            (o->operands != 2 && verbs[i].run != do_run))
+        if (!has_operands(o, i))
             return err_set(err, EINVAL, "usage: cosm metal %s %s", name, verbs[i].usage);
         r = verbs[i].run(o, plan, err);
         plan_free(plan);

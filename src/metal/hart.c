@@ -14,6 +14,7 @@
 #include "metal/partition.h"
 #include "metal/sbi_call.h"
 #include "metal/schedule.h"
+#include "metal/trace.h"
 #include "metal/vcpu.h"
 
 #define EID_IPI  UINT64_C(0x735049)
@@ -73,15 +74,20 @@ static bool is_runnable(struct vcpu *v, bool in, u64 now)
 static struct vcpu *pick_cyclic(struct hart *h, u64 now)
 {
     const struct metal_plan *plans = metal_config.plan;
+    u32 before = h->cycle.plan;
     struct vcpu *v;
 
     if (now >= h->cycle.end && h->cycle.vcpu != METAL_NONE)
         vcpu_at(h->cycle.vcpu)->yielded = false;
+    h->due = now;
     while (now >= h->cycle.end) {
         u64 at = atomic_load_explicit(&metal.plan_at, memory_order_acquire);
         u32 next = atomic_load_explicit(&metal.plan_next, memory_order_relaxed);
+        h->due = h->cycle.end;
         schedule_advance(&h->cycle, plans, h->index, next, at);
     }
+    if (h->cycle.plan != before)
+        trace(TRACE_PLAN, h->cycle.plan, 0);
     hart_timer_at(h, h->cycle.end);
     v = vcpu_at(h->cycle.vcpu);
     return v && v->yielded ? NULL : v;
@@ -109,6 +115,7 @@ static struct vcpu *pick(struct hart *h, struct vcpu *current, u64 now)
         v = pick_cyclic(h, now);
         break;
     case METAL_HART_PRIORITY:
+        h->due = now;
         return schedule_priority(h, current, now, is_runnable);
     default:
         return NULL;
@@ -125,6 +132,8 @@ static void hart_switch(struct hart *h, struct vcpu *from, struct vcpu *to)
     if (to)
         vcpu_in(to);
     intc_switch(h, from ? from->partition : NULL, to ? to->partition : NULL);
+    if (h->config->mode != METAL_HART_EXCLUSIVE)
+        trace(TRACE_SLOT, to ? (u32)(to - metal.vcpu) : METAL_NONE, h->due);
 }
 
 /* What came for HS-mode while the hart was in HS-mode. */

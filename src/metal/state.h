@@ -79,6 +79,7 @@ struct hart {
     bool resched;                 /* hart_next is due before a guest runs; its own alone */
     u64 timer;                    /* ticks: what stimecmp is */
     struct cycle cycle;           /* METAL_HART_CYCLIC */
+    u64 due;                      /* ticks: when what was picked last was to begin */
     u64 charged;                  /* METAL_HART_PRIORITY: until when budgets are charged */
 };
 

@@ -9,10 +9,12 @@
 #include "metal/state.h"
 
 enum trace_kind {
-    TRACE_SLOT = 1, /* what: vCPU index or METAL_NONE; detail: when the slot was to begin, ticks */
-    TRACE_HEALTH,   /* what: partition << 16 | event << 8 | action; detail: address */
-    TRACE_LOADED,   /* what: partition; detail: ticks since it was halted */
-    TRACE_PLAN,     /* what: plan */
+    /* A hart changes to another vCPU (its index) or to nobody (METAL_NONE), not on exclusive
+     * harts; detail: when that was to be, ticks: a window's start, or else the time itself. */
+    TRACE_SLOT = 1,
+    TRACE_HEALTH, /* what: partition << 16 | event << 8 | action; detail: address */
+    TRACE_LOADED, /* what: partition; detail: ticks since it was halted */
+    TRACE_PLAN,   /* what: plan */
 };
 
 struct trace_record {

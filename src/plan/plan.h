@@ -185,6 +185,10 @@ MUST_CHECK int plan_compile(struct plan *plan, const char *path, const char *tex
 int plan_refuse(struct plan *plan, const struct toml_node *at, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* As a configuration has them, of enum metal_event and metal_action; NULL: there is none. */
+const char *plan_event_name(u32 event);
+const char *plan_action_name(u32 action);
+
 /* A partition's first memory. */
 const struct plan_region *plan_memory(const struct plan *plan, u32 partition);
 

@@ -11,6 +11,18 @@ _Static_assert(ARRAY_SIZE(event_names) == METAL_EVENTS, "metal/config.h");
 static const char *const action_names[] = {"ignore", "log",       "guest", "stop", "restart",
                                            "warm",   "plan:NAME", "halt",  NULL};
 
+const char *plan_event_name(u32 event)
+{
+    return event < METAL_EVENTS ? event_names[event] : NULL;
+}
+
+const char *plan_action_name(u32 action)
+{
+    if (action == METAL_ACTION_PLAN)
+        return "plan";
+    return action <= METAL_ACTION_HALT ? action_names[action] : NULL;
+}
+
 /* Faults go to the guest, as on a machine of its own; what it asks for it gets. */
 static const u16 defaults[METAL_EVENTS] = {
     METAL_ACTION_GUEST, METAL_ACTION_GUEST, METAL_ACTION_RESTART, METAL_ACTION_IGNORE,
