@@ -99,6 +99,36 @@ static void copy_text(const void *fdt, int node, const char *name, char *to, siz
         fmt_print(to, size, "%s", text);
 }
 
+/* The newer way to tell an instruction set, a list of extensions, as the older, which is one
+ * string: letters first, then words. */
+static void read_extensions(struct plan_board *b, int cpu)
+{
+    const char *base = dt_text(b->fdt, cpu, "riscv,isa-base");
+    int count = fdt_stringlist_count(b->fdt, cpu, "riscv,isa-extensions");
+    size_t len;
+
+    if (*b->isa || !base || count < 0)
+        return;
+    len = fmt_print(b->isa, sizeof(b->isa), "%.4s", base);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < count; i++) {
+            const char *word = fdt_stringlist_get(b->fdt, cpu, "riscv,isa-extensions", i, NULL);
+
+            if (word && *word && !word[1] == !pass && len < sizeof(b->isa))
+                len += fmt_print(b->isa + len, sizeof(b->isa) - len, pass ? "_%s" : "%s", word);
+        }
+    }
+}
+
+/* 0: not told. It may have one cell or two. */
+static u64 read_timebase(const void *fdt, int node, u64 otherwise)
+{
+    u32 high = dt_cell(fdt, node, "timebase-frequency", 0, 0);
+    u32 low = dt_cell(fdt, node, "timebase-frequency", 1, 0);
+
+    return high ? high : low ? low : otherwise;
+}
+
 static int read_hart(struct plan_board *b, int cpu, struct err *err)
 {
     const void *fdt = b->fdt;
@@ -113,10 +143,11 @@ static int read_hart(struct plan_board *b, int cpu, struct err *err)
     b->hart[b->hart_count++] = (struct plan_board_hart){
         .id = id, .intc = intc, .plic_context = UINT32_MAX, .imsic_index = UINT32_MAX};
     copy_text(fdt, cpu, "riscv,isa", b->isa, sizeof(b->isa));
+    read_extensions(b, cpu);
     copy_text(fdt, cpu, "mmu-type", b->mmu, sizeof(b->mmu));
     b->cbom = dt_cell(fdt, cpu, "riscv,cbom-block-size", 0, b->cbom);
     b->cboz = dt_cell(fdt, cpu, "riscv,cboz-block-size", 0, b->cboz);
-    b->timebase = dt_cell(fdt, cpu, "timebase-frequency", 0, (u32)b->timebase);
+    b->timebase = read_timebase(fdt, cpu, b->timebase);
     return 0;
 }
 
@@ -126,7 +157,7 @@ static int read_harts(struct plan_board *b, struct err *err)
 
     if (parent < 0)
         return err_set(err, EINVAL, "its device tree has no /cpus");
-    b->timebase = dt_cell(b->fdt, parent, "timebase-frequency", 0, 0);
+    b->timebase = read_timebase(b->fdt, parent, 0);
     fdt_for_each_subnode(node, b->fdt, parent)
     {
         if (!r && dt_has_string(b->fdt, node, "device_type", "cpu") && dt_is_okay(b->fdt, node))

@@ -438,10 +438,10 @@ devices = [OTHERS]
 """
 
 
-def odd(devices="", others=""):
+def odd(devices="", others="", board=ODD_BOARD):
     if not shutil.which("dtc"):
         raise tap.Skip("no dtc here")
-    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", FOLDER / "odd.dtb"], input=ODD_BOARD.encode(), check=True)
+    subprocess.run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", FOLDER / "odd.dtb"], input=board.encode(), check=True)
     return ODD.replace("DEVICES", devices).replace("OTHERS", others)
 
 
@@ -460,6 +460,34 @@ def _():
                 [(3, 3, "uart@1000"), (4, 4, "net@2000"), (5, 5, "net@2000"), (6, 6, "gpio@3000")])
     pieces = {p["what"]: p["base"] for p in found["memory"]}
     check_equal((pieces["one at 0x0"], pieces["reserved"], pieces["two at 0x40000000"]), (0x40400000, 0x48000000, 0x48200000))
+
+
+@test("an instruction set may be told as a list of extensions, a frequency by two cells")
+def _():
+    board = ODD_BOARD.replace('riscv,isa = "rv64imafdch_sstc"', 'riscv,isa-base = "rv64i"; riscv,isa-extensions = "zicsr", "i", "m", "h", "sstc"')
+    board = board.replace("timebase-frequency = <1000000>", "timebase-frequency = <0 2000000>")
+    found = told(odd(board=board))["board"]
+    check_equal((found["isa"], found["timebase_hz"]), ("rv64imh_zicsr_sstc", 2000000))
+
+
+BAD_BOARDS = [
+    ("rv64imafdch_sstc", "rv64imafdc_sstc", "no hypervisor extension"),
+    ("timebase-frequency = <1000000>;", "", "lacks the timebase's frequency"),
+    ('device_type = "memory";', "", "no memory"),
+    ('compatible = "riscv,plic0"', 'compatible = "acme,plic"', "neither a PLIC nor an APLIC"),
+    ("&{/cpus/cpu@2/interrupt-controller} 9>", "&{/cpus/cpu@2/interrupt-controller} 11>", "does not reach hart 2 in S-mode"),
+    ("<0 0x48000000 0x100000>", "<0 0x40200000 0x100000>", "overlaps memory that the board reserves at 0x40200000"),
+]
+
+
+def refuse_board(old, new, words):
+    check(old in ODD_BOARD, f"{old!r} is not in the board that is changed")
+    path = written(odd(board=ODD_BOARD.replace(old, new)))
+    refused(FAILED, "metal", "check", path, says=[f"{path}:", words])
+
+
+for old, new, words in BAD_BOARDS:
+    tap.add(f"a board is refused: {words}", refuse_board, old, new, words)
 
 
 @test("devices of one partition may share a page and an interrupt, and have the board's number if that is below 64")
