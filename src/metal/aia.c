@@ -203,22 +203,13 @@ void aia_reset(struct partition *p)
     lock_release(&d->lock);
 }
 
-void aia_raise(struct partition *p, u32 source)
-{
-    struct domain *d = &domains[p->index];
-
-    lock_acquire(&d->lock);
-    vaplic_level(&d->vaplic, source, true);
-    vaplic_level(&d->vaplic, source, false);
-    lock_release(&d->lock);
-}
-
-void aia_level(struct partition *p, u32 source, bool level)
+void aia_wire(const struct partition *p, u32 source, bool level, bool then)
 {
     struct domain *d = &domains[p->index];
 
     lock_acquire(&d->lock);
     vaplic_level(&d->vaplic, source, level);
+    vaplic_level(&d->vaplic, source, then);
     lock_release(&d->lock);
 }
 

@@ -18,9 +18,9 @@ bool aia_external(struct hart *h);
 void aia_start(struct vcpu *v);
 void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v));
 void aia_reset(struct partition *p);
-void aia_raise(struct partition *p, u32 source);
-void aia_level(struct partition *p, u32 source, bool level);
 s64 aia_read(struct vcpu *v, u64 offset); /* 4 bytes, aligned */
 bool aia_write(struct vcpu *v, u64 offset, u32 width, u64 value);
+/* A source's wire gets a level and then another, in one step: of two that ring, none is lost. */
+void aia_wire(const struct partition *p, u32 source, bool level, bool then);
 
 #endif

@@ -134,7 +134,7 @@ static void raise(struct vplic *p, u32 source, bool level)
 void intc_raise(struct partition *p, u32 source)
 {
     if (has_aia())
-        aia_raise(p, source);
+        aia_wire(p, source, true, false);
     else
         change(p, source, true, raise);
 }
@@ -142,7 +142,7 @@ void intc_raise(struct partition *p, u32 source)
 void intc_level(struct partition *p, u32 source, bool level)
 {
     if (has_aia())
-        aia_level(p, source, level);
+        aia_wire(p, source, level, level);
     else
         change(p, source, level, vplic_level);
 }

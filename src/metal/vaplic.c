@@ -155,37 +155,24 @@ void vaplic_level(struct vaplic *p, u32 source, bool level)
     forward(p);
 }
 
-static u32 word_of(const struct vaplic *p, u64 word, bool (*bit)(const struct vaplic *p, u32 i))
-{
-    u32 bits = 0;
-
-    for (u32 n = 0; n < 32 && word < 2; n++) {
-        u32 i = (u32)word * 32 + n;
-        if (is_source(p, i) && bit(p, i))
-            bits |= 1u << n;
-    }
-    return bits;
-}
-
 static bool is_enabled(const struct vaplic *p, u32 i)
 {
     return p->enable & BIT(i);
 }
 
+/* A register with a bit a source. */
 static NOINLINE u32 group_read(const struct vaplic *p, u64 offset)
 {
-    u64 word = offset % 0x100 / 4;
+    static bool (*const groups[])(const struct vaplic *p, u32 i) = {is_pending, input, is_enabled};
+    u64 group = (offset - SETIP) >> 8, word = offset % 0x100 / 4;
+    u32 bits = 0;
 
-    switch (offset & ~UINT64_C(0xff)) {
-    case SETIP:
-        return word_of(p, word, is_pending);
-    case CLRIP:
-        return word_of(p, word, input);
-    case SETIE:
-        return word_of(p, word, is_enabled);
-    default:
-        return 0;
+    for (u32 n = 0; n < 32 && word < 2 && group < ARRAY_SIZE(groups); n++) {
+        u32 i = (u32)word * 32 + n;
+        if (is_source(p, i) && groups[group](p, i))
+            bits |= 1u << n;
     }
+    return bits;
 }
 
 u32 vaplic_read(const struct vaplic *p, u64 offset)
@@ -201,27 +188,19 @@ u32 vaplic_read(const struct vaplic *p, u64 offset)
     return offset ? 0 : p->on ? DOMAINCFG | DOMAINCFG_IE : DOMAINCFG;
 }
 
-/* Bits of the active sources that a write into a group of registers names. */
-static u64 named(const struct vaplic *p, u64 at, u32 value)
+/* The active ones of the sources that a write at an offset into a group of registers names. */
+static void group_write(struct vaplic *p, u64 group, u64 at, u32 value)
 {
     u64 bits = 0;
 
     if (at < 8)
         bits = (u64)value << 8 * at;
-    else if (at == GROUP_BY && is_source(p, value))
+    else if (at == GROUP_BY && value < METAL_SOURCES_MAX)
         bits = BIT(value);
-    for (u64 left = bits; left; left &= left - 1) {
-        u32 i = (u32)__builtin_ctzll(left);
-        if (!is_source(p, i) || !p->mode[i])
-            bits &= ~BIT(i);
-    }
-    return bits;
-}
-
-static void group_write(struct vaplic *p, u64 group, u64 bits)
-{
     for (; bits; bits &= bits - 1) {
         u32 i = (u32)__builtin_ctzll(bits);
+        if (!p->mode[i])
+            continue;
         if (group < SETIE)
             set_pending(p, i, group == SETIP);
         else
@@ -241,9 +220,9 @@ static void reg_write(struct vaplic *p, u64 offset, u32 value)
         p->genmsi = value & TARGET_BITS;
         send(p, p->genmsi);
     } else if (offset == SETIPNUM_LE) {
-        group_write(p, SETIP, named(p, GROUP_BY, value));
+        group_write(p, SETIP, GROUP_BY, value);
     } else if (group >= SETIP && group <= CLRIE) {
-        group_write(p, group, named(p, offset % 0x100, value));
+        group_write(p, group, offset % 0x100, value);
     } else if (!is_source(p, i)) {
         return;
     } else if (offset < SOURCECFG + 0x1000) {
