@@ -120,7 +120,12 @@ static struct vcpu *pick(struct hart *h, struct vcpu *current, u64 now)
     default:
         return NULL;
     }
-    return v && is_runnable(v, v == current, now) ? v : NULL;
+    if (v && is_runnable(v, v == current, now))
+        return v;
+    /* The hart's own timer: vstimecmp is that of whoever was in last. */
+    if (v && v->state == VCPU_WAITING && v->csr.vsie & BIT(IRQ_STI) && v->csr.vstimecmp < h->timer)
+        hart_timer_at(h, v->csr.vstimecmp);
+    return NULL;
 }
 
 static void hart_switch(struct hart *h, struct vcpu *from, struct vcpu *to)
