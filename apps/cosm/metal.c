@@ -44,7 +44,7 @@ int metal_core_read(const struct options *o, struct plan_core *core, struct err 
                        "hypervisor in it; give one: --core cosm-metal.elf");
     }
     r = plan_core_read(core, &elf, &reason);
-    return r ? err_set(err, -r, "--core: '%s' cannot be used: %s", elf.name, reason.msg) : 0;
+    return r ? err_set(err, EIO, "--core: '%s' cannot be used: %s", elf.name, reason.msg) : 0;
 }
 
 static int write_manifest(const char *output, const struct plan *plan, const struct plan_core *core,
@@ -130,13 +130,14 @@ static const struct {
     const char *name;
     int (*run)(const struct options *o, struct plan *plan, struct err *err);
     const char *usage;
-    bool runs; /* QEMU, which gets what is behind -- */
+    bool runs;  /* QEMU, which gets what is behind -- */
+    bool reads; /* what a run left, with --from, without an operand */
 } verbs[] = {
-    {"build", do_build, "CONFIG [-o FILE] [--core FILE]", false},
-    {"check", do_check, "CONFIG [--json]", false},
-    {"run", do_run, "CONFIG|IMAGE [--split|--lines] [-- QEMU-OPTION...]", true},
-    {"trace", do_trace, "CONFIG|IMAGE [--from FILE] [--json] [-- QEMU-OPTION...]", true},
-    {"top", do_top, "CONFIG|IMAGE [--from FILE] [-- QEMU-OPTION...]", true},
+    {"build", do_build, "CONFIG [-o FILE] [--core FILE]", false, false},
+    {"check", do_check, "CONFIG [--json]", false, false},
+    {"run", do_run, "CONFIG|IMAGE [--split|--lines] [-- QEMU-OPTION...]", true, false},
+    {"trace", do_trace, "CONFIG|IMAGE [--from FILE] [--json] [-- QEMU-OPTION...]", true, true},
+    {"top", do_top, "CONFIG|IMAGE [--from FILE] [-- QEMU-OPTION...]", true, true},
 };
 
 static bool has_operands(const struct options *o, size_t verb)
@@ -145,7 +146,7 @@ static bool has_operands(const struct options *o, size_t verb)
 
     if (own != o->operands && !verbs[verb].runs)
         return false;
-    return own == 2 || (own == 1 && o->metal.from);
+    return own == 2 || (own == 1 && o->metal.from && verbs[verb].reads);
 }
 
 int metal_main(const struct options *o, struct err *err)

@@ -577,6 +577,7 @@ def _():
     refused(USAGE, "metal", says=["what is to be done?"])
     refused(USAGE, "metal", "bake", "x", says=["'bake' is nothing that cosm metal does"])
     refused(USAGE, "metal", "check", says=["usage: cosm metal check CONFIG"])
+    refused(USAGE, "metal", "build", "--from", "x", says=["usage: cosm metal build CONFIG"])
     refused(FAILED, "metal", "check", FOLDER / "missing.toml", says=["does not exist"])
 
 
