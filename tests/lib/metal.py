@@ -90,6 +90,17 @@ def said(output, name):
     return lines
 
 
+def where(console):
+    """Where the harts of a board are that does not come on: by QEMU's monitor."""
+    start = len(console.output)
+    console.send("\x01cinfo registers -a\r")
+    end = time.monotonic() + 3
+    while time.monotonic() < end and console.read(1):
+        pass
+    lines = console.output[start:].replace("\r", "").splitlines()
+    return "\n".join(line for line in lines if re.search(r"CPU#|^ (V|pc|mip|mie|v?sepc|v?scause|stval|htval) ", line))
+
+
 def until(console, patterns, seconds=SECONDS):
     """Waits for each regular expression in a line of output, in any order; returns all that was printed. A panic of
     the hypervisor fails at once."""
@@ -101,7 +112,9 @@ def until(console, patterns, seconds=SECONDS):
         if not missing:
             break
         left = deadline - time.monotonic()
-        tap.check(left > 0, f"{missing} did not come in {seconds} s; last output:\n{console.tail()}")
+        if left <= 0:
+            tail = console.tail()
+            raise AssertionError(f"{missing} did not come in {seconds} s; last output:\n{tail}\n{where(console)}")
         tap.check(console.read(min(left, 1)), f"the board ended before {missing} came; last output:\n{console.tail()}")
     return console.output.replace("\r", "")
 

@@ -25,6 +25,10 @@ def add(name, function, *arguments):
     _tests.append((name, lambda: function(*arguments)))
 
 
+def add_long(name, function, *arguments):
+    _long.append((name, lambda: function(*arguments)))
+
+
 def check(condition, message):
     if not condition:
         raise AssertionError(message)

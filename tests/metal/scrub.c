@@ -35,35 +35,35 @@ static struct state before, after;
 void scrub_entry(void);
 void scrub_spin(struct state *fill, struct state *seen, u64 rounds);
 
-#define EACH_X "1,2,3,4,5,6,7,8,9,10,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
+#define EACH_X "1,2,3,4,5,6,7,8,9,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
 #define EACH_F \
     "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
 /* sscratch, sepc, scause, stval, stvec, satp, sie, scounteren, senvcfg, stimecmp */
 #define EACH_CSR "0x140,0x141,0x142,0x143,0x105,0x180,0x104,0x106,0x10a,0x14d"
 
-/* In front of _start: keeps what registers hold, a1 alone is lost (it is the loader's). */
+/* In front of _start: keeps what registers hold, a0 alone is lost: it is 0, this hart's number. */
 __asm__(
     ".section .text.first, \"ax\"\n"
     ".globl scrub_entry\n"
     "scrub_entry:\n"
-    "    la a1, scrub_start\n"
+    "    la a0, scrub_start\n"
     "    .irp n, " EACH_X "\n"
-    "    sd x\\n, 8 * \\n(a1)\n"
+    "    sd x\\n, 8 * \\n(a0)\n"
     "    .endr\n"
     "    .set i, 0\n"
     "    .irp n, " EACH_CSR "\n"
     "    csrr t0, \\n\n"
-    "    sd t0, 512 + 8 * i(a1)\n"
+    "    sd t0, 512 + 8 * i(a0)\n"
     "    .set i, i + 1\n"
     "    .endr\n"
     "    li t0, 1 << 13\n"
     "    csrs sstatus, t0\n"
     "    .irp n, " EACH_F "\n"
-    "    fsd f\\n, 256 + 8 * \\n(a1)\n"
+    "    fsd f\\n, 256 + 8 * \\n(a0)\n"
     "    .endr\n"
     "    csrr t0, fcsr\n"
-    "    sd t0, 592(a1)\n"
-    "    li a1, 0\n"
+    "    sd t0, 592(a0)\n"
+    "    li a0, 0\n"
     "    j _start\n"
     ".text\n"
     /* (fill, seen, rounds): fills registers, spins, stores what they hold then. Only x10, the
@@ -132,8 +132,9 @@ static void look_at_start(void)
     for (u32 n = 0; n < CSRS; n++)
         look("at start, CSR", n, scrub_start.csr[n]);
     look("at start, CSR", 3, scrub_start.fcsr);
-    for (u64 word = ((u64)(uintptr_t)guest_end_of_image - 0x80000000) / 8; word < SCRUB_MEMORY / 8;
-         word++)
+    /* Up to the device tree, which lies at the end. */
+    for (u64 word = ((u64)(uintptr_t)guest_end_of_image - 0x80000000) / 8;
+         word < (scrub_start.x[11] - 0x80000000) / 8; word++)
         if (memory[word] != 0 && foreign++ < 8)
             print("scrub: at start, memory %lx holds %lx\n", 0x80000000 + 8 * word, memory[word]);
 }

@@ -4,6 +4,9 @@
  * prints is the same in each run in which no tick is missing or late, whatever others do; only with
  * TICK_WORST it tells how late the latest was.
  *
+ * It ends after TICK_COUNT ticks; or once partition TICK_WATCHED has been restarted TICK_RESTARTS
+ * times, which it looks at with each tick.
+ *
  * A tick is late if it is handled more than TICK_SLACK_US after its time, missing if it has not
  * been handled when the next one is due. In a cyclic plan TICK_US is the frame and the slack what
  * its window leaves.
@@ -18,6 +21,11 @@
 #endif
 #ifndef TICK_SLACK_US
 #define TICK_SLACK_US (TICK_US / 2)
+#endif
+
+#ifndef TICK_WATCHED
+#define TICK_WATCHED  0
+#define TICK_RESTARTS 0
 #endif
 
 static u64 period, slack, due;
@@ -42,6 +50,24 @@ static void on_timer(struct trap_frame *frame, u64 cause, u64 tval)
     timer_set(due);
 }
 
+static void count(void)
+{
+    for (u32 said = 0; said < 10;) {
+        __asm__ volatile("wfi");
+        if (ticks >= TICK_COUNT / 10 * (said + 1))
+            print("tick: %u tenths, %u missing, %u late\n", ++said, missing, late);
+    }
+}
+
+static void watch(void)
+{
+    for (u32 said = 0; said < 10;) {
+        __asm__ volatile("wfi");
+        if (cosm_status(TICK_WATCHED).value >> 8 >= TICK_RESTARTS / 10 * (said + 1))
+            print("tick: %u tenths, %u missing, %u late\n", ++said, missing, late);
+    }
+}
+
 void guest_main(u64 hart, const void *tree)
 {
     (void)hart, (void)tree;
@@ -53,11 +79,10 @@ void guest_main(u64 hart, const void *tree)
     csr_set(sie, 1u << IRQ_TIMER);
     print("tick: one each %u us\n", TICK_US);
     interrupts_on();
-    for (u32 said = 0; said < 10;) {
-        __asm__ volatile("wfi");
-        if (ticks >= TICK_COUNT / 10 * (said + 1))
-            print("tick: %u tenths, %u missing, %u late\n", ++said, missing, late);
-    }
+    if (TICK_RESTARTS)
+        watch();
+    else
+        count();
     interrupts_off();
 #ifdef TICK_WORST
     print("tick: at worst %lu of %lu a second late\n", worst, timer_frequency());
