@@ -10,7 +10,7 @@ cross="gcc-riscv64-linux-gnu libc6-dev-riscv64-cross"
 metal="$run gcc-riscv64-linux-gnu qemu-system-misc"
 lint="clang-format clang-tidy shellcheck"
 test="$run $cross $lint clang libclang-rt-14-dev llvm binutils device-tree-compiler e2fsprogs
-    gdb-multiarch iproute2 tshark qemu-user qemu-system-misc qemu-utils libnbd-bin nbdkit expect"
+    gdb-multiarch iproute2 tshark qemu-user qemu-system-misc qemu-utils libnbd-bin nbdkit expect python3-z3"
 long="$test dpdk-dev iperf3"
 bench="$run $cross qemu-user qemu-system-misc e2fsprogs"
 
