@@ -20,6 +20,9 @@ UNDER_FIRMWARE = 0x80200000  # where OpenSBI starts what QEMU's -kernel names
 SECONDS = 120  # generous: others use the machine, too
 COUNTED = "shift=0,sleep=off"  # -icount: an instruction is a nanosecond, idle time takes none
 FASTER = "shift=3,sleep=off"  # the same, but an instruction is eight: seconds pass in fewer instructions
+# With -icount a hart has its turn until the next timer of the board is due: a filter without packets has one each 1000
+# instructions.
+SHORT_TURNS = ["-netdev", "hubport,id=beat,hubid=0", "-object", "filter-buffer,id=beats,netdev=beat,interval=1"]
 
 _folder = tempfile.TemporaryDirectory(prefix="cosm-metal-")
 FOLDER = pathlib.Path(_folder.name)  # of this run, for what it builds

@@ -33,6 +33,21 @@ def costs(intc):
         tap.check(found[name][2] <= limit, f"{name} took {found[name][2]} instructions, more than {limit}")
 
 
+def fence(intc, most):
+    """A fence of another hart: in short turns, as harts do not run at once and the hypervisor waits for the other one.
+    The sender is the later of the harts, as the earlier has the first turn. What a turn adds is least in the least."""
+    program = metal.guest(HERE / "costs.c", name="fence", defines=["COSTS_FENCE"])
+    config = metal.config([metal.partition("costs", [1, 0], program)], intc=intc)
+    output = metal.boot(config, [program], f"fence-{intc}", [r"costs\] costs: done"], memory="64M", intc=intc,
+                        icount=metal.COUNTED, extra=metal.SHORT_TURNS)
+    least = int(re.search(r"cost: rfence-other (\d+)", output)[1])
+    tap.say(f"a fence of another hart: {least} instructions, limit {most}")
+    tap.check(least <= most, f"a fence of another hart took {least} instructions, more than {most}")
+
+
 for machine in metal.MACHINES:
     tap.add(f"calls of a guest, {machine}", costs, machine)
+# With a PLIC the kick goes through the firmware.
+tap.add("a fence of another hart, plic", fence, "plic", 1700)
+tap.add("a fence of another hart, aia", fence, "aia", 1000)
 tap.main(sys.argv[1:])
