@@ -22,18 +22,16 @@
 #define COSM_SBI_EXT 0x0a434f53 /* "\nCOS" */
 
 enum cosm_call {
-    COSM_CALL_DOORBELL,
-    COSM_CALL_WATCHDOG_KICK,
-    COSM_CALL_INFO,
-    COSM_CALL_RAISE,
-    COSM_CALL_CONTROL,
-    COSM_CALL_PLAN,
-    COSM_CALL_TRACE_READ,
-    COSM_CALL_LOG_READ,
-    COSM_CALL_WINDOW_END,
-    COSM_CALL_VDEV_NEXT,
-    COSM_CALL_VDEV_REPLY,
-    COSM_CALL_STATUS,
+    COSM_CALL_DOORBELL = 0,
+    COSM_CALL_WATCHDOG_KICK = 1,
+    COSM_CALL_INFO = 2,
+    COSM_CALL_RAISE = 3,
+    COSM_CALL_CONTROL = 4,
+    COSM_CALL_PLAN = 5,
+    COSM_CALL_TRACE_READ = 6,
+    COSM_CALL_WINDOW_END = 8,
+    COSM_CALL_STATUS = 11,
+    /* 7, 9 and 10 are kept for the log and for devices that a partition serves to others. */
 };
 
 enum cosm_control {
@@ -58,16 +56,6 @@ struct cosm_trace_record {
     uint32_t what;
     uint64_t detail;
     uint64_t number; /* of the hart's records, from 1 */
-};
-
-/* An access to a device of another partition, which this one answers for: see cosm_vdev_next. */
-struct cosm_vdev_access {
-    uint32_t vdev;     /* which device: its place in the configuration */
-    uint32_t offset;   /* from the start of its registers */
-    uint32_t width;    /* bytes: 1, 2, 4, 8 */
-    uint32_t is_write; /* 1: value was written; 0: an answer is waited for */
-    uint64_t value;
-    uint64_t ticket; /* names the access in cosm_vdev_reply */
 };
 
 #ifdef __riscv
@@ -149,18 +137,6 @@ static inline struct cosm_sbi_result cosm_trace_read(unsigned hart, uint64_t gpa
 static inline long cosm_window_end(void)
 {
     return cosm_sbi(COSM_SBI_EXT, COSM_CALL_WINDOW_END, 0, 0, 0).error;
-}
-
-/* Takes the next access to devices that this partition answers for; an error if none waits. */
-static inline long cosm_vdev_next(struct cosm_vdev_access *access)
-{
-    return cosm_sbi(COSM_SBI_EXT, COSM_CALL_VDEV_NEXT, (uint64_t)(uintptr_t)access, 0, 0).error;
-}
-
-/* Answers a read with its value, and ends the wait of a write. */
-static inline long cosm_vdev_reply(uint64_t ticket, uint64_t value)
-{
-    return cosm_sbi(COSM_SBI_EXT, COSM_CALL_VDEV_REPLY, ticket, value, 0).error;
 }
 
 /* How a partition fares: the value is restarts so far << 8 | enum cosm_state. */
