@@ -59,28 +59,40 @@ static void end(struct demux *d)
         begin(d, DEMUX_OTHER, true, 0);
     if (d->in_text && d->ended)
         d->ended(d->ctx, d->who);
-    d->in_text = false;
+    d->in_text = d->held = false;
     d->len = 0;
+}
+
+/* Part of a line; returns how much of it was taken. */
+static size_t take_text(struct demux *d, const u8 *bytes, size_t len)
+{
+    size_t n = 0;
+
+    if (d->held)
+        d->text(d->ctx, d->who, false, (const u8 *)"\r", 1);
+    d->held = *bytes == '\r';
+    if (d->held)
+        return 1;
+    while (n < len && bytes[n] != '\n' && bytes[n] != '\r')
+        n++;
+    d->text(d->ctx, d->who, false, bytes, n);
+    return n;
 }
 
 void demux_write(struct demux *d, const u8 *bytes, size_t len)
 {
     while (len) {
+        size_t n = 1;
+
         if (*bytes == '\n') {
             end(d);
         } else if (d->in_text) {
-            const u8 *stop = memchr(bytes, '\n', len);
-            size_t n = stop ? (size_t)(stop - bytes) : len;
-
-            d->text(d->ctx, d->who, false, bytes, n);
-            bytes += n;
-            len -= n;
-            continue;
+            n = take_text(d, bytes, len);
         } else if (d->len || *bytes != '\r') {
             d->label[d->len++] = (char)*bytes;
             judge(d);
         }
-        bytes++;
-        len--;
+        bytes += n;
+        len -= n;
     }
 }

@@ -15,8 +15,9 @@
 struct demux {
     const struct metal_config *config; /* whose names */
     /*
-     * Text of a partition (its index) or of the above, any part of a line, without the line's end.
-     * begins: it is the first of a line that does not go on with an earlier one.
+     * Text of a partition (its index) or of the above, any part of a line, without the line's end:
+     * the hypervisor's is a carriage return and a line feed. begins: it is the first of a line that
+     * does not go on with an earlier one.
      */
     void (*text)(void *ctx, u32 who, bool begins, const u8 *bytes, size_t len);
     /* A line ended; a later one may go on with it. NULL: not of interest. */
@@ -26,6 +27,7 @@ struct demux {
     size_t len; /* of label */
     u32 who;
     bool in_text;
+    bool held; /* a carriage return, which may be of the line's end */
 };
 
 void demux_init(struct demux *demux, const struct metal_config *config, void *ctx);

@@ -113,7 +113,7 @@ static bool lay_out(struct split *s)
     bool small = rows < s->count * (ROWS_LEAST + 1);
 
     if (small)
-        row[s->keyboard] = rows > 1 ? rows - 1 : 1;
+        row[s->keyboard] = rows - 1; /* none, if there is not even one for it */
     else
         share(s, rows - s->count, row);
     for (u32 i = 0; i < s->count; i++) {
