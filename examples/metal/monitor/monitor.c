@@ -18,8 +18,7 @@ static u64 seen[GUEST_HARTS];
 /* False: there is no such hart. */
 static bool read_some(unsigned hart, u64 *count)
 {
-    struct cosm_sbi_result r =
-        cosm_trace_read(hart, (u64)(uintptr_t)record, RECORDS, seen[hart]);
+    struct cosm_sbi_result r = cosm_trace_read(hart, (u64)(uintptr_t)record, RECORDS, seen[hart]);
 
     *count = r.error ? 0 : r.value;
     return !r.error;
