@@ -34,14 +34,14 @@ static const char *read_hex(const char *text, u64 max, u64 *value)
 
 bool trace_line_read(const char *text, struct trace_line *line)
 {
-    static const u64 max[] = {METAL_HARTS_MAX - 1, UINT64_MAX, UINT64_MAX,
+    static const u64 max[] = {METAL_HARTS_MAX - 1, UINT64_MAX, INT64_MAX,
                               UINT32_MAX,          UINT32_MAX, UINT64_MAX};
     u64 value[ARRAY_SIZE(max)];
     bool more = true;
 
     memset(line, 0, sizeof(*line));
     if (!strncmp(text, "time ", 5)) {
-        text = read_hex(text + 5, UINT64_MAX, &line->record.time);
+        text = read_hex(text + 5, INT64_MAX, &line->record.time);
         return text && !*text;
     }
     if (strncmp(text, "trace ", 6) != 0)

@@ -286,6 +286,8 @@ OpenSBI v1.1\r
 [watch] trace 0 b b71b02 1 0\r
 [watch] trace 0 b zzz 1 0 0\r
 [watch] trace 0 b b71b02 1 0 0 0\r
+[watch] trace 0 b ffffffffffffffff 1 0 0\r
+[watch] time ffffffffffffffff\r
 [watch] time 1312d00\r
 """.lstrip()
 
