@@ -25,6 +25,7 @@ static struct vcpu nobody[METAL_HARTS_MAX];
 NORETURN void assert_failed(const char *expr, const char *file, int line)
 {
     console_log(NULL, "panic: %s:%d: %s", file, line, expr);
+    console_flush();
     for (;;)
         wait_for_interrupt();
 }
@@ -33,6 +34,7 @@ NORETURN void panic_trap(u64 cause, u64 pc, u64 tval)
 {
     console_log(NULL, "panic: trap %llu at 0x%llx, 0x%llx", (unsigned long long)cause,
                 (unsigned long long)pc, (unsigned long long)tval);
+    console_flush();
     for (;;)
         wait_for_interrupt();
 }

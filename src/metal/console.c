@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/fmt.h"
 #include "base/mem.h"
+#include "metal/hart.h"
 #include "metal/paging.h"
 #include "port/lock.h"
 
@@ -15,16 +16,29 @@
 #define LSR_EMPTY BIT(5)
 
 #define LINE_MAX 120
-#define ESCAPE   1  /* Ctrl-A */
-#define KEYS     32 /* typed and not yet read */
+#define ESCAPE   1   /* Ctrl-A */
+#define KEYS     32  /* typed and not yet read */
+#define ROOM     512 /* bytes of a writer that wait to be sent; a power of two */
+#define FIFO     256 /* bytes that an 8250's driver may write once it was told to be ready */
+#define SELF     METAL_PARTITIONS_MAX /* the hypervisor as a writer */
+#define WRITERS  (METAL_PARTITIONS_MAX + 1)
+#define NOBODY   WRITERS
+
+/* What a partition wrote and nobody has sent. */
+struct writer {
+    char text[ROOM];
+    _Atomic u32 in, out; /* counts of bytes since the beginning; changed under the lock */
+    u32 lines;           /* whole ones among them */
+    bool cut;            /* its next line goes on with its last one */
+};
 
 static struct {
     struct lock lock;
-    char line[METAL_PARTITIONS_MAX][LINE_MAX];
-    u32 used[METAL_PARTITIONS_MAX];
+    struct writer writer[WRITERS];
+    bool begun;   /* the line on the screen is not ended: */
+    u32 current;  /* whose it is */
+    u32 column;   /* bytes of it */
     u32 keyboard; /* partition */
-    bool open;    /* the keyboard's partition has begun a line that is not ended */
-    bool cut[METAL_PARTITIONS_MAX]; /* its next line goes on with its last one */
     bool escaped;
     u8 key[KEYS];
     u32 keys;
@@ -51,80 +65,144 @@ static void put(char c)
     *uart(UART_DATA) = (u8)c;
 }
 
-static void put_label(const char *name, bool goes_on)
+static u32 waiting(const struct writer *w)
 {
+    return atomic_load_explicit(&w->in, memory_order_relaxed) -
+           atomic_load_explicit(&w->out, memory_order_relaxed);
+}
+
+static void begin_line(u32 writer)
+{
+    const char *name = writer == SELF ? "metal" : metal_config.partition[writer].name;
+
     put('[');
     while (*name)
         put(*name++);
     put(']');
-    put(goes_on ? '+' : ' ');
+    put(console.writer[writer].cut ? '+' : ' ');
+    console.writer[writer].cut = false;
+    console.begun = true;
+    console.current = writer;
+    console.column = 0;
 }
 
-static void end_line(void)
+static void end_line(bool cut)
 {
     put('\r');
     put('\n');
-    console.open = false;
+    console.begun = false;
+    console.writer[console.current].cut = cut;
 }
 
-/* The keyboard's partition may go on later. */
-static void cut_line(void)
+/* Has writer i something to show: a line, more than fits in one, or anything, with the keyboard? */
+static bool is_ready(u32 i)
 {
-    if (!console.open)
-        return;
-    end_line();
-    console.cut[console.keyboard] = true;
+    const struct writer *w = &console.writer[i];
+
+    return w->lines || waiting(w) > LINE_MAX || (i == console.keyboard && waiting(w));
 }
 
-static void put_line(const char *name, bool goes_on, const char *text, size_t len)
+/* The next one after the last that is ready. */
+static u32 ready_writer(void)
 {
-    cut_line();
-    put_label(name, goes_on);
-    while (len--)
-        put(*text++);
-    end_line();
-}
-
-static void flush(const struct partition *p, bool cut)
-{
-    put_line(p->config->name, console.cut[p->index], console.line[p->index],
-             console.used[p->index]);
-    console.used[p->index] = 0;
-    console.cut[p->index] = cut;
-}
-
-static void write_at_once(const struct partition *p, char c)
-{
-    if (!console.open)
-        put_label(p->config->name, console.cut[p->index]);
-    console.open = true;
-    console.cut[p->index] = false;
-    if (c == '\n')
-        end_line();
-    else
-        put(c);
-}
-
-static void write_by_line(const struct partition *p, char c)
-{
-    u32 *used = &console.used[p->index];
-
-    if (c == '\n' || *used == LINE_MAX)
-        flush(p, c != '\n');
-    if (c != '\n' && c != '\r')
-        console.line[p->index][(*used)++] = c;
-}
-
-void console_write(struct partition *p, const u8 *bytes, size_t len)
-{
-    lock_acquire(&console.lock);
-    for (size_t i = 0; i < len; i++) {
-        if (console.keyboard == p->index && !console.used[p->index])
-            write_at_once(p, (char)bytes[i]);
-        else
-            write_by_line(p, (char)bytes[i]);
+    for (u32 i = 1; i <= WRITERS; i++) {
+        if (is_ready((console.current + i) % WRITERS))
+            return (console.current + i) % WRITERS;
     }
+    return NOBODY;
+}
+
+static void send_next(struct writer *w)
+{
+    u32 out = atomic_load_explicit(&w->out, memory_order_relaxed);
+    char c = w->text[out % ROOM];
+
+    if (c != '\n' && console.column == LINE_MAX) {
+        end_line(true);
+        return;
+    }
+    atomic_store_explicit(&w->out, out + 1, memory_order_relaxed);
+    if (c == '\n') {
+        w->lines--;
+        end_line(false);
+    } else if (c != '\r') {
+        put(c);
+        console.column++;
+    }
+}
+
+/* Sends a byte, or begins or ends a line. False: nothing is to be sent. */
+static bool step(void)
+{
+    u32 next;
+
+    if (console.begun && waiting(&console.writer[console.current])) {
+        send_next(&console.writer[console.current]);
+        return true;
+    }
+    next = ready_writer();
+    if (next == NOBODY)
+        return false;
+    if (console.begun)
+        end_line(true);
+    else
+        begin_line(next);
+    return true;
+}
+
+/* A step or none, as the serial port has room for; false: nothing is to be sent. */
+static bool send_some(void)
+{
+    bool more = true;
+
+    lock_acquire(&console.lock);
+    if (!metal_config.board.uart_hpa || *uart(UART_LSR) & LSR_EMPTY)
+        more = step();
     lock_release(&console.lock);
+    return more;
+}
+
+void console_drain(const struct partition *p)
+{
+    if (p && !waiting(&console.writer[p->index]))
+        return;
+    while (!hart_is_pressed() && send_some())
+        ;
+}
+
+void console_flush(void)
+{
+    while (send_some())
+        ;
+}
+
+bool console_has_room(const struct partition *p)
+{
+    return waiting(&console.writer[p->index]) <= ROOM - FIFO;
+}
+
+static size_t append(struct writer *w, const u8 *bytes, size_t len)
+{
+    u32 in = atomic_load_explicit(&w->in, memory_order_relaxed);
+    size_t room = ROOM - waiting(w), n = len < room ? len : room;
+
+    for (size_t i = 0; i < n; i++) {
+        w->text[in++ % ROOM] = (char)bytes[i];
+        w->lines += bytes[i] == '\n';
+    }
+    atomic_store_explicit(&w->in, in, memory_order_relaxed);
+    return n;
+}
+
+size_t console_write(struct partition *p, const u8 *bytes, size_t len)
+{
+    size_t n;
+
+    lock_acquire(&console.lock);
+    n = append(&console.writer[p->index], bytes, len);
+    lock_release(&console.lock);
+    console_drain(p);
+    return n;
 }
 
 static void take_key(u8 key)
@@ -136,7 +214,8 @@ static void take_key(u8 key)
         return;
     }
     if (console.escaped && digit) {
-        cut_line();
+        if (console.begun && !waiting(&console.writer[console.current]))
+            end_line(true);
         console.keyboard = key - '0';
         console.keys = 0;
     } else if (console.keys < KEYS) { /* else nobody reads: lost */
@@ -182,16 +261,21 @@ static bool is_due(struct log_limit *limit)
 
 void console_log(struct log_limit *limit, const char *fmt, ...)
 {
-    char text[LINE_MAX];
+    struct writer *self = &console.writer[SELF];
+    char text[LINE_MAX + 1];
     va_list ap;
     size_t len;
 
     if (!is_due(limit))
         return;
     va_start(ap, fmt);
-    len = fmt_vprint(text, sizeof(text), fmt, ap);
+    len = fmt_vprint(text, LINE_MAX, fmt, ap);
     va_end(ap);
+    len = len < LINE_MAX ? len : LINE_MAX - 1;
+    text[len++] = '\n';
     lock_acquire(&console.lock);
-    put_line("metal", false, text, len < sizeof(text) ? len : sizeof(text) - 1);
+    if (ROOM - waiting(self) >= len) /* else nobody has time to send it: lost */
+        append(self, (const u8 *)text, len);
     lock_release(&console.lock);
+    console_drain(NULL);
 }

@@ -6,6 +6,9 @@
  * line is whole. The rest of a line that was cut, for its length or because another one came
  * between, begins with a plus sign in place of the space behind its name. Ctrl-A and a digit give
  * the keyboard to partition number 0..7.
+ *
+ * What is written waits until there is time to send it, that of a writer or nobody's, so a full
+ * line delays no window.
  */
 #ifndef COSM_METAL_CONSOLE_H
 #define COSM_METAL_CONSOLE_H
@@ -14,8 +17,18 @@
 #include "metal/state.h"
 
 void console_init(void);
-/* Output of p. */
-void console_write(struct partition *p, const u8 *bytes, size_t len);
+/* Output of p; returns how many bytes were taken, fewer than len if the serial port falls behind.
+ */
+size_t console_write(struct partition *p, const u8 *bytes, size_t len);
+/* Would a FIFO's worth of bytes be taken now? */
+bool console_has_room(const struct partition *p);
+/*
+ * Sends what waits, until the calling hart's timer is due: if anything of p does, in its time;
+ * NULL: in nobody's.
+ */
+void console_drain(const struct partition *p);
+/* Sends all, however long it takes: the board ends. */
+void console_flush(void);
 /* What was typed for p: bytes taken, 0: none waiting. */
 size_t console_read(struct partition *p, u8 *bytes, size_t len);
 /* A line of the hypervisor's. With a limit: those that a guest can provoke grow rare. */

@@ -7,6 +7,7 @@
  */
 #include "metal/hart.h"
 
+#include "metal/console.h"
 #include "metal/csr.h"
 #include "metal/health.h"
 #include "metal/intc.h"
@@ -27,6 +28,11 @@ void hart_timer_at(struct hart *h, u64 ticks)
         return;
     h->timer = ticks;
     csr_write(stimecmp, ticks);
+}
+
+bool hart_is_pressed(void)
+{
+    return csr_read(sip) & BIT(IRQ_STI);
 }
 
 void hart_kick(struct hart *h)
@@ -155,6 +161,7 @@ static void interrupts_poll(struct hart *h)
 /* Nobody runs: until an interrupt for HS-mode, or one that wakes the vCPU whose slot this is. */
 static void idle(struct hart *h)
 {
+    console_drain(NULL);
     wait_for_interrupt();
     interrupts_poll(h);
 }
@@ -167,6 +174,21 @@ static bool is_awaited(const struct vcpu *v)
     if (h->config->mode == METAL_HART_CYCLIC)
         return v == vcpu_at(h->cycle.vcpu) && !v->yielded;
     return !v->config->budget || v->budget_left;
+}
+
+/*
+ * A window begins two microseconds after its time, always: what the one before was in the middle of
+ * is over by then, so it shows in no neighbour's time.
+ */
+static void release(struct hart *h)
+{
+    u64 at = h->cycle.start + metal_config.board.timebase / 500000;
+
+    if (h->config->mode != METAL_HART_CYCLIC || h->released == h->cycle.start)
+        return;
+    h->released = h->cycle.start;
+    while (time_now() < at)
+        ;
 }
 
 struct vcpu *hart_next_on(struct hart *h, struct vcpu *current)
@@ -184,12 +206,15 @@ struct vcpu *hart_next_on(struct hart *h, struct vcpu *current)
             continue;
         }
         vcpu_serve(next);
+        console_drain(next->partition);
         if (next->state == VCPU_LOADING) {
             partition_load_some(next->partition);
             interrupts_poll(h);
         }
-        if (next->state == VCPU_READY && !h->resched)
+        if (next->state == VCPU_READY && !h->resched) {
+            release(h);
             return next;
+        }
     }
 }
 

@@ -27,6 +27,7 @@ static const char *const action_names[] = {
 
 void health_halt(void)
 {
+    console_flush();
     for (;;)
         sbi_call(EID_SRST, 0, 0, 0, 0);
 }

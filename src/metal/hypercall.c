@@ -82,7 +82,7 @@ static struct sbi_ret read_trace(struct partition *self, const u64 *arg)
         return sbi_fail(SBI_ERR_DENIED);
     if (arg[0] >= metal_config.board.hart_count || arg[2] > 32)
         return sbi_fail(SBI_ERR_INVALID_PARAM);
-    while (n < arg[2] && trace_read((u32)arg[0], since, &record, 1)) {
+    while (n < arg[2] && !(n && hart_is_pressed()) && trace_read((u32)arg[0], since, &record, 1)) {
         if (!partition_write(self, arg[1] + n * sizeof(record), &record, sizeof(record)))
             return sbi_fail(SBI_ERR_INVALID_ADDRESS);
         since = record.number;

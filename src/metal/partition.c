@@ -28,7 +28,7 @@
 #include "metal/vcpu.h"
 #include "metal/vuart.h"
 
-#define CHUNK 4096 /* of a loading between two looks at the timer */
+#define CHUNK 512 /* of a loading between two looks at the timer */
 
 static u64 tables[METAL_TABLES_MAX][512] __attribute__((aligned(4096 * GSTAGE_ROOT_PAGES)));
 static u8 sbi_memory[METAL_PARTITIONS_MAX * sizeof(struct sbi) +

@@ -10,7 +10,7 @@
 #include "metal/partition.h"
 #include "metal/vcpu.h"
 
-#define PAGES_MAX 32 /* a fence of more addresses is one of all */
+#define PAGES_MAX 16 /* a fence of more addresses is one of all */
 
 static bool memory_is_valid(void *ctx, gpa_t gpa, u64 len)
 {
@@ -114,9 +114,14 @@ static void system_reset(void *ctx, enum sbi_reset_type type, bool failed)
     health_event(ctx, event, failed);
 }
 
-static void write_console(void *ctx, const u8 *bytes, size_t len)
+static bool is_pressed(void *ctx)
 {
-    console_write(ctx, bytes, len);
+    return hart_is_pressed();
+}
+
+static size_t write_console(void *ctx, const u8 *bytes, size_t len)
+{
+    return console_write(ctx, bytes, len);
 }
 
 static size_t read_console(void *ctx, u8 *bytes, size_t len)
@@ -136,6 +141,7 @@ static const struct sbi_platform platform = {
     .hart_suspend = hart_suspend,
     .system_reset = system_reset,
     .console_write = write_console,
+    .is_pressed = is_pressed,
     .console_read = read_console,
 };
 

@@ -9,6 +9,7 @@ void schedule_begin(struct cycle *c, const struct metal_config *config, u32 hart
     c->plan = plan;
     c->window = config->plan[plan].window_count[hart];
     c->vcpu = METAL_NONE;
+    c->start = c->frame_start;
     c->end = origin;
 }
 
@@ -17,6 +18,7 @@ void schedule_advance(struct cycle *c, const struct metal_plan *plans, u32 hart,
     const struct metal_plan *plan = &plans[c->plan];
     const struct metal_window *window;
 
+    c->start = c->end;
     if (c->end == c->frame_start + plan->frame) {
         c->frame_start = c->end;
         c->window = 0;

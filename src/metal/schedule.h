@@ -11,7 +11,7 @@
 /* Where a cyclic hart is in its frame. */
 struct cycle {
     u64 frame_start;
-    u64 end; /* of the slot in force */
+    u64 start, end; /* of the slot in force */
     u32 plan;
     u32 window; /* the next one of the frame */
     u16 vcpu;   /* whose slot it is; METAL_NONE: idle */

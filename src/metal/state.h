@@ -78,6 +78,7 @@ struct hart {
     _Atomic u32 up;               /* runs the hypervisor */
     bool resched;                 /* hart_next is due before a guest runs; its own alone */
     u64 timer;                    /* ticks: what stimecmp is */
+    u64 released;                 /* METAL_HART_CYCLIC: start of the last slot that began */
     struct cycle cycle;           /* METAL_HART_CYCLIC */
     u64 due;                      /* ticks: when what was picked last was to begin */
     u64 charged;                  /* METAL_HART_PRIORITY: until when budgets are charged */

@@ -55,7 +55,7 @@ static u8 read(struct partition *p, u32 reg)
                            : ier & IER_SEND              ? IIR_SEND
                                                          : IIR_NONE);
     case LSR:
-        return (u8)(LSR_EMPTY | (*waiting ? LSR_READY : 0));
+        return (u8)((console_has_room(p) ? LSR_EMPTY : 0) | (*waiting ? LSR_READY : 0));
     case MSR:
         return MSR_READY;
     default:

@@ -80,7 +80,9 @@ struct sbi_platform {
     /* Optional (non-retentive suspend): from within sbi_hart_resumed; registers as hart_start. */
     void (*hart_resume)(void *ctx, u32 hart, gpa_t pc, u64 opaque);
     void (*system_reset)(void *ctx, enum sbi_reset_type type, bool failed); /* after the ecall */
-    void (*console_write)(void *ctx, const u8 *bytes, size_t len);
+    size_t (*console_write)(void *ctx, const u8 *bytes, size_t len);        /* bytes taken */
+    /* Optional: the calling hart is due for something else; calls that may be done in part end. */
+    bool (*is_pressed)(void *ctx);
     size_t (*console_read)(void *ctx, u8 *bytes, size_t len); /* bytes taken, 0: none waiting */
     /* Optional: reads S-mode virtual memory as the calling hart's loads would; false: a fault. */
     bool (*read_virtual)(void *ctx, u32 hart, gva_t gva, void *buf, size_t len);

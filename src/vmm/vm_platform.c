@@ -214,11 +214,12 @@ static void sbi_system_reset(void *ctx, enum sbi_reset_type type, bool failed)
         vm_ask_end(vm, failed ? MACHINE_FAIL : MACHINE_POWEROFF, failed);
 }
 
-static void sbi_console_write(void *ctx, const u8 *bytes, size_t len)
+static size_t sbi_console_write(void *ctx, const u8 *bytes, size_t len)
 {
     struct vm *vm = ctx;
 
     chardev_write(&vm->console_port, bytes, len);
+    return len;
 }
 
 /* Input belongs to the UART; firmware reads it there, and so does this one. */

@@ -37,7 +37,7 @@ mode = "cyclic"
 [[plan]]
 name = "normal"
 frame = "1ms"
-windows = [{ hart = 0, partition = "noise", start = "0ms", length = "500us" },
+windows = [{ hart = 0, partition = "noise", start = "0ms", length = "600us" },
            { hart = 0, partition = "windows", start = "600us", length = "400us" }]
 """
     config = metal.config([metal.partition("windows", "[0]", program), metal.partition("noise", "[0]", noise)],

@@ -120,13 +120,14 @@ static void fake_reset(void *ctx, enum sbi_reset_type type, bool failed)
     w.reset_failed = failed;
 }
 
-static void fake_write(void *ctx, const u8 *bytes, size_t len)
+static size_t fake_write(void *ctx, const u8 *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         if (w.out_len < sizeof(w.out) - 1)
             w.out[w.out_len++] = (char)bytes[i];
     }
     w.out[w.out_len] = 0;
+    return len;
 }
 
 static size_t fake_read(void *ctx, u8 *bytes, size_t len)

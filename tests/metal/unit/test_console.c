@@ -2,6 +2,8 @@
 /* The console: partitions' bytes become labelled lines, keys go where they should. */
 #include "metal/console.h"
 
+#include "metal/hart.h"
+
 #include "metal/paging.h"
 #include "tests/metal/fake/fake.h"
 #include "tests/random.h"
@@ -34,6 +36,13 @@ volatile void *paging_io(u64 hpa)
         uart.out[uart.len++] = (char)uart.reg[0];
     uart.reg[0] = NOTHING;
     return uart.reg;
+}
+
+static bool pressed;
+
+bool hart_is_pressed(void)
+{
+    return pressed;
 }
 
 static const char *output(void)
@@ -215,6 +224,32 @@ TEST(who_has_the_keyboard_is_shown_at_once)
     CHECK_STR(output(), "[one]+x\r\n");
     console_log(NULL, "done");
     CHECK_STR(output(), "[metal] done\r\n");
+}
+
+TEST(what_would_delay_a_window_waits)
+{
+    u8 line[600];
+
+    make();
+    memset(line, '\n', sizeof(line));
+    pressed = true;
+    say(1, "one\n");
+    CHECK_STR(output(), "");
+    console_drain(&metal.partition[2]); /* another one's time */
+    CHECK_STR(output(), "");
+    pressed = false;
+    console_drain(&metal.partition[2]);
+    CHECK_STR(output(), "");
+    console_drain(&metal.partition[1]);
+    CHECK_STR(output(), "[two] one\r\n");
+    pressed = true; /* the ring fills: bytes are taken as long as there is room */
+    CHECK(console_has_room(&metal.partition[1]));
+    CHECK(console_write(&metal.partition[1], line, sizeof(line)) < sizeof(line));
+    CHECK(!console_has_room(&metal.partition[1]));
+    CHECK_EQ(console_write(&metal.partition[1], line, 1), 0);
+    console_flush();
+    CHECK(console_has_room(&metal.partition[1]));
+    pressed = false;
 }
 
 /* A read ends at Ctrl-A: what follows may be for somebody else. */
