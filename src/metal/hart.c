@@ -46,8 +46,6 @@ void hart_kick(struct hart *h)
 void hart_switch_plan(u32 plan)
 {
     atomic_store_explicit(&metal.plan_next, plan, memory_order_relaxed);
-    /* Pairs with the acquire in slot_begin: who sees the time sees the plan. */
-    atomic_store_explicit(&metal.plan_at, time_now(), memory_order_release);
 }
 
 void hart_plan_begin(struct hart *h)
@@ -77,6 +75,30 @@ static bool is_runnable(struct vcpu *v, bool in, u64 now)
     return v->state == VCPU_READY || v->state == VCPU_LOADING;
 }
 
+/*
+ * The plan of the frame that begins at start: who comes there first decides for all harts, so their
+ * frames stay in step. No hart is as many frames behind as are kept.
+ */
+static u32 plan_of_frame(u64 start)
+{
+    u32 plan = METAL_NONE;
+
+    lock_acquire(&metal.plan_lock);
+    for (u32 i = 0; i < ARRAY_SIZE(metal.decided); i++) {
+        if (metal.decided[i].start == start)
+            plan = metal.decided[i].plan;
+    }
+    if (plan == METAL_NONE) {
+        u32 i = metal.decisions++ % ARRAY_SIZE(metal.decided);
+
+        plan = atomic_load_explicit(&metal.plan_next, memory_order_relaxed);
+        metal.decided[i].start = start;
+        metal.decided[i].plan = plan;
+    }
+    lock_release(&metal.plan_lock);
+    return plan;
+}
+
 static struct vcpu *pick_cyclic(struct hart *h, u64 now)
 {
     const struct metal_plan *plans = metal_config.plan;
@@ -87,10 +109,12 @@ static struct vcpu *pick_cyclic(struct hart *h, u64 now)
         vcpu_at(h->cycle.vcpu)->yielded = false;
     h->due = now;
     while (now >= h->cycle.end) {
-        u64 at = atomic_load_explicit(&metal.plan_at, memory_order_acquire);
-        u32 next = atomic_load_explicit(&metal.plan_next, memory_order_relaxed);
+        const struct cycle *c = &h->cycle;
+        bool frame_ends = c->end == c->frame_start + plans[c->plan].frame;
+        u32 next = frame_ends ? plan_of_frame(c->end) : c->plan;
+
         h->due = h->cycle.end;
-        schedule_advance(&h->cycle, plans, h->index, next, at);
+        schedule_advance(&h->cycle, plans, h->index, next, 0);
     }
     if (h->cycle.plan != before)
         trace(TRACE_PLAN, h->cycle.plan, 0);

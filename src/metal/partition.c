@@ -86,6 +86,22 @@ static void init_vcpus(struct partition *p)
     }
 }
 
+/* What partitions share begins as zeros: before any of them runs, by the maps of those who write.
+ */
+static void zero_shared(struct partition *p)
+{
+    csr_write(vsatp, 0);
+    csr_write(hgatp, p->hgatp);
+    csr_write(hstatus, HSTATUS_SPVP | HSTATUS_VSXL);
+    hfence_gvma_all();
+    hfence_vvma_all();
+    for (u32 i = 0; i < p->config->region_count; i++) {
+        const struct metal_region *r = region_at(p, i);
+        if (r->flags & METAL_REGION_SHARED && r->flags & METAL_REGION_WRITE)
+            ASSERT(guest_zero_words(r->gpa, r->size));
+    }
+}
+
 void partition_init_all(void)
 {
     struct gstage_pool pool = {tables, paging_hpa(tables), 0, METAL_TABLES_MAX};
@@ -101,6 +117,7 @@ void partition_init_all(void)
         sbi += sbi_size(p->config->vcpu_count);
         init_map(p, &pool);
         init_vcpus(p);
+        zero_shared(p);
         if (!images_are_whole(p)) {
             health_event(p, METAL_EVENT_IMAGE, 0);
             continue;

@@ -113,8 +113,13 @@ struct metal {
     struct hart hart[METAL_HARTS_MAX];
     struct vcpu vcpu[METAL_VCPUS_MAX];
     struct partition partition[METAL_PARTITIONS_MAX];
-    _Atomic u32 plan_next; /* taken at the first frame that starts at plan_at or later */
-    _Atomic u64 plan_at;
+    _Atomic u32 plan_next; /* wanted from the next frame on */
+    struct lock plan_lock; /* over: */
+    struct {
+        u64 start; /* of a frame */
+        u32 plan;  /* that is in force in it, as the first hart that came there found */
+    } decided[4];
+    u32 decisions;
     u64 origin;     /* ticks: the first frame of all harts */
     _Atomic u32 go; /* origin is there, all harts are up */
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where fields lie, for the proofs; and functions that headers have inline, to be proved themselves. */
+/* Where fields lie, for the proofs; and functions that headers have inline, to be proved
+ * themselves. */
 #include "base/checked.h"
 #include "metal/config.h"
+#include "metal/decode.h"
 #include "metal/gstage.h"
 #include "metal/state.h"
 
@@ -41,4 +43,14 @@ bool proof_within(u64 start, u64 len, u64 base, u64 size)
 bool proof_overlaps(u64 a, u64 alen, u64 b, u64 blen)
 {
     return range_overlaps(a, alen, b, blen);
+}
+
+bool proof_decode(u32 insn, struct access *access)
+{
+    return decode_access(insn, access);
+}
+
+bool proof_transformed(u32 insn, struct access *access)
+{
+    return decode_transformed(insn, access);
 }

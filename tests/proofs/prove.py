@@ -275,7 +275,7 @@ def advance(program, p):
             run.must(state, claim, "not so: " + what)
 
 
-# --- src/metal/partition.c, src/base/checked.h, src/metal/decode.c
+# --- src/metal/partition.c, src/base/checked.h, src/metal/decode.h
 
 def ranges(program):
     run = Run(program)
@@ -323,7 +323,7 @@ def decoded(program):
     """Of all words: what the trap handler indexes with and advances by."""
     run = Run(program)
     insn = u64("insn")
-    for function in ("decode_access", "decode_transformed"):
+    for function in ("proof_decode", "proof_transformed"):
         # struct access: width, reg, length, write, is_signed
         assume = [insn == z3.SignExt(32, z3.Extract(31, 0, insn))]
         for state in run.paths(function, [insn, POOL], [Region("access", POOL, 16)], assume):
@@ -350,7 +350,7 @@ PROOFS = {
     "partition_owns: three regions, all addresses and lengths": (owns, "metal/partition.c", [
         ("(r->flags & flags) == flags", "(r->flags & flags)"), (" && !(r->flags & METAL_REGION_DEVICE);", ";"),
         ("range_within(gpa, len,", "range_within(gpa, 1,")]),
-    "loads and stores: registers, widths and lengths in range": (decoded, "metal/decode.c", [
+    "loads and stores: registers, widths and lengths in range": (decoded, "metal/decode.h", [
         ("a->write ? 20 : 7, 5)", "a->write ? 20 : 7, 6)"), ("size & 3)", "size & 7)"),
         ("insn & 2 ? 4 : 2", "insn & 2 ? 4 : 3")]),
 }
