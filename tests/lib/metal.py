@@ -105,12 +105,12 @@ def where(console):
 
 
 def until(console, patterns, seconds=SECONDS):
-    """Waits for each regular expression in a line of output, in any order; returns all that was printed. A panic of
+    """Waits for each regular expression in a whole line of output, in any order; returns all that was printed. A panic of
     the hypervisor fails at once."""
     deadline = time.monotonic() + seconds
     missing = list(patterns)
     while missing:
-        missing = [pattern for pattern in missing if not re.search(pattern, console.output)]
+        missing = [pattern for pattern in missing if not re.search(rf"(?:{pattern})[^\n]*\n", console.output)]
         tap.check("[metal] panic" not in console.output, f"the hypervisor panicked:\n{console.tail()}")
         if not missing:
             break
