@@ -128,6 +128,8 @@ static void send_next(struct writer *w)
     } else if (c != '\r') {
         put(c);
         console.column++;
+    } else if (console.current == console.keyboard) {
+        put(c); /* as a terminal's program wants it; in others' lines it is noise */
     }
 }
 
