@@ -30,8 +30,10 @@ enum cosm_call {
     COSM_CALL_PLAN = 5,
     COSM_CALL_TRACE_READ = 6,
     COSM_CALL_WINDOW_END = 8,
+    COSM_CALL_VDEV_NEXT = 9,
+    COSM_CALL_VDEV_REPLY = 10,
     COSM_CALL_STATUS = 11,
-    /* 7, 9 and 10 are kept for the log and for devices that a partition serves to others. */
+    /* 7 is kept for the log. */
 };
 
 enum cosm_control {
@@ -49,6 +51,39 @@ enum cosm_trace_kind {
     COSM_TRACE_LOADED,   /* what: partition; detail: ticks since it was halted */
     COSM_TRACE_PLAN,     /* what: plan */
 };
+
+/*
+ * Devices that this partition serves to others (virtio-mmio: VIRTIO 1.2, section 4.2), by their
+ * number in the configuration, which the device tree tells as cosm,vdev.
+ *
+ * A driver's load or store becomes a request; its vCPU waits for the reply. Writes to QueueNotify
+ * are not waited for: they gather, a bit a queue. The service's interrupt says that there is
+ * something; it is raised once, so take all there is. What is there when a service begins, or
+ * begins again, was rung for before: look at each device then.
+ *
+ * If the service's partition stops, drivers read 0 from their devices and their writes are lost. If
+ * it restarts, what it had taken and not answered is there to be taken again.
+ */
+enum cosm_vdev_kind {
+    COSM_VDEV_NONE,
+    COSM_VDEV_READ,
+    COSM_VDEV_WRITE,
+    COSM_VDEV_NOTIFY, /* value: queues, a bit each */
+    COSM_VDEV_RESET,  /* the driver's partition stopped or restarted: until this was taken,
+                         cosm_vdev_reply is denied. What it had said before is void */
+};
+
+struct cosm_vdev_request {
+    enum cosm_vdev_kind kind;
+    unsigned vcpu;   /* of the driver's partition; for the reply */
+    unsigned offset; /* in the device's registers, a multiple of width */
+    unsigned width;  /* bytes: 1, 2, 4 */
+    uint32_t value;  /* that was written */
+};
+
+#define COSM_VDEV_NOBODY UINT64_MAX /* vcpu: no request is answered, only the interrupt changes */
+
+enum cosm_vdev_level { COSM_VDEV_LOW, COSM_VDEV_HIGH, COSM_VDEV_KEEP };
 
 struct cosm_trace_record {
     uint64_t time; /* ticks */
@@ -137,6 +172,30 @@ static inline struct cosm_sbi_result cosm_trace_read(unsigned hart, uint64_t gpa
 static inline long cosm_window_end(void)
 {
     return cosm_sbi(COSM_SBI_EXT, COSM_CALL_WINDOW_END, 0, 0, 0).error;
+}
+
+/* Takes the next request of a device that this partition serves. Returns the SBI's error: the
+ * device is not this partition's to serve. */
+static inline long cosm_vdev_next(unsigned vdev, struct cosm_vdev_request *request)
+{
+    struct cosm_sbi_result r = cosm_sbi(COSM_SBI_EXT, COSM_CALL_VDEV_NEXT, vdev, 0, 0);
+
+    request->value = (uint32_t)r.value;
+    request->offset = r.value >> 32 & 0xffff;
+    request->vcpu = r.value >> 48 & 0xff;
+    request->width = r.value >> 56 & 15;
+    request->kind = r.error ? COSM_VDEV_NONE : (enum cosm_vdev_kind)(r.value >> 60);
+    return r.error;
+}
+
+/* Answers the request of a driver's vCPU (a value also to a write: it is not looked at), and sets
+ * the level of the device's interrupt. What was stored before, the driver sees. Denied, and nothing
+ * done: that vCPU waits for no answer of this device, or the device has to be reset. */
+static inline long cosm_vdev_reply(unsigned vdev, uint64_t vcpu, uint32_t value,
+                                   enum cosm_vdev_level level)
+{
+    __asm__ volatile("fence rw, rw" ::: "memory");
+    return cosm_sbi4(COSM_SBI_EXT, COSM_CALL_VDEV_REPLY, vdev, vcpu, value, (uint64_t)level).error;
 }
 
 /* How a partition fares: the value is restarts so far << 8 | enum cosm_state. */

@@ -11,6 +11,7 @@
 #include "metal/partition.h"
 #include "metal/trace.h"
 #include "metal/vcpu.h"
+#include "metal/vdev.h"
 
 enum {
     CALL_DOORBELL,
@@ -133,6 +134,10 @@ struct sbi_ret sbi_partition_serve(struct sbi *sbi, u32 hart, const struct sbi_c
         return read_trace(p, call->arg);
     case CALL_WINDOW_END:
         return window_end(partition_vcpu(p, hart));
+    case CALL_VDEV_NEXT:
+        return vdev_next(p, call->arg[0]);
+    case CALL_VDEV_REPLY:
+        return vdev_reply(p, call->arg);
     case CALL_STATUS:
         return status(call->arg[0]);
     default:

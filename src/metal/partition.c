@@ -26,6 +26,7 @@
 #include "metal/sha256.h"
 #include "metal/trace.h"
 #include "metal/vcpu.h"
+#include "metal/vdev.h"
 #include "metal/vuart.h"
 
 #define CHUNK 512 /* of a loading between two looks at the timer */
@@ -173,8 +174,10 @@ void partition_vcpu_halted(struct partition *p)
     then = atomic_load(&p->then);
     if (then == METAL_ACTION_STOP) {
         atomic_store(&p->state, PARTITION_STOPPED);
+        vdev_halted(p);
         return;
     }
+    vdev_halted(p);
     atomic_fetch_add(&p->restarts, 1);
     load(p, then == METAL_ACTION_RESTART);
 }

@@ -12,6 +12,7 @@
 #include "metal/asm.h"
 #include "metal/config.h"
 #include "metal/csr.h"
+#include "metal/decode.h"
 #include "metal/schedule.h"
 #include "port/lock.h"
 #include "sbi/state.h"
@@ -28,16 +29,18 @@ enum vcpu_state {
     VCPU_READY,   /* runs when its hart gives it time */
     VCPU_WAITING, /* until an interrupt is pending for it */
     VCPU_LOADING, /* its time goes into loading the partition's images; vCPU 0 alone */
+    VCPU_ASKING,  /* until the service of a device answers */
 };
 
 /* Requests to a vCPU, bits; any hart sets them, its own answers and clears them. */
 #define REQUEST_SSI       1u /* raise its software interrupt */
 #define REQUEST_FENCE_I   2u
-#define REQUEST_FENCE_VMA 4u  /* all addresses, all ASIDs */
-#define REQUEST_IRQ       8u  /* look at the virtual interrupt controller again */
-#define REQUEST_START     16u /* at start_pc with start_arg */
-#define REQUEST_HALT      32u /* the partition stops: be stopped, and say so */
-#define REQUEST_LOAD      64u /* vCPU 0: begin the partition anew */
+#define REQUEST_FENCE_VMA 4u   /* all addresses, all ASIDs */
+#define REQUEST_IRQ       8u   /* look at the virtual interrupt controller again */
+#define REQUEST_START     16u  /* at start_pc with start_arg */
+#define REQUEST_HALT      32u  /* the partition stops: be stopped, and say so */
+#define REQUEST_LOAD      64u  /* vCPU 0: begin the partition anew */
+#define REQUEST_VDEV      128u /* its access may be answered */
 
 /* The CSRs of VS-mode, and for the return there, while the vCPU does not have its hart, as listed
  * once in vcpu.c. */
@@ -66,6 +69,8 @@ struct vcpu {
     u64 start_pc, start_arg; /* for REQUEST_START; set before it by whoever won the race in HSM */
     bool yielded;            /* gave the rest of its window away */
     u64 budget_left, replenish_at; /* METAL_HART_PRIORITY, ticks */
+    struct access access;          /* VCPU_ASKING: what is answered */
+    _Atomic u64 asked;             /* vdev.c */
 };
 
 _Static_assert(offsetof(struct vcpu, x) == VCPU_X && offsetof(struct vcpu, pc) == VCPU_PC,

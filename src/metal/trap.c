@@ -10,6 +10,7 @@
 #include "metal/intc.h"
 #include "metal/low.h"
 #include "metal/vcpu.h"
+#include "metal/vdev.h"
 #include "metal/vplic.h"
 #include "metal/vuart.h"
 
@@ -68,15 +69,6 @@ static inline bool access_decode(const struct vcpu *v, struct access *access)
     return insn >= 0 && decode_access((u32)insn, access);
 }
 
-/* Goes on behind a load or store that was done. */
-static inline void access_done(struct vcpu *v, const struct access *access, u64 value)
-{
-    if (!access->write && access->reg)
-        v->x[access->reg] =
-            access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
-    v->pc += access->length;
-}
-
 /* A load or store of emulated registers. False: there are none, or they are not accessed so. */
 static bool emulate(struct vcpu *v, u64 gpa)
 {
@@ -101,8 +93,22 @@ static bool emulate(struct vcpu *v, u64 gpa)
         if (value < 0)
             return false;
     }
-    access_done(v, &access, (u64)value);
+    vcpu_access_done(v, &access, (u64)value);
     return true;
+}
+
+/* Where it need not be quick. */
+static NOINLINE bool access_look(const struct vcpu *v, struct access *access)
+{
+    return access_decode(v, access);
+}
+
+/* A load or store of registers that another partition answers; see emulate. */
+static NOINLINE bool ask_service(struct vcpu *v, u64 gpa)
+{
+    struct access access;
+
+    return access_look(v, &access) && vdev_access(v, gpa, &access);
 }
 
 /* Beyond the partition's memory: its policy decides. */
@@ -115,18 +121,18 @@ static NOINLINE void violation(struct vcpu *v, u64 cause, u64 gpa)
     if (action > METAL_ACTION_GUEST)
         return;
     if (action == METAL_ACTION_GUEST || cause == CAUSE_FETCH_GUEST_PAGE ||
-        !access_decode(v, &access)) {
+        !access_look(v, &access)) {
         vcpu_inject(v, access_fault(cause), tval);
         return;
     }
-    access_done(v, &access, 0);
+    vcpu_access_done(v, &access, 0);
 }
 
 static void guest_page_fault(struct vcpu *v, u64 cause)
 {
     u64 gpa = csr_read(htval) << 2 | (csr_read(stval) & 3);
 
-    if (cause == CAUSE_FETCH_GUEST_PAGE || !emulate(v, gpa))
+    if (cause == CAUSE_FETCH_GUEST_PAGE || !(emulate(v, gpa) || ask_service(v, gpa)))
         violation(v, cause, gpa);
 }
 

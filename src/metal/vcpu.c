@@ -8,6 +8,7 @@
 #include "metal/intc.h"
 #include "metal/low.h"
 #include "metal/partition.h"
+#include "metal/vdev.h"
 
 /* Each CSR of struct vcpu_csrs that is moved as it is. */
 #define EACH_CSR(X) \
@@ -115,6 +116,7 @@ void vcpu_serve(struct vcpu *v)
         v->state = VCPU_READY;
     if (bits & REQUEST_HALT) {
         v->state = VCPU_STOPPED;
+        atomic_store(&v->asked, 0);
         v->hart->resched = true;
         partition_vcpu_halted(v->partition);
     }
@@ -124,6 +126,8 @@ void vcpu_serve(struct vcpu *v)
         partition_load_begin(v->partition);
     if (bits & REQUEST_START && state == PARTITION_RUNNING)
         partition_vcpu_start(v);
+    if (bits & REQUEST_VDEV)
+        vdev_answered(v);
     if (bits & REQUEST_SSI)
         csr_set(hvip, BIT(IRQ_VSSI));
     if (bits & REQUEST_IRQ)

@@ -3,6 +3,7 @@
 #ifndef COSM_METAL_VCPU_H
 #define COSM_METAL_VCPU_H
 
+#include "base/bits.h"
 #include "metal/state.h"
 
 /* The calling hart's. */
@@ -36,5 +37,14 @@ void vcpu_serve_fences(struct vcpu *v);
  * and mode are those of the trap that is being handled.
  */
 void vcpu_inject(struct vcpu *v, u64 cause, u64 tval);
+
+/* Goes on behind a load or store that was done. */
+static inline void vcpu_access_done(struct vcpu *v, const struct access *access, u64 value)
+{
+    if (!access->write && access->reg)
+        v->x[access->reg] =
+            access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
+    v->pc += access->length;
+}
 
 #endif

@@ -11,6 +11,7 @@
 #include "metal/low.h"
 #include "metal/sha256.h"
 #include "metal/vcpu.h"
+#include "metal/vdev.h"
 #include "tests/assert.h"
 #include "tests/metal/fake/fake.h"
 #include "tests/random.h"
@@ -29,10 +30,12 @@
 
 enum { EID_HSM = 0x48534D, EID_SPI = 0x735049, EID_RFENCE = 0x52464E43, EID_SRST = 0x53525354 };
 enum { EID_PARTITION = 0x0A434F53, CALL_WATCHDOG = 1, CALL_RAISE = 3, CALL_CONTROL, CALL_PLAN };
-enum { CALL_WINDOW_END = 8 };
+enum { CALL_WINDOW_END = 8, CALL_VDEV_NEXT, CALL_VDEV_REPLY };
+
+#define VDEV UINT64_C(0x10001000) /* of A, served by B */
 
 static _Atomic bool quiet, end; /* guests do nothing; threads end */
-static _Atomic u32 astray, wrong_memory, begun, secondaries;
+static _Atomic u32 astray, wrong_memory, begun, secondaries, asked, taken;
 
 static u64 ram_of(u32 partition)
 {
@@ -129,6 +132,14 @@ static void make(void)
     memset(&metal, 0, sizeof(metal));
     fake_time_set(1000);
     configure_harts(c);
+    c->vdev_count = 1;
+    c->vdev[0] = (struct metal_vdev){.gpa = VDEV,
+                                     .size = 4096,
+                                     .partition = 0,
+                                     .service = 1,
+                                     .virtual_source = 1,
+                                     .service_source = 1,
+                                     .notify_offset = 0x50};
     c->partition_count = c->region_count = c->image_count = PARTITIONS;
     for (u32 i = 0; i < PARTITIONS; i++)
         configure_partition(c, i);
@@ -190,6 +201,25 @@ static bool call(struct vcpu *v, u64 ext, u64 func, u64 a0, u64 a1, u64 a2)
     return trap_ecall(v);
 }
 
+/* A asks, and waits; B takes, and answers or forgets. */
+static bool serve(struct vcpu *v, u64 r)
+{
+    const struct access access = {.width = 4, .reg = 10, .length = 4, .write = r >> 32 & 1};
+
+    if (v->partition->index == 0) {
+        CHECK(vdev_access(v, VDEV + (r >> 40 & 0xffc), &access));
+        atomic_fetch_add(&asked, 1);
+        return v->hart->resched;
+    }
+    (void)call(v, EID_PARTITION, CALL_VDEV_NEXT, 0, 0, 0);
+    if (v->x[11] >> 60)
+        atomic_fetch_add(&taken, 1);
+    if (r >> 32 & 3)
+        (void)call(v, EID_PARTITION, CALL_VDEV_REPLY, 0,
+                   r >> 34 & 1 ? v->x[11] >> 48 & 15 : r >> 48, 1);
+    return v->hart->resched;
+}
+
 static bool guest_acts(struct vcpu *v, u64 r)
 {
     struct partition *p = v->partition;
@@ -218,6 +248,8 @@ static bool guest_acts(struct vcpu *v, u64 r)
         return call(v, EID_SRST, 0, r >> 32 & 1, 0, 0);
     case 32:
         return call(v, EID_PARTITION, CALL_WINDOW_END, 0, 0, 0);
+    case 35 ... 38:
+        return serve(v, r);
     case 33 ... 34:
         return call(v, EID_PARTITION, CALL_WATCHDOG, 0, 0, 0);
     default:
@@ -339,7 +371,10 @@ TEST(all_at_once)
     CHECK_EQ(atomic_load(&wrong_memory), 0);
     CHECK(atomic_load(&begun) > RESTARTS / 4);
     CHECK(atomic_load(&secondaries) > 20);
-    printf("# %u restarts, %u begun, %u secondaries\n", restarts(), begun, secondaries);
+    CHECK(atomic_load(&asked) > RESTARTS / 4);
+    CHECK(atomic_load(&taken) > RESTARTS / 4);
+    printf("# %u restarts, %u begun, %u secondaries, %u asked, %u taken\n", restarts(), begun,
+           secondaries, asked, taken);
 }
 
 TEST_MAIN()
