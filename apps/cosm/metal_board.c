@@ -148,7 +148,7 @@ static int make_words(struct words *w, const struct metal_board_run *run, const 
     fmt_print(w->image, sizeof(w->image), "/proc/self/fd/%d", run->image);
     add(w, QEMU);
     add_two(w, "-M", w->machine);
-    add_two(w, "-cpu", "rv64,h=true");
+    add_two(w, "-cpu", b->vector_size ? "rv64,h=true,v=true,vext_spec=v1.0" : "rv64,h=true");
     add_two(w, "-smp", w->harts);
     add_two(w, "-m", w->memory);
     add(w, "-nodefaults");

@@ -125,6 +125,10 @@ static void init_csrs(void)
     csr_write(hcounteren, 7);
     csr_write(henvcfg, HENVCFG_STCE | HENVCFG_PBMTE | HENVCFG_CBZE | HENVCFG_CBCFE | HENVCFG_CBIE);
     csr_write(sstatus, STATUS_FS_INITIAL);
+    if (metal_config.board.vector_size) {
+        csr_set(sstatus, STATUS_VS);
+        ASSERT(csr_read(vlenb) <= METAL_VECTOR_BYTES / 32);
+    }
     csr_write(stimecmp, UINT64_MAX);
     hfence_gvma_all();
     hfence_vvma_all();

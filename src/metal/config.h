@@ -13,7 +13,7 @@
 #include "base/types.h"
 
 #define METAL_MAGIC   UINT64_C(0x4c4154454d534f43) /* "COSMETAL" as bytes */
-#define METAL_VERSION 1
+#define METAL_VERSION 3
 
 #define METAL_NAME_MAX       16 /* with the NUL */
 #define METAL_HARTS_MAX      8
@@ -26,7 +26,8 @@
 #define METAL_DOORBELLS_MAX  32
 #define METAL_VDEVS_MAX      16
 #define METAL_PLANS_MAX      4
-#define METAL_WINDOWS_MAX    32 /* of a hart in a plan */
+#define METAL_WINDOWS_MAX    32   /* of a hart in a plan */
+#define METAL_VECTOR_BYTES   8192 /* of a vCPU's vector registers: VLEN of 2048 bits at most */
 #define METAL_TABLES_MAX     96 /* pages of G-stage tables in the hypervisor, root tables included */
 
 #define METAL_NONE 0xffff /* an index that names nothing */
@@ -54,6 +55,9 @@ struct metal_board {
     u32 imsic_ids;             /* highest interrupt identity, as 63, 127, 255 */
     u32 sources;               /* wired sources of PLIC or APLIC: 1..sources */
     u32 hart_count;
+    u32 vector_size; /* bytes behind the core for vector registers: METAL_VECTOR_BYTES for each
+                        vCPU, or 0 if no partition has METAL_MAY_VECTOR */
+    u32 reserved;
 };
 
 /* The page of the S-level file of the hart with that index; its guest files follow. */
@@ -132,6 +136,7 @@ struct metal_rule {
 /* Rights of a partition beside its own affairs. */
 #define METAL_MAY_CONTROL 1u /* stop, start and restart partitions, switch plans */
 #define METAL_MAY_MONITOR 2u /* read log and trace */
+#define METAL_MAY_VECTOR  4u /* execute vector instructions; the board's harts have V */
 
 struct metal_partition {
     char name[METAL_NAME_MAX];

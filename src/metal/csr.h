@@ -44,6 +44,8 @@ static inline void fence_i(void)
 #define STATUS_FS         (UINT64_C(3) << 13)
 #define STATUS_FS_INITIAL (UINT64_C(1) << 13)
 #define STATUS_FS_DIRTY   (UINT64_C(3) << 13)
+#define STATUS_VS         (UINT64_C(3) << 9) /* all bits: dirty */
+#define STATUS_VS_INITIAL (UINT64_C(1) << 9) /* less this bit, dirty is clean */
 #define STATUS_SUM        BIT(18)
 #define STATUS_MXR        BIT(19)
 #define STATUS_UXL        (UINT64_C(2) << 32)

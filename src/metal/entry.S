@@ -322,6 +322,49 @@ fp_load:
     fscsr t0
     ret
 
+/*
+ * void vector_save(u8 *registers, u64 csr[4]), void vector_load(const u8 *registers, const u64 csr[4]): 32 * vlenb bytes;
+ * vstart, vl, vtype, vcsr. Moves of whole registers heed vstart, and leave 0
+ * there; the hart may keep what was saved.
+ */
+    .option arch, +v
+    .globl vector_save
+vector_save:
+    csrr t0, vstart
+    csrr t1, vl
+    csrr t2, vtype
+    csrr t3, vcsr
+    sd t0, 0(a1)
+    sd t1, 8(a1)
+    sd t2, 16(a1)
+    sd t3, 24(a1)
+    csrw vstart, zero
+    csrr t1, vlenb
+    slli t1, t1, 3
+    .irp n, 0,8,16,24
+    vs8r.v v\n, (a0)
+    add a0, a0, t1
+    .endr
+    csrw vstart, t0
+    ret
+    .globl vector_load
+vector_load:
+    csrw vstart, zero
+    csrr t0, vlenb
+    slli t0, t0, 3
+    .irp n, 0,8,16,24
+    vl8re8.v v\n, (a0)
+    add a0, a0, t0
+    .endr
+    ld t0, 0(a1)
+    ld t1, 8(a1)
+    ld t2, 16(a1)
+    ld t3, 24(a1)
+    vsetvl zero, t1, t2
+    csrw vstart, t0
+    csrw vcsr, t3
+    ret
+
     .bss
     .balign 16
 boot_stack:

@@ -24,6 +24,12 @@ void hfence_vvma_page(gva_t gva, s64 asid); /* asid < 0: all */
 
 void fp_save(u64 f[32], u64 *fcsr);
 void fp_load(const u64 f[32], const u64 *fcsr);
+/* sstatus.VS is on. csr: vstart, vl, vtype, vcsr. What is saved stays in the hart, too. */
+void vector_save(u8 *registers, u64 csr[4]);
+void vector_load(const u8 *registers, const u64 csr[4]);
+
+/* link.ld: the core's end, behind which vector registers are kept if the configuration has some. */
+extern u8 image_end[];
 
 /* Where another hart begins after HSM's hart_start, with its index in a1; a physical address is
  * needed. */

@@ -47,7 +47,7 @@ static u64 bits_of(u64 hpa)
         return PTE_R;
     if (hpa < (u64)stacks_end && hpa >= (u64)stacks && (hpa - (u64)stacks) % STACK_STRIDE == 0)
         return 0; /* a stack's guard */
-    if (hpa < (u64)image_end)
+    if (hpa < (u64)image_end + metal_config.board.vector_size)
         return PTE_R | PTE_W;
     return PTE_R; /* the partitions' images */
 }

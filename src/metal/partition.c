@@ -78,6 +78,8 @@ static void init_vcpus(struct partition *p)
         struct vcpu *v = partition_vcpu(p, i);
 
         v->config = &metal_config.vcpu[v - metal.vcpu];
+        if (p->config->rights & METAL_MAY_VECTOR)
+            v->registers = image_end + (v - metal.vcpu) * METAL_VECTOR_BYTES;
         v->partition = p;
         v->sbi = p->sbi;
         v->number = i;

@@ -59,7 +59,9 @@ struct vcpu {
     /* The rest is C's. */
     struct vcpu_csrs csr;
     u64 f[32], fcsr;
+    u64 vector[4]; /* vstart, vl, vtype, vcsr */
     const struct metal_vcpu *config;
+    u8 *registers; /* for vectors: METAL_VECTOR_BYTES behind the core; NULL: it may not use them */
     struct partition *partition;
     struct sbi *sbi; /* the partition's */
     struct hart *hart;
@@ -80,13 +82,14 @@ struct hart {
     const struct metal_hart *config;
     u32 index;
     struct vcpu *_Atomic current; /* NULL: idle */
-    _Atomic u32 up;               /* runs the hypervisor */
-    bool resched;                 /* hart_next is due before a guest runs; its own alone */
-    u64 timer;                    /* ticks: what stimecmp is */
-    u64 released;                 /* METAL_HART_CYCLIC: start of the last slot that began */
-    struct cycle cycle;           /* METAL_HART_CYCLIC */
-    u64 due;                      /* ticks: when what was picked last was to begin */
-    u64 charged;                  /* METAL_HART_PRIORITY: until when budgets are charged */
+    struct vcpu *vector; /* whose vector registers it holds, saved or not; NULL: nobody's */
+    _Atomic u32 up;      /* runs the hypervisor */
+    bool resched;        /* hart_next is due before a guest runs; its own alone */
+    u64 timer;           /* ticks: what stimecmp is */
+    u64 released;        /* METAL_HART_CYCLIC: start of the last slot that began */
+    struct cycle cycle;  /* METAL_HART_CYCLIC */
+    u64 due;             /* ticks: when what was picked last was to begin */
+    u64 charged;         /* METAL_HART_PRIORITY: until when budgets are charged */
 };
 
 enum partition_state { PARTITION_STOPPED, PARTITION_HALTING, PARTITION_LOADING, PARTITION_RUNNING };

@@ -20,12 +20,31 @@
     X(vsscratch)    \
     X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) X(scounteren) X(senvcfg)
 
+/* A hart keeps vector registers until another vCPU that has some comes: nobody else may name them.
+ */
+static void vector_in(struct vcpu *v)
+{
+    csr_set(sstatus, STATUS_VS);
+    if (v->hart->vector != v)
+        vector_load(v->registers, v->vector);
+    v->hart->vector = v;
+    csr_clear(sstatus, STATUS_VS_INITIAL);
+}
+
+static void vector_out(struct vcpu *v)
+{
+    /* Either tells of a change: QEMU 7.2 tells of those to vcsr and vstart in vsstatus alone. */
+    if (((v->csr.sstatus | v->csr.vsstatus) & STATUS_VS) == STATUS_VS)
+        vector_save(v->registers, v->vector);
+}
+
 void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
 {
-    memset(v->x, 0, sizeof(v->x));
-    memset(v->f, 0, sizeof(v->f));
-    memset(&v->csr, 0, sizeof(v->csr));
-    v->fcsr = 0;
+    memset(v, 0, offsetof(struct vcpu, config)); /* all that a guest could find there */
+    if (v->registers) {
+        memset(v->registers, 0, METAL_VECTOR_BYTES);
+        v->hart->vector = NULL;
+    }
     v->x[10] = v->number;
     v->x[11] = arg;
     v->pc = pc;
@@ -45,6 +64,8 @@ void vcpu_in(struct vcpu *v)
 #undef LOAD
     csr_write(hgatp, v->partition->hgatp);
     fp_load(v->f, &v->fcsr);
+    if (v->registers)
+        vector_in(v);
     if (metal_config.board.intc == METAL_INTC_AIA)
         csr_write(vsiselect, v->csr.vsiselect); /* of the guest file that hstatus.VGEIN names */
     if (v->hart->config->vcpu_count > 1)
@@ -57,6 +78,8 @@ void vcpu_out(struct vcpu *v)
     EACH_CSR(SAVE)
 #undef SAVE
     fp_save(v->f, &v->fcsr);
+    if (v->registers)
+        vector_out(v);
     if (metal_config.board.intc == METAL_INTC_AIA)
         v->csr.vsiselect = csr_read(vsiselect);
 }

@@ -320,6 +320,24 @@ int plan_board_read(struct plan_board *b, void *fdt, size_t size, struct err *er
     return check_contexts(b, err);
 }
 
+u32 plan_board_vlen(const struct plan_board *b)
+{
+    const size_t letters = strcspn(b->isa, "_");
+    const char *word = b->isa;
+    u32 vlen = 128; /* V's least */
+
+    if (!memchr(b->isa + 4, 'v', letters - 4))
+        return 0;
+    while ((word = strstr(word, "_zvl"))) {
+        u32 bits = 0;
+
+        for (word += 4; *word >= '0' && *word <= '9' && bits < 65536 * 10; word++)
+            bits = bits * 10 + (u32)(*word - '0');
+        vlen = *word == 'b' && bits > vlen ? bits : vlen;
+    }
+    return vlen;
+}
+
 /* The controller of a node's interrupts: of its own or of one above. */
 static u32 interrupt_parent(const void *fdt, int node)
 {

@@ -70,7 +70,8 @@ struct plan_virt {
     u64 memory;
     bool aia;
     u32 aia_guests;
-    const char *isa; /* NULL: of -cpu rv64,h=true */
+    bool vector;
+    const char *isa; /* NULL: of -cpu rv64,h=true, or with v=true,vext_spec=v1.0 */
 };
 
 /* *fdt is malloc'ed, the caller's. */
@@ -87,5 +88,8 @@ const char *plan_board_kept(const struct plan_board *board, u64 base, u64 size);
 
 /* Each device in turn: begin with device->node = -1. False: there is none left. */
 bool plan_board_next(const struct plan_board *board, struct plan_device *device);
+
+/* Bits of a vector register, as far as the instruction set tells: the least; 0: there is no V. */
+u32 plan_board_vlen(const struct plan_board *board);
 
 #endif

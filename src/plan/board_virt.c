@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ISA "rv64imafdch_zicsr_zifencei_zihintpause_zba_zbb_zbc_zbs_%ssstc"
+#define ISA "rv64imafdc%sh_zicsr_zifencei_zihintpause_zba_zbb_zbc_zbs_%ssstc"
 
 enum {
     HART_INTC = 1, /* phandles: of hart n's controller HART_INTC + n */
@@ -29,7 +29,7 @@ static void put_cpus(struct tree *t, const struct plan_virt *v)
 {
     char isa[128];
 
-    fmt_print(isa, sizeof(isa), ISA, v->aia ? "smaia_ssaia_" : "");
+    fmt_print(isa, sizeof(isa), ISA, v->vector ? "v" : "", v->aia ? "smaia_ssaia_" : "");
     tree_begin(t, "cpus");
     tree_cell(t, "#address-cells", 1);
     tree_cell(t, "#size-cells", 0);

@@ -21,6 +21,7 @@ static void emit_board(const struct plan *p, struct metal_config *c)
         .intc = b->intc,
         .sources = b->sources,
         .hart_count = b->hart_count,
+        .vector_size = p->vector_size,
     };
     if (b->intc == METAL_INTC_PLIC) {
         c->board.plic_hpa = b->plic.base;
@@ -103,7 +104,7 @@ static void emit_partitions(const struct plan *p, struct metal_config *c)
         struct metal_partition *to = &c->partition[i];
 
         memcpy(to->name, from->name, sizeof(to->name));
-        to->rights = from->rights;
+        to->rights = from->rights | (from->vector ? METAL_MAY_VECTOR : 0);
         to->sources = last_source(from);
         to->vmid = i + 1;
         to->start = from->start;

@@ -48,27 +48,27 @@ static bool is_kept(const char *word, size_t len, bool aia)
     return aia && len == 5 && !memcmp(word, "ssaia", 5);
 }
 
-/* What is M-mode's or the hypervisor's; and vectors, which it does not switch. */
-static bool is_dropped(const char *word, size_t len, bool aia)
+/* What is M-mode's or the hypervisor's; and vectors. */
+static bool is_dropped(const char *word, size_t len, bool aia, bool vector)
 {
     if (is_kept(word, len, aia))
         return false;
-    return word[0] == 's' || (len >= 2 && !memcmp(word, "zv", 2));
+    return word[0] == 's' || (!vector && len >= 2 && !memcmp(word, "zv", 2));
 }
 
-void guest_isa(const char *board, bool aia, char *isa, size_t size)
+void guest_isa(const char *board, bool aia, bool vector, char *isa, size_t size)
 {
     size_t letters = strcspn(board, "_"), len = 0;
 
     for (size_t i = 0; i < letters && len + 1 < size; i++) {
-        if (i < 4 || (board[i] != 'h' && board[i] != 'v')) /* behind "rv64" */
+        if (i < 4 || (board[i] != 'h' && (vector || board[i] != 'v'))) /* behind "rv64" */
             isa[len++] = board[i];
     }
     isa[len] = '\0';
     for (const char *word = board + letters; *word; word += strcspn(word, "_")) {
         size_t n = strcspn(++word, "_");
 
-        if (n && !is_dropped(word, n, aia))
+        if (n && !is_dropped(word, n, aia, vector))
             len += fmt_print(isa + len, len < size ? size - len : 0, "_%.*s", (int)n, word);
     }
 }
@@ -87,7 +87,7 @@ static void put_cpus(struct guest *g)
     struct tree *t = &g->tree;
     char isa[512];
 
-    guest_isa(b->isa, g->aia, isa, sizeof(isa));
+    guest_isa(b->isa, g->aia, g->part->vector, isa, sizeof(isa));
     tree_begin(t, "cpus");
     tree_cell(t, "#address-cells", 1);
     tree_cell(t, "#size-cells", 0);

@@ -20,7 +20,8 @@ MUST_CHECK int guest_dtb_make(struct plan *plan, u32 partition, u8 **fdt, u64 *s
 MUST_CHECK int guest_dtb_patch(struct plan *plan, u32 partition, const u8 *given, u64 given_size,
                                u8 **fdt, u64 *size);
 
-/* What of the board's instruction set a guest has: without what is the hypervisor's or M-mode's. */
-void guest_isa(const char *board, bool aia, char *isa, size_t size);
+/* What of the board's instruction set a guest has: without what is the hypervisor's or M-mode's,
+ * and vectors unless it may use them. */
+void guest_isa(const char *board, bool aia, bool vector, char *isa, size_t size);
 
 #endif

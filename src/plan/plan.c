@@ -93,11 +93,21 @@ static int read_all(struct plan *p)
     return r ? r : read_virtio(p);
 }
 
-/* Where the images lie in cosm-metal.bin, each on a page; one that is there already is not put
- * there twice. */
+/* Where vectors are kept, nothing if nobody may use them. */
+static u32 vector_size(const struct plan *p)
+{
+    for (u32 i = 0; i < p->partition_count; i++) {
+        if (p->partition[i].vector)
+            return p->vcpu_count * METAL_VECTOR_BYTES;
+    }
+    return 0;
+}
+
+/* Where the images lie in cosm-metal.bin, behind the core and vectors, each on a page; one that is
+ * there already is not put there twice. */
 static u64 lay_out(struct plan *p, u64 core_size)
 {
-    u64 end = align_up(core_size, PLAN_PAGE);
+    u64 end = align_up(core_size, PLAN_PAGE) + p->vector_size;
 
     for (u32 i = 0; i < p->image_count; i++) {
         struct plan_image *image = &p->image[i];
@@ -134,6 +144,7 @@ int plan_compile(struct plan *p, const char *path, const char *text, size_t size
         r = plan_images(p);
     if (r)
         return r;
+    p->vector_size = vector_size(p);
     p->self_size = lay_out(p, core_size);
     return place_board(p);
 }

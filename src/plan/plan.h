@@ -78,7 +78,8 @@ struct plan_partition {
     const struct toml_node *image, *kernel, *initrd, *dtb, *entry_node, *images, *devices, *health;
     const char *append;
     bool dma_trusted, start;
-    bool console; /* has an emulated serial port */
+    bool console;                   /* has an emulated serial port */
+    const struct toml_node *vector; /* NULL: it may not use vectors */
     u64 entry, arg;
     u64 watchdog; /* ticks */
     u32 rights;
@@ -155,6 +156,7 @@ struct plan {
     struct err *err;
     struct plan_board board;
     u64 self_hpa, self_size;
+    u32 vector_size;                   /* bytes behind the core for vector registers */
     const struct toml_node *self_node; /* NULL: by default */
     struct plan_hart hart[METAL_HARTS_MAX];
     struct plan_partition partition[METAL_PARTITIONS_MAX];

@@ -18,10 +18,10 @@
 struct board_table {
     const char *machine, *dtb, *isa;
     const struct toml_node *machine_node, *dtb_node, *harts_node, *memory_node, *aia_node,
-        *guests_node, *at_node;
+        *guests_node, *vector_node, *at_node;
     u32 harts, guests;
     u64 memory, at;
-    bool aia;
+    bool aia, vector;
 };
 
 static int take_harts(struct plan *p, const struct toml_node *n, void *field)
@@ -64,6 +64,15 @@ static int take_guests(struct plan *p, const struct toml_node *n, void *field)
     return 0;
 }
 
+static int take_vector(struct plan *p, const struct toml_node *n, void *field)
+{
+    struct board_table *t = field;
+
+    t->vector_node = n;
+    t->vector = n->integer;
+    return 0;
+}
+
 static int take_at(struct plan *p, const struct toml_node *n, void *field)
 {
     struct board_table *t = field;
@@ -84,6 +93,7 @@ static const struct plan_key keys[] = {
     {"memory", KIND(STRING) | KIND(INTEGER), take_memory, 0},
     {"aia", KIND(BOOLEAN), take_aia, 0},
     {"aia-guests", KIND(INTEGER), take_guests, 0},
+    {"vector", KIND(BOOLEAN), take_vector, 0},
     {"at", KIND(INTEGER), take_at, 0},
 };
 #undef AT
@@ -95,7 +105,8 @@ static int check_dtb_alone(struct plan *p, const struct board_table *t)
                                     : t->harts_node  ? t->harts_node
                                     : t->memory_node ? t->memory_node
                                     : t->aia_node    ? t->aia_node
-                                                     : t->guests_node;
+                                    : t->guests_node ? t->guests_node
+                                                     : t->vector_node;
 
     if (!other)
         return 0;
@@ -106,7 +117,8 @@ static int check_dtb_alone(struct plan *p, const struct board_table *t)
 static int make_virt(struct plan *p, const struct toml_node *board, const struct board_table *t,
                      void **fdt, size_t *size)
 {
-    const struct plan_virt virt = {t->harts, t->memory, t->aia, t->guests ? t->guests : 1, t->isa};
+    const struct plan_virt virt = {t->harts,  t->memory, t->aia, t->guests ? t->guests : 1,
+                                   t->vector, t->isa};
     const struct toml_node *machine = t->machine_node;
     struct err err;
 

@@ -153,6 +153,25 @@ static int take_watchdog(struct plan *p, const struct toml_node *n, void *field)
     return r || *(u64 *)field ? r : plan_refuse(p, n, "a watchdog of no time bites at once");
 }
 
+static int take_vector(struct plan *p, const struct toml_node *n, void *field)
+{
+    const u32 vlen = plan_board_vlen(&p->board), most = METAL_VECTOR_BYTES / 32 * 8;
+
+    if (!n->integer)
+        return 0;
+    if (!vlen)
+        return plan_refuse(p, n, "the board's harts have no vectors: '%.64s' has no v%s",
+                           p->board.isa,
+                           strcmp(p->board.name, "virt") ? "" : " (vector = true of [board])");
+    if (vlen > most)
+        return plan_refuse(p, n,
+                           "the board's vector registers of %u bits are larger than the %u "
+                           "that are served",
+                           vlen, most);
+    *(const struct toml_node **)field = n;
+    return 0;
+}
+
 #define AT(field) offsetof(struct plan_partition, field)
 static const struct plan_key keys[] = {
     {"name", KIND(STRING), take_name, AT(name), true},
@@ -171,6 +190,7 @@ static const struct plan_key keys[] = {
     {"may", KIND(ARRAY), take_may, AT(rights)},
     {"start", KIND(BOOLEAN), take_flag, AT(start)},
     {"console", KIND(BOOLEAN), take_flag, AT(console)},
+    {"vector", KIND(BOOLEAN), take_vector, AT(vector)},
     {"health", KIND(TABLE), take_node, AT(health)},
 };
 #undef AT

@@ -15,6 +15,7 @@ import tap
 EXAMPLES = ROOT / "examples" / "metal"
 QEMU = "qemu-system-riscv64"
 MACHINES = {"plic": "virt", "aia": "virt,aia=aplic-imsic,aia-guests=3"}
+CPUS = ["rv64,h=true", "rv64,h=true,v=true,vext_spec=v1.0"]  # without and with vectors
 FIRMWARES = ["qemu", "sid"]  # QEMU's own OpenSBI; that of Debian's sid
 UNDER_FIRMWARE = 0x80200000  # where OpenSBI starts what QEMU's -kernel names
 SECONDS = 120  # generous: others use the machine, too
@@ -132,10 +133,10 @@ def boot(config_or_file, programs, name, patterns, seconds=SECONDS, **options):
         return until(console, patterns, seconds)
 
 
-def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, extra=()):
+def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, cpu=CPUS[0], extra=()):
     """QEMU's virt board with the H extension, running; a Console, to be used in a with statement."""
     need(QEMU)
-    command = [QEMU, "-M", MACHINES[intc], "-cpu", "rv64,h=true", "-smp", harts, "-m", memory, "-nographic", "-nodefaults",
+    command = [QEMU, "-M", MACHINES[intc], "-cpu", cpu, "-smp", harts, "-m", memory, "-nographic", "-nodefaults",
                "-serial", "mon:stdio", "-bios", firmware(bios), "-kernel", kernel, *extra]
     if icount:
         command += ["-icount", icount]

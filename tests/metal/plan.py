@@ -187,6 +187,7 @@ REFUSALS = [
     ('size = "4M" }', 'size = "4M" }, { at = 0x80300000, size = "1M" }', 20, "memory of 'a' overlaps memory of 'a' of line 20"),
     ("at = 0x80000000, size = \"4M\"", "at = 0x0c200000, size = \"4M\"", 20, "memory of 'a' overlaps the interrupt controller of 'a' of line 17"),
     ("at = 0x80000000, size = \"256M\"", "at = 0x10000000, size = \"256M\"", 12, "device 'serial@10000000' of 'linux' overlaps memory of 'linux'"),
+    ('image = "rt.bin"', 'image = "rt.bin"\nvector = true', 22, "has no v (vector = true of [board])"),
     # Devices
     ("serial@10000000", "serial@10000001", 12, "no device 'serial@10000001'"),
     ("serial@10000000", "plic@c000000", 12, "the hypervisor's"),
@@ -338,6 +339,23 @@ def _():
     check_equal(len(telemetry), 1, "the places of the channel")
 
 
+@test("memory for vectors is behind the core, if a partition may use them; others' device trees tell of none")
+def _():
+    def made(text, name):
+        path = FOLDER / f"{name}.bin"
+        check_equal(cosm("metal", "build", written(text), "-o", path)[0], 0, "status of 'cosm metal build'")
+        return path.stat().st_size
+    board = changed("harts = 4", "harts = 4\nvector = true")
+    with_vectors = board.replace('image = "rt.bin"', 'image = "rt.bin"\nvector = true', 1)
+    check_equal(made(board, "board"), made(BASE, "none"))
+    check_equal(made(with_vectors, "vectors"), made(BASE, "none") + 5 * 8192)
+    parts = told(with_vectors)["partitions"]
+    check_equal([p["vector"] for p in parts], [False, True, False])
+    long = with_vectors.replace("vector = true", 'isa = "rv64imafdcvh_zvl4096b_sstc"', 1)
+    refused(FAILED, "metal", "check", written(long), says=["board.toml:23: ", "of 4096 bits are larger than the 2048 that are served"])
+    check_equal(told(long.replace("4096", "2048"))["partitions"][1]["vector"], True)
+
+
 @test("the hypervisor lies elsewhere if it is told to")
 def _():
     low, high = told(BASE), told(changed("harts = 4", "harts = 4\nat = 0xbfe00000"))
@@ -347,9 +365,10 @@ def _():
 
 
 def boards_of_qemu():
-    for name, machine in (("plic", "virt"), ("aia", "virt,aia=aplic-imsic,aia-guests=3")):
+    for name, machine, cpu in (("plic", "virt", ""), ("aia", "virt,aia=aplic-imsic,aia-guests=3", ""),
+                               ("vector", "virt", ",v=true,vext_spec=v1.0")):
         tree = FOLDER / f"{name}.dtb"
-        done = subprocess.run(["qemu-system-riscv64", "-M", f"{machine},dumpdtb={tree}", "-cpu", "rv64,h=true", "-smp", "4", "-m", "1G",
+        done = subprocess.run(["qemu-system-riscv64", "-M", f"{machine},dumpdtb={tree}", "-cpu", f"rv64,h=true{cpu}", "-smp", "4", "-m", "1G",
                                "-nographic"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         check_equal(done.returncode, 0, done.stdout)
         yield name, tree
@@ -361,7 +380,7 @@ def _():
         raise tap.Skip("no qemu-system-riscv64 here")
     rest = changed("[board]\nmachine = \"virt\"\nharts = 4\nmemory = \"1G\"\n", "")
     for name, tree in boards_of_qemu():
-        own = 'machine = "virt"\nharts = 4\nmemory = "1G"\n' + ("aia = true\naia-guests = 3\n" if name == "aia" else "")
+        own = 'machine = "virt"\nharts = 4\nmemory = "1G"\n' + {"aia": "aia = true\naia-guests = 3\n", "vector": "vector = true\n"}.get(name, "")
         built_in, read = told("[board]\n" + own + rest), told(f'[board]\ndtb = "{tree}"\n' + rest)
         check_equal(read["board"].pop("name"), tree.name)
         check_equal(built_in["board"].pop("name"), "virt")

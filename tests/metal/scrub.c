@@ -6,6 +6,8 @@
  * Each partition that runs it has a number, SCRUB_SELF, and fills registers and memory with marks
  * that carry it, so that each is the other's neighbour. It raises itself, to be restarted cold,
  * after SCRUB_ROUNDS, as the configuration's health policy says.
+ *
+ * SCRUB_VECTOR: it may use vectors, and does the same with them; otherwise they have to be illegal.
  */
 #include "guest.h"
 
@@ -19,6 +21,16 @@
 #define SCRUB_MEMORY (UINT64_C(1) << 20) /* of the partition, bytes */
 #endif
 
+#ifdef SCRUB_VECTOR
+static const bool has_vector = true;
+#else
+static const bool has_vector = false;
+#endif
+
+#define VLENB_MAX 256
+
+#define SSTATUS_VS (UINT64_C(3) << 9)
+
 #define MARK_KIND (UINT64_C(0xdecaf) << 44)
 #define MARK_SELF (MARK_KIND | (u64)SCRUB_SELF << 32)
 
@@ -31,6 +43,19 @@ struct state {
 /* At the very first instruction; in .data, as .bss is cleared later. */
 struct state scrub_start __attribute__((section(".data"))) = {.x = {1}};
 static struct state before, after;
+
+/* Registers, each vlenb bytes; vstart, vl, vtype, vcsr. */
+struct vectors {
+    u64 v[32 * VLENB_MAX / 8], csr[4];
+};
+
+struct vectors scrub_vectors __attribute__((section(".data"))) = {.csr = {1}};
+static struct vectors vectors_before, vectors_after;
+
+_Static_assert(offsetof(struct vectors, csr) == 8192, "scrub_vectors_store");
+
+void scrub_vectors_store(struct vectors *to);
+void scrub_vectors_load(const struct vectors *from);
 
 void scrub_entry(void);
 void scrub_spin(struct state *fill, struct state *seen, u64 rounds);
@@ -63,9 +88,52 @@ __asm__(
     "    .endr\n"
     "    csrr t0, fcsr\n"
     "    sd t0, 592(a0)\n"
+#ifdef SCRUB_VECTOR
+    "    li t0, 1 << 9\n"
+    "    csrs sstatus, t0\n"
+    "    la a0, scrub_vectors\n"
+    "    jal scrub_vectors_store\n"
+#endif
     "    li a0, 0\n"
     "    j _start\n"
     ".text\n"
+    ".option push\n"
+    ".option arch, +v\n"
+    "scrub_vectors_store:\n"
+    "    li t0, 8192\n"
+    "    add t0, t0, a0\n"
+    "    .set i, 0\n"
+    "    .irp n, vstart, vl, vtype, vcsr\n"
+    "    csrr t1, \\n\n"
+    "    sd t1, 8 * i(t0)\n"
+    "    .set i, i + 1\n"
+    "    .endr\n"
+    "    csrw vstart, zero\n"
+    "    csrr t0, vlenb\n"
+    "    slli t0, t0, 3\n"
+    "    .irp n, 0, 8, 16, 24\n"
+    "    vs8r.v v\\n, (a0)\n"
+    "    add a0, a0, t0\n"
+    "    .endr\n"
+    "    ret\n"
+    "scrub_vectors_load:\n"
+    "    li t0, 8192\n"
+    "    add t1, t0, a0\n"
+    "    csrr t0, vlenb\n"
+    "    slli t0, t0, 3\n"
+    "    .irp n, 0, 8, 16, 24\n"
+    "    vl8re8.v v\\n, (a0)\n"
+    "    add a0, a0, t0\n"
+    "    .endr\n"
+    "    ld t0, 8(t1)\n"
+    "    ld t2, 16(t1)\n"
+    "    vsetvl zero, t0, t2\n"
+    "    ld t0, 24(t1)\n"
+    "    csrw vcsr, t0\n"
+    "    ld t0, 0(t1)\n"
+    "    csrw vstart, t0\n"
+    "    ret\n"
+    ".option pop\n"
     /* (fill, seen, rounds): fills registers, spins, stores what they hold then. Only x10, the
      * counter, and x11 are its own; x2 and x4 are put back. */
     "scrub_spin:\n"
@@ -132,11 +200,63 @@ static void look_at_start(void)
     for (u32 n = 0; n < CSRS; n++)
         look("at start, CSR", n, scrub_start.csr[n]);
     look("at start, CSR", 3, scrub_start.fcsr);
+    for (u32 n = 0; has_vector && n < ARRAY_SIZE(scrub_vectors.v); n++)
+        look("at start, word of v", n, scrub_vectors.v[n]);
+    for (u32 n = 0; has_vector && n < 4; n++)
+        if (scrub_vectors.csr[n] && foreign++ < 8)
+            print("scrub: at start, CSR %u of vectors is %lx\n", n, scrub_vectors.csr[n]);
     /* Up to the device tree, which lies at the end. */
     for (u64 word = ((u64)(uintptr_t)guest_end_of_image - 0x80000000) / 8;
          word < (scrub_start.x[11] - 0x80000000) / 8; word++)
         if (memory[word] != 0 && foreign++ < 8)
             print("scrub: at start, memory %lx holds %lx\n", 0x80000000 + 8 * word, memory[word]);
+}
+
+static u64 vector_bytes(void)
+{
+    u64 bytes;
+
+    __asm__ volatile("csrr %0, 0xc22" : "=r"(bytes)); /* vlenb */
+    return bytes;
+}
+
+/* Words of 64 bits in pairs of registers, and how many of them count, differ by round and
+ * partition; every fourth round changes CSRs alone, every fourth nothing. */
+static void vectors_fill(u32 round)
+{
+    const u64 words = 32 * vector_bytes() / 8;
+
+    if (round % 4 == 3)
+        return;
+    for (u32 n = 0; n < words && round % 4 < 2; n++)
+        vectors_before.v[n] = MARK_SELF | (u64)round << 16 | n;
+    vectors_before.csr[0] = round % 4 == 0;
+    vectors_before.csr[1] = 1 + (round + SCRUB_SELF) % 4;
+    vectors_before.csr[2] = 0x19; /* e64, m2 */
+    vectors_before.csr[3] = (round + SCRUB_SELF) % 8;
+    if (round % 4 == 2)
+        __asm__ volatile("csrw 0x008, %0\n csrw 0x00f, %1" ::"r"(vectors_before.csr[0]),
+                         "r"(vectors_before.csr[3])); /* vstart, vcsr */
+    else
+        scrub_vectors_load(&vectors_before);
+    if (round % 4 == 2)
+        vectors_before.csr[1] = 1 + (round - 1 + SCRUB_SELF) % 4;
+}
+
+static void vectors_compare(void)
+{
+    const u64 words = 32 * vector_bytes() / 8;
+
+    scrub_vectors_store(&vectors_after);
+    for (u32 n = 0; n < words; n++)
+        if (vectors_after.v[n] != vectors_before.v[n] && changed++ < 8)
+            print("scrub: word %u of vectors is %lx, was %lx\n", n, vectors_after.v[n],
+                  vectors_before.v[n]);
+    for (u32 n = 0; n < 4; n++)
+        if (vectors_after.csr[n] != vectors_before.csr[n] && changed++ < 8)
+            print("scrub: CSR %u of vectors is %lx, was %lx\n", n, vectors_after.csr[n],
+                  vectors_before.csr[n]);
+    __asm__ volatile("csrw 0x008, %0" ::"r"(vectors_before.csr[0]));
 }
 
 static void one_round(u32 round)
@@ -145,7 +265,11 @@ static void one_round(u32 round)
         before.x[n] = MARK_SELF | (u64)round << 8 | n;
     for (u32 n = 0; n < F; n++)
         before.f[n] = MARK_SELF | (u64)round << 8 | 1u << 7 | n;
+    if (has_vector)
+        vectors_fill(round);
     scrub_spin(&before, &after, 20000);
+    if (has_vector)
+        vectors_compare();
     for (u32 n = 1; n < X; n++)
         if (n != 10 && n != 11 && after.x[n] != before.x[n] && changed++ < 8)
             print("scrub: x%u is %lx, was %lx\n", n, after.x[n], before.x[n]);
@@ -165,9 +289,30 @@ static void fill_memory(void)
         *memory++ = MARK_SELF | 0xffff;
 }
 
+static void set_vectors(u64 unused)
+{
+    (void)unused;
+    __asm__ volatile(".word 0x0c007057"); /* vsetvli zero, zero, e8, m1: keeps vl */
+}
+
+static void read_vstart(u64 unused)
+{
+    (void)unused;
+    __asm__ volatile("csrr zero, 0x008");
+}
+
+/* Whatever it says in its sstatus. */
+static void try_vectors(void)
+{
+    csr_set(sstatus, SSTATUS_VS);
+    if (!has_vector && (attempt(set_vectors, 0).cause != 2 || attempt(read_vstart, 0).cause != 2))
+        print("scrub: vectors are there\n");
+}
+
 void guest_main(u64 hart, const void *tree)
 {
     (void)hart, (void)tree;
+    try_vectors();
     if (cosm_info().error == 0)
         look_at_start();
     csr_set(sstatus, SSTATUS_FS);

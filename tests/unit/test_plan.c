@@ -144,13 +144,15 @@ TEST(guests_instruction_set)
 {
     char isa[128];
 
-    guest_isa("rv64imafdch_zicsr_zba_smaia_ssaia_sstc", false, isa, sizeof(isa));
+    guest_isa("rv64imafdch_zicsr_zba_smaia_ssaia_sstc", false, false, isa, sizeof(isa));
     CHECK_STR(isa, "rv64imafdc_zicsr_zba_sstc");
-    guest_isa("rv64imafdch_zicsr_zba_smaia_ssaia_sstc", true, isa, sizeof(isa));
+    guest_isa("rv64imafdch_zicsr_zba_smaia_ssaia_sstc", true, false, isa, sizeof(isa));
     CHECK_STR(isa, "rv64imafdc_zicsr_zba_ssaia_sstc");
-    guest_isa("rv64imafdcvh_zve64d_zvl128b_zicbom_svpbmt_shvstvala", true, isa, sizeof(isa));
+    guest_isa("rv64imafdcvh_zve64d_zvl128b_zicbom_svpbmt_shvstvala", true, false, isa, sizeof(isa));
     CHECK_STR(isa, "rv64imafdc_zicbom_svpbmt");
-    guest_isa("rv64ih", true, isa, 6);
+    guest_isa("rv64imafdcvh_zve64d_zvl128b_zicbom_svpbmt_shvstvala", true, true, isa, sizeof(isa));
+    CHECK_STR(isa, "rv64imafdcv_zve64d_zvl128b_zicbom_svpbmt");
+    guest_isa("rv64ih", true, false, isa, 6);
     CHECK_STR(isa, "rv64i");
 }
 

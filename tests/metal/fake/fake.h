@@ -27,6 +27,9 @@ u8 *fake_memory(u64 gpa);
 /* What paging_image(0) gives: 4096 bytes. */
 u8 *fake_image(void);
 
+/* What stands for the vector registers of the calling hart. */
+u8 *fake_vector(void);
+
 /* A hart that waits for an interrupt ends its thread once *end is true. */
 void fake_end_on(const _Atomic bool *end);
 

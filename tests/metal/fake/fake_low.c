@@ -12,6 +12,7 @@
 #define EID_IPI 0x735049
 
 static u8 image[4096];
+u8 image_end[METAL_VCPUS_MAX * METAL_VECTOR_BYTES];
 
 u8 *fake_image(void)
 {
@@ -96,6 +97,24 @@ void fp_save(u64 f[32], u64 *fcsr)
 
 void fp_load(const u64 f[32], const u64 *fcsr)
 {
+}
+
+/* The hart's own are the first byte of each. */
+static _Thread_local u8 held;
+
+u8 *fake_vector(void)
+{
+    return &held;
+}
+
+void vector_save(u8 *registers, u64 csr[4])
+{
+    registers[0] = held;
+}
+
+void vector_load(const u8 *registers, const u64 csr[4])
+{
+    held = registers[0];
 }
 
 bool intc_kick(struct hart *h)

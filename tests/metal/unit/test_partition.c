@@ -3,7 +3,8 @@
  * Partitions on four harts that are threads: their vCPUs start, stop, suspend, fence and restart
  * each other, themselves and the other partition, at random and all at once. A vCPU never runs
  * while its partition is stopped or loaded, a partition begins with the memory that it should have,
- * and in the end everything stops and starts as it is asked.
+ * and in the end everything stops and starts as it is asked. What a vCPU leaves in vector registers
+ * it finds there again, and 0 when it is started.
  */
 #include "metal/partition.h"
 
@@ -35,7 +36,8 @@ enum { CALL_WINDOW_END = 8, CALL_VDEV_NEXT, CALL_VDEV_REPLY };
 #define VDEV UINT64_C(0x10001000) /* of A, served by B */
 
 static _Atomic bool quiet, end; /* guests do nothing; threads end */
-static _Atomic u32 astray, wrong_memory, begun, secondaries, asked, taken;
+static _Atomic u32 astray, wrong_memory, wrong_vector, begun, secondaries, asked, taken;
+static u8 vector_of[METAL_VCPUS_MAX]; /* what each one left */
 
 static u64 ram_of(u32 partition)
 {
@@ -107,7 +109,7 @@ static void configure_partition(struct metal_config *c, u32 i)
         .region_count = 1,
         .image_first = (u16)i,
         .image_count = 1,
-        .rights = METAL_MAY_CONTROL,
+        .rights = METAL_MAY_CONTROL | METAL_MAY_VECTOR,
         .vmid = i + 1,
         .start = 1,
         .entry = ram_of(i) + 0x1000,
@@ -176,6 +178,10 @@ static void guest_begins(struct vcpu *v)
 
     if (state != PARTITION_RUNNING && state != PARTITION_HALTING)
         atomic_fetch_add(&astray, 1);
+    if (v->pc == p->config->entry)
+        vector_of[v - metal.vcpu] = 0;
+    if (*fake_vector() != vector_of[v - metal.vcpu])
+        atomic_fetch_add(&wrong_vector, 1);
     if (v->pc != p->config->entry)
         return;
     v->pc += 4;
@@ -252,6 +258,10 @@ static bool guest_acts(struct vcpu *v, u64 r)
         return serve(v, r);
     case 33 ... 34:
         return call(v, EID_PARTITION, CALL_WATCHDOG, 0, 0, 0);
+    case 39 ... 44:
+        csr_set(sstatus, STATUS_VS);
+        *fake_vector() = vector_of[v - metal.vcpu] = (u8)(r >> 32);
+        return v->hart->resched;
     default:
         return v->hart->resched;
     }
@@ -369,6 +379,7 @@ TEST(all_at_once)
         CHECK_EQ(metal.vcpu[i].state, VCPU_STOPPED);
     CHECK_EQ(atomic_load(&astray), 0);
     CHECK_EQ(atomic_load(&wrong_memory), 0);
+    CHECK_EQ(atomic_load(&wrong_vector), 0);
     CHECK(atomic_load(&begun) > RESTARTS / 4);
     CHECK(atomic_load(&secondaries) > 20);
     CHECK(atomic_load(&asked) > RESTARTS / 4);
