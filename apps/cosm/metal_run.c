@@ -20,6 +20,7 @@
 #include <time.h>
 
 #define CTRL_A     1
+#define CTRL_C     3
 #define DRAW_MS    30
 #define SIZE_MS    500 /* how often the terminal's size is looked at if no signal tells of it */
 #define WAITING    4096
@@ -35,6 +36,7 @@ struct session {
     bool keys;    /* standard input is a terminal */
     bool escaped; /* Ctrl-A was typed */
     bool leave;   /* Ctrl-A x */
+    bool off;     /* the board has ended; what it said is still shown */
     u64 drawn_ms;
     u32 rows, columns;
     char complaint[COMPLAINTS];
@@ -80,6 +82,8 @@ static void take_key(struct session *s, u8 key)
         command(s, key);
     } else if (key == CTRL_A && s->keys) {
         s->escaped = true;
+    } else if (s->off) {
+        s->leave = key == 'q' || key == CTRL_C;
     } else {
         type(s, key);
     }
@@ -184,13 +188,19 @@ static int wait_ms(const struct session *s)
     return since < DRAW_MS ? (int)(DRAW_MS - since) : 0;
 }
 
-/* Until the board ends or the user leaves. */
+static int redraw(struct session *s, struct err *err)
+{
+    look_at_size(s);
+    return split_is_changed(s->split) && wait_ms(s) == 0 ? draw(s, err) : 0;
+}
+
+/* Until the board ends or the user leaves; if it is off, until the user does. */
 static int serve(struct session *s, struct err *err)
 {
     bool ended = false, input = true;
     int r = 0;
 
-    while (!ended && !s->leave && !r) {
+    while (!ended && !s->leave && !r && (input || !s->off)) {
         struct pollfd fd[3] = {
             {.fd = s->board.serial, .events = POLLIN | (s->end ? POLLOUT : 0)},
             {.fd = input && s->end < WAITING / 2 ? STDIN_FILENO : -1, .events = POLLIN},
@@ -210,13 +220,21 @@ static int serve(struct session *s, struct err *err)
             hear_complaints(s);
         if (s->end)
             pass_on(s);
-        if (s->split && !r) {
-            look_at_size(s);
-            if (split_is_changed(s->split) && wait_ms(s) == 0)
-                r = draw(s, err);
-        }
+        if (s->split && !r)
+            r = redraw(s, err);
     }
     return r;
+}
+
+/* The board has switched itself off: its last words stay until they are read. */
+static int linger(struct session *s, struct err *err)
+{
+    static const char text[] = "the board is off; q leaves";
+
+    s->off = true;
+    s->end = s->begin = 0;
+    split_tell(s->split, (const u8 *)text, sizeof(text) - 1);
+    return serve(s, err);
 }
 
 static void on_size(int signal)
@@ -289,9 +307,11 @@ int metal_run(const struct options *o, struct err *err)
         r = serve(s, err);
     if (s->split && s->complaints >= 0 && !s->leave && !r)
         hear_complaints(s);
-    tty_restore();
     if (metal_board_stop(&s->board, r || s->leave, &how) && !r)
         r = err_set(err, ECHILD, "%s%s%s", how.msg, *s->complaint ? ": " : "", s->complaint);
+    else if (s->split && !s->leave && !r)
+        r = linger(s, err);
+    tty_restore();
     split_destroy(s->split);
     scope_close(&s->complaints);
     return r;

@@ -13,7 +13,7 @@
 #include "base/types.h"
 
 #define METAL_MAGIC   UINT64_C(0x4c4154454d534f43) /* "COSMETAL" as bytes */
-#define METAL_VERSION 3
+#define METAL_VERSION 4
 
 #define METAL_NAME_MAX       16 /* with the NUL */
 #define METAL_HARTS_MAX      8
@@ -38,6 +38,14 @@ enum metal_intc {
     METAL_INTC_AIA,  /* IMSIC with guest files, and an APLIC that partitions see emulated */
 };
 
+/* What becomes of the board when no partition runs and so none can start another one; the first two
+ * are reset types of SRST. */
+enum metal_all_stopped {
+    METAL_ALL_STOPPED_OFF,
+    METAL_ALL_STOPPED_REBOOT,
+    METAL_ALL_STOPPED_STAY,
+};
+
 struct metal_board {
     u64 timebase; /* ticks a second */
     u64 ram_hpa, ram_size;
@@ -57,7 +65,7 @@ struct metal_board {
     u32 hart_count;
     u32 vector_size; /* bytes behind the core for vector registers: METAL_VECTOR_BYTES for each
                         vCPU, or 0 if no partition has METAL_MAY_VECTOR */
-    u32 reserved;
+    u32 all_stopped; /* enum metal_all_stopped */
 };
 
 /* The page of the S-level file of the hart with that index; its guest files follow. */

@@ -40,6 +40,7 @@ static struct {
     u32 column;   /* bytes of it */
     u32 keyboard; /* partition */
     bool escaped;
+    bool ends; /* nobody will end a line that is begun: it is sent as it is */
     u8 key[KEYS];
     u32 keys;
 } console;
@@ -56,7 +57,7 @@ void console_init(void)
     *uart(1) = 0; /* IER: polled */
 }
 
-static void put(char c)
+static NOINLINE void put(char c)
 {
     if (!metal_config.board.uart_hpa)
         return;
@@ -99,7 +100,8 @@ static bool is_ready(u32 i)
 {
     const struct writer *w = &console.writer[i];
 
-    return w->lines || waiting(w) > LINE_MAX || (i == console.keyboard && waiting(w));
+    return w->lines || waiting(w) > LINE_MAX ||
+           ((i == console.keyboard || console.ends) && waiting(w));
 }
 
 /* The next one after the last that is ready. */
@@ -174,8 +176,12 @@ void console_drain(const struct partition *p)
 
 void console_flush(void)
 {
-    while (send_some())
+    lock_acquire(&console.lock); /* to the end: others write no more meanwhile */
+    console.ends = true;
+    while (step())
         ;
+    console.ends = false;
+    lock_release(&console.lock);
 }
 
 bool console_has_room(const struct partition *p)

@@ -27,7 +27,7 @@ bool console_has_room(const struct partition *p);
  * NULL: in nobody's.
  */
 void console_drain(const struct partition *p);
-/* Sends all, however long it takes: the board ends. */
+/* Sends all, lines without an end too, however long it takes: the board ends. */
 void console_flush(void);
 /* What was typed for p: bytes taken, 0: none waiting. */
 size_t console_read(struct partition *p, u8 *bytes, size_t len);

@@ -25,11 +25,24 @@ static const char *const action_names[] = {
     [METAL_ACTION_PLAN] = "plan switched", [METAL_ACTION_HALT] = "board halted",
 };
 
-void health_halt(void)
+NORETURN static void end(u32 type)
 {
     console_flush();
     for (;;)
-        sbi_call(EID_SRST, 0, 0, 0, 0);
+        sbi_call(EID_SRST, 0, type, 0, 0);
+}
+
+void health_halt(void)
+{
+    end(METAL_ALL_STOPPED_OFF);
+}
+
+void health_all_stopped(void)
+{
+    console_flush(); /* or there might be no room for the line */
+    console_log(NULL, "all partitions have stopped");
+    if (metal_config.board.all_stopped != METAL_ALL_STOPPED_STAY)
+        end(metal_config.board.all_stopped);
 }
 
 /* A rule's restarts are used up: the partition stops for good. */

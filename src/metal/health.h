@@ -19,5 +19,7 @@ void health_watchdogs(struct hart *h, u64 now);
 void health_kick_watchdog(struct partition *p, u64 now);
 /* Ends the board's work: the firmware powers it off. */
 NORETURN void health_halt(void);
+/* No partition runs any more, for good: what the configuration says. */
+void health_all_stopped(void);
 
 #endif

@@ -105,11 +105,19 @@ static void zero_shared(struct partition *p)
     }
 }
 
+/* Who stopped can be started by those that run: the last one stops for good. */
+static void one_less(void)
+{
+    if (atomic_fetch_sub(&metal.alive, 1) == 1)
+        health_all_stopped();
+}
+
 void partition_init_all(void)
 {
     struct gstage_pool pool = {tables, paging_hpa(tables), 0, METAL_TABLES_MAX};
     u8 *sbi = sbi_memory;
 
+    metal.alive = 1;
     for (u32 i = 0; i < metal_config.partition_count; i++) {
         struct partition *p = &metal.partition[i];
 
@@ -128,6 +136,7 @@ void partition_init_all(void)
         if (p->config->start)
             (void)partition_start(p, false); /* it is stopped */
     }
+    one_less();
 }
 
 /* All its vCPUs have halted, and who calls this is alone to know. */
@@ -145,6 +154,7 @@ bool partition_start(struct partition *p, bool cold)
     /* As if it were halting: nobody else stops or starts it before all is said. */
     if (!atomic_compare_exchange_strong(&p->state, &from, PARTITION_HALTING))
         return false;
+    atomic_fetch_add(&metal.alive, 1);
     atomic_store(&p->halted_at, time_now());
     load(p, cold);
     return true;
@@ -177,6 +187,7 @@ void partition_vcpu_halted(struct partition *p)
     if (then == METAL_ACTION_STOP) {
         atomic_store(&p->state, PARTITION_STOPPED);
         vdev_halted(p);
+        one_less();
         return;
     }
     vdev_halted(p);

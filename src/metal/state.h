@@ -121,6 +121,7 @@ struct metal {
     struct hart hart[METAL_HARTS_MAX];
     struct vcpu vcpu[METAL_VCPUS_MAX];
     struct partition partition[METAL_PARTITIONS_MAX];
+    _Atomic u32 alive;     /* partitions that are not stopped, and one for the board's start */
     _Atomic u32 plan_next; /* wanted from the next frame on */
     struct lock plan_lock; /* over: */
     struct {

@@ -22,6 +22,7 @@ static void emit_board(const struct plan *p, struct metal_config *c)
         .sources = b->sources,
         .hart_count = b->hart_count,
         .vector_size = p->vector_size,
+        .all_stopped = p->all_stopped,
     };
     if (b->intc == METAL_INTC_PLIC) {
         c->board.plic_hpa = b->plic.base;

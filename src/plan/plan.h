@@ -158,6 +158,7 @@ struct plan {
     u64 self_hpa, self_size;
     u32 vector_size;                   /* bytes behind the core for vector registers */
     const struct toml_node *self_node; /* NULL: by default */
+    enum metal_all_stopped all_stopped;
     struct plan_hart hart[METAL_HARTS_MAX];
     struct plan_partition partition[METAL_PARTITIONS_MAX];
     struct plan_vcpu vcpu[METAL_VCPUS_MAX];  /* by hart, then partition and number */

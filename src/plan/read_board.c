@@ -21,6 +21,7 @@ struct board_table {
         *guests_node, *vector_node, *at_node;
     u32 harts, guests;
     u64 memory, at;
+    u32 all_stopped; /* enum metal_all_stopped */
     bool aia, vector;
 };
 
@@ -84,6 +85,14 @@ static int take_at(struct plan *p, const struct toml_node *n, void *field)
     return 0;
 }
 
+static int take_all_stopped(struct plan *p, const struct toml_node *n, void *field)
+{
+    static const char *const names[] = {"off", "reboot", "stay", NULL};
+    struct board_table *t = field;
+
+    return read_choice(p, n, names, "end of a board", &t->all_stopped);
+}
+
 #define AT(field) offsetof(struct board_table, field)
 static const struct plan_key keys[] = {
     {"machine", KIND(STRING), take_node, AT(machine_node)},
@@ -95,6 +104,7 @@ static const struct plan_key keys[] = {
     {"aia-guests", KIND(INTEGER), take_guests, 0},
     {"vector", KIND(BOOLEAN), take_vector, 0},
     {"at", KIND(INTEGER), take_at, 0},
+    {"when-all-stopped", KIND(STRING), take_all_stopped, 0},
 };
 #undef AT
 
@@ -177,6 +187,7 @@ int read_board(struct plan *p)
     r = plan_board_read(&p->board, p->board.fdt, size, &err);
     if (r)
         return plan_refuse(p, at, "this board cannot be used: %s", err.msg);
+    p->all_stopped = (enum metal_all_stopped)t.all_stopped;
     p->self_node = t.at_node ? t.at_node : board;
     p->self_hpa = t.at_node ? t.at : p->board.ram.base + SELF_OFFSET;
     if (p->self_hpa < p->board.ram.base || p->self_hpa - p->board.ram.base >= p->board.ram.size)

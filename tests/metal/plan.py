@@ -133,6 +133,8 @@ REFUSALS = [
     ("[board]", "[boards]", 1, "did you mean board?"),
     ('"virt"', '"vert"', 2, "'vert' is no machine known here"),
     ("harts = 4\n", "", 1, "'harts' of the board is missing"),
+    ("harts = 4\n", 'harts = 4\nwhen-all-stopped = "sleep"\n', 4, "'sleep' is no end of a board: it is one of off, reboot, stay"),
+    ("harts = 4\n", 'harts = 4\nwhen-all-stoped = "off"\n', 4, "did you mean when-all-stopped?"),
     ("harts = 4", "harts = 9", 3, "1 to 8"),
     ("harts = 4", "harts = 4\naia-guests = 2", 4, "needs aia = true"),
     ("harts = 4", "harts = 4\naia = true\naia-guests = 9", 5, "1 to 7"),

@@ -77,8 +77,9 @@ def folder(name, programs, config):
     return path / "board.toml"
 
 
-def two():
-    return folder("two", [metal.guest(metal.EXAMPLES / "two/hello.c")], metal.EXAMPLES / "two" / "two.toml")
+def two(then="off"):
+    text = (metal.EXAMPLES / "two" / "two.toml").read_text().replace("[board]\n", f'[board]\nwhen-all-stopped = "{then}"\n')
+    return folder(f"two-{then}", [metal.guest(metal.EXAMPLES / "two/hello.c")], text)
 
 
 def terminal(*arguments, rows=ROWS, columns=COLUMNS):
@@ -115,7 +116,7 @@ def modes(console):
     return termios.tcgetattr(console.fd)[:4]
 
 
-@tap.test("split: a pane a partition, the last line for the hypervisor, Ctrl-A x leaves and puts the terminal back")
+@tap.test("split: a pane a partition, the last line for the hypervisor, leaving puts the terminal back")
 def _():
     with terminal("run", two()) as console:
         before = modes(console)
@@ -125,17 +126,25 @@ def _():
             want = [f"partition {index} starts on its hart 0 of 1"] + [f"tick {n}" for n in range(1, 6)] + ["done"]
             tap.check_equal([line for line in screen.pane(f" {index} {name} ") if line], want, f"the pane of {name}")
         tap.check(screen.lines()[0].startswith(" 0 left - keyboard ─"), screen.lines()[0])
-        tap.check(re.fullmatch(r"\[metal\] (left|right): shutdown at 0x0: stopped", screen.lines()[-1]), screen.lines()[-1])
+        wait_for(console, lambda s: s.lines()[-1] == "[metal] the board is off; q leaves")
         console.send("\x011")
         wait_for(console, lambda s: any(line.startswith(" 1 right - keyboard") for line in s.lines()))
         console.send("\x01h")
         wait_for(console, lambda s: "Ctrl-A x leaves" in s.lines()[-1])
-        console.send("q")
+        console.send(" ")
         wait_for(console, lambda s: "[metal]" in s.lines()[-1])
-        console.send("\x01x")
+        console.send("q")
         tap.check_equal(console.wait(), 0, "the exit status")
         tap.check(console.output.rstrip().endswith("\x1b[?1049l\x1b[?25h\x1b[0m"), repr(console.output[-40:]))
         tap.check_equal(modes(console), before, "the terminal's modes")
+
+
+@tap.test("split: Ctrl-A x leaves a board that is on")
+def _():
+    with terminal("run", two("stay")) as console:
+        wait_for(console, lambda s: s.lines()[-1] == "[metal] all partitions have stopped")
+        console.send("q\x01x")
+        tap.check_equal(console.wait(), 0, "the exit status")
 
 
 @tap.test("split: another size of the window")
@@ -172,7 +181,7 @@ def _():
 
 @tap.test("split: a signal that ends it puts the terminal back, and QEMU ends, too")
 def _():
-    with terminal("run", two()) as console:
+    with terminal("run", two("stay")) as console:
         before = modes(console)
         wait_for(console, lambda s: "done" in "".join(s.lines()))
         tap.check(modes(console) != before, "the terminal is not raw")

@@ -252,6 +252,22 @@ TEST(what_would_delay_a_window_waits)
     pressed = false;
 }
 
+/* Lines without an end, too, of all who have begun one. */
+TEST(at_the_end_all_is_sent)
+{
+    make();
+    pressed = true;
+    say(0, "half a");
+    say(1, "whole\nhalf");
+    say(3, "with the keyboard");
+    CHECK_STR(output(), "");
+    console_flush();
+    CHECK_STR(output(), "[one] half a\r\n[two] whole\r\n[silent] with the keyboard\r\n[two] half");
+    pressed = false;
+    say(0, " line\n");
+    CHECK_STR(output(), "\r\n[one]+ line\r\n");
+}
+
 /* A read ends at Ctrl-A: what follows may be for somebody else. */
 TEST(keys_go_to_the_partition_that_has_the_keyboard)
 {

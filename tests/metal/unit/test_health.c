@@ -15,7 +15,7 @@
 
 /* What the monitor did. */
 static struct {
-    u32 kicks, halts, then, plans, plan, lines, traces, trace_what;
+    u32 kicks, halts, then, plans, plan, lines, flushes, traces, trace_what, reset;
     const struct partition *partition;
     bool busy; /* it is halting already */
 } did;
@@ -43,6 +43,7 @@ void hart_kick(struct hart *h)
 
 void console_flush(void)
 {
+    did.flushes++;
 }
 
 void console_log(struct log_limit *limit, const char *fmt, ...)
@@ -62,7 +63,7 @@ s64 sbi_call(u64 ext, u64 func, u64 a, u64 b, u64 c)
 {
     CHECK_EQ(ext, 0x53525354);
     CHECK_EQ(func, 0);
-    CHECK_EQ(a, 0);
+    did.reset = (u32)a;
     longjmp(halted, 1);
 }
 
@@ -118,6 +119,26 @@ TEST(a_board_is_halted_by_the_firmware)
         came = 1;
     CHECK_EQ(came, 1);
     CHECK_EQ(did.halts, 0);
+    CHECK_EQ(did.reset, 0);
+}
+
+/* What is on its way is sent before the line, and that one before the end. */
+TEST(when_all_have_stopped_the_configuration_decides)
+{
+    for (volatile u32 what = METAL_ALL_STOPPED_OFF; what <= METAL_ALL_STOPPED_STAY; what++) {
+        volatile bool ended = false;
+
+        make();
+        config->board.all_stopped = what;
+        if (!setjmp(halted))
+            health_all_stopped();
+        else
+            ended = true;
+        CHECK_EQ(ended, what != METAL_ALL_STOPPED_STAY);
+        CHECK_EQ(did.lines, 1);
+        CHECK_EQ(did.flushes, ended ? 2 : 1);
+        CHECK(!ended || did.reset == (what == METAL_ALL_STOPPED_REBOOT ? 1 : 0));
+    }
 }
 
 TEST(restarts_are_limited_by_each_rule)

@@ -81,6 +81,7 @@ static void configure_harts(struct metal_config *c)
     c->vcpu_count = ARRAY_SIZE(vcpus);
     c->board.hart_count = HARTS;
     c->board.timebase = 1000;
+    c->board.all_stopped = METAL_ALL_STOPPED_STAY; /* the test starts them again itself */
 }
 
 static void configure_image(struct metal_config *c, u32 i)
@@ -370,7 +371,9 @@ TEST(all_at_once)
         CHECK(!partition_start(&metal.partition[i], true));
         CHECK(comes_to(i, PARTITION_RUNNING));
     }
+    CHECK_EQ(atomic_load(&metal.alive), PARTITIONS);
     stop_all();
+    CHECK_EQ(atomic_load(&metal.alive), 0);
     CHECK(!partition_halt(&metal.partition[0], METAL_ACTION_STOP));
     atomic_store(&end, true);
     for (u32 i = 0; i < HARTS; i++)
