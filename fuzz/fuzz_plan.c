@@ -4,6 +4,7 @@
  * refuses by a line of the file. What is behind a NUL is a device tree, and changes to one.
  */
 #include "plan/board.h"
+#include "plan/images.h"
 #include "tests/fake.h"
 #include "tests/plan_world.h"
 
@@ -14,6 +15,10 @@ int file_read(const char *what, const char *path, u64 max, u8 **bytes, u64 *size
 {
     return err_set(err, 2, "%s: there are no files here", what);
 }
+
+/* Nor is there a program of cosm's own. */
+const u8 plan_service_elf[1];
+const u64 plan_service_elf_size;
 
 static void read_tree(const u8 *data, size_t size)
 {

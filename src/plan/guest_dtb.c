@@ -339,6 +339,27 @@ static void put_virtio(struct guest *g, const struct plan_vdev *v)
     tree_end(t);
 }
 
+/* What the built-in service is to make of a device. */
+static void put_kind(struct guest *g, u32 index)
+{
+    static const char *const names[] = {NULL, "console", "net", "blk"};
+    const struct plan_vdev *v = &g->plan->vdev[index];
+    const u8 mac[6] = {2, 'C', 'O', 'S', 'M', (u8)index}; /* locally administered */
+    const u32 disk[4] = {(u32)(v->disk >> 32), (u32)v->disk, (u32)(v->disk_size >> 32),
+                         (u32)v->disk_size};
+
+    if (v->kind != PLAN_VIRTIO_OTHER)
+        tree_string(&g->tree, "cosm,device", names[v->kind]);
+    if (v->join)
+        tree_string(&g->tree, "cosm,join", v->join);
+    if (v->kind == PLAN_VIRTIO_NET)
+        tree_bytes(&g->tree, "local-mac-address", mac, sizeof(mac));
+    if (v->kind == PLAN_VIRTIO_BLK)
+        tree_cells(&g->tree, "cosm,disk", disk, ARRAY_SIZE(disk));
+    if (v->readonly)
+        tree_flag(&g->tree, "read-only");
+}
+
 /* What a service answers for: the device's number, and where it sees the driver's memory. */
 static void put_service(struct guest *g, u32 index)
 {
@@ -355,6 +376,7 @@ static void put_service(struct guest *g, u32 index)
         tree_reg(t, v->window, memory->size);
     }
     put_interrupt(g, v->service_source, IRQ_EDGE);
+    put_kind(g, index);
     tree_end(t);
 }
 

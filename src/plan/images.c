@@ -139,27 +139,64 @@ static void place_linux(struct plan_image *image)
         image->span = span;
 }
 
-/* What runs first: kernel = or image =. */
+static int find_program(struct plan *p, const struct plan_partition *part,
+                        const struct toml_node **found)
+{
+    const struct toml_node *n[] = {part->kernel, part->image, part->program};
+
+    *found = NULL;
+    for (u32 i = 0; i < ARRAY_SIZE(n); i++) {
+        if (n[i] && *found)
+            return plan_refuse(p, n[i], "'%s' and, in line %u, '%s': one of both runs", n[i]->key,
+                               (*found)->line, (*found)->key);
+        if (n[i])
+            *found = n[i];
+    }
+    if (!*found)
+        return plan_refuse(p, part->node, "'%s' has nothing to run: image = FILE or kernel = FILE",
+                           part->name);
+    return 0;
+}
+
+/* program = "virtio": what cosm brings along. */
+static int read_program(struct plan *p, const struct toml_node *n, struct plan_image *image)
+{
+    static const char *const names[] = {"virtio", NULL};
+    u32 i;
+    int r = read_choice(p, n, names, "program", &i);
+
+    if (r)
+        return r;
+    if (!plan_service_elf_size)
+        return plan_refuse(p, n,
+                           "this cosm was built without riscv64-linux-gnu-gcc, so it has no "
+                           "virtio service in it; give one: image = \"virtio-service.elf\"");
+    image->bytes = malloc(plan_service_elf_size);
+    if (!image->bytes)
+        return plan_refuse(p, n, "no memory for the virtio service");
+    memcpy(image->bytes, plan_service_elf, plan_service_elf_size);
+    image->size = plan_service_elf_size;
+    name_image(image, "virtio-service.elf");
+    return 0;
+}
+
+/* What runs first: kernel =, image = or program =. */
 static int load_program(struct plan *p, u32 partition)
 {
     struct plan_partition *part = &p->partition[partition];
     const struct plan_region *memory = plan_memory(p, partition);
-    struct plan_image image = {.partition = partition,
-                               .node = part->kernel ? part->kernel : part->image,
-                               .gpa = memory->gpa};
+    struct plan_image image = {.partition = partition, .gpa = memory->gpa};
     u64 entry;
-    int r;
+    int r = find_program(p, part, &image.node);
 
-    if (part->kernel && part->image)
-        return plan_refuse(p, part->image, "'image' and, in line %u, 'kernel': one of both runs",
-                           part->kernel->line);
-    if (!image.node)
-        return plan_refuse(p, part->node, "'%s' has nothing to run: image = FILE or kernel = FILE",
-                           part->name);
-    r = files_read(p, image.node, PROGRAM_MAX, &image.bytes, &image.size);
+    if (!r && part->program)
+        r = read_program(p, image.node, &image);
+    else if (!r)
+        r = files_read(p, image.node, PROGRAM_MAX, &image.bytes, &image.size);
     if (r)
         return r;
-    name_image(&image, image.node->text);
+    if (!part->program)
+        name_image(&image, image.node->text);
     image.span = image.size;
     if (part->kernel)
         r = unpack(p, &image);
@@ -281,6 +318,29 @@ static int check_entry(struct plan *p, const struct plan_partition *part)
                        part->name, (unsigned long long)part->entry, part->memory->line);
 }
 
+/* A disk is memory of its service that holds nothing else but what fills it. */
+static int check_disk(struct plan *p, const struct plan_vdev *v)
+{
+    if (!memory_of(p, v->service, v->disk, v->disk_size))
+        return plan_refuse(p, v->node, "the disk at 0x%llx is not in the memory of '%s' (line %u)",
+                           (unsigned long long)v->disk, p->partition[v->service].name,
+                           p->partition[v->service].memory->line);
+    for (u32 i = 0; i < p->image_count; i++) {
+        const struct plan_image *image = &p->image[i];
+
+        if (image->partition == v->service &&
+            range_overlaps(image->gpa, image->span, v->disk, v->disk_size) &&
+            !range_within(image->gpa, image->span, v->disk, v->disk_size))
+            return plan_refuse(p, v->node,
+                               "the disk at 0x%llx overlaps %s of line %u, which is at "
+                               "0x%llx to 0x%llx",
+                               (unsigned long long)v->disk, image->name, image->node->line,
+                               (unsigned long long)image->gpa,
+                               (unsigned long long)(image->gpa + image->span - 1));
+    }
+    return 0;
+}
+
 int plan_images(struct plan *p)
 {
     int r = 0;
@@ -300,6 +360,10 @@ int plan_images(struct plan *p)
         free(given.bytes);
         if (!r)
             r = check_entry(p, &p->partition[i]);
+    }
+    for (u32 i = 0; i < p->vdev_count && !r; i++) {
+        if (p->vdev[i].kind == PLAN_VIRTIO_BLK)
+            r = check_disk(p, &p->vdev[i]);
     }
     return r;
 }

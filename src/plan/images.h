@@ -9,4 +9,9 @@
  * what does not fit or overlaps. */
 MUST_CHECK int plan_images(struct plan *plan);
 
+/* The virtio service (apps/metal-service) that a build of cosm brings along; size 0: it had no
+ * compiler for riscv64. */
+extern const u8 plan_service_elf[];
+extern const u64 plan_service_elf_size;
+
 #endif

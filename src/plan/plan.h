@@ -75,7 +75,8 @@ struct plan_partition {
     const struct toml_node *node;
     u32 vcpu_count;
     const struct toml_node *memory; /* its first memory's */
-    const struct toml_node *image, *kernel, *initrd, *dtb, *entry_node, *images, *devices, *health;
+    const struct toml_node *image, *program, *kernel, *initrd, *dtb, *entry_node, *images, *devices,
+        *health;
     const char *append;
     bool dma_trusted, start;
     bool console;                   /* has an emulated serial port */
@@ -140,11 +141,18 @@ struct plan_channel {
     const struct toml_node *node;
 };
 
+/* What a device is to the built-in service. */
+enum plan_virtio_kind { PLAN_VIRTIO_OTHER, PLAN_VIRTIO_CONSOLE, PLAN_VIRTIO_NET, PLAN_VIRTIO_BLK };
+
 struct plan_vdev {
     u32 partition, service;
     u64 gpa, size, notify_offset;
     u64 window; /* where the driver's first memory appears to the service, if has_window */
     bool has_window;
+    enum plan_virtio_kind kind;
+    const char *join;    /* NULL: none */
+    u64 disk, disk_size; /* PLAN_VIRTIO_BLK: in the service's memory */
+    bool readonly;
     u32 source, service_source;
     const struct toml_node *node;
 };

@@ -9,6 +9,8 @@
 
 #define CHANNELS_AT UINT64_C(0x70000000) /* where channels lie unless told */
 #define VIRTIO_AT   UINT64_C(0x10001000) /* as on virt */
+#define WINDOWS_AT  (4 * GIB)            /* of services, unless told */
+#define VIRTIO_MAX  (64 * KIB)           /* what requests can tell of offsets */
 
 /* The first place from base on where size bytes of the partition's addresses are free. */
 static u64 find_gpa(const struct plan *p, u32 partition, u64 base, u64 size)
@@ -235,8 +237,13 @@ int read_channels(struct plan *p)
 /* --- [[virtio]] --- */
 
 struct virtio_table {
-    const struct toml_node *partition, *service, *at, *irq, *service_irq, *window;
+    const struct toml_node *partition, *service, *at, *irq, *service_irq, *window, *device, *join,
+        *disk, *readonly;
     u64 size;
+};
+
+struct disk_table {
+    u64 at, size;
 };
 
 #define AT(field) offsetof(struct virtio_table, field)
@@ -248,8 +255,17 @@ static const struct plan_key virtio_keys[] = {
     {"irq", KIND(INTEGER), take_node, AT(irq)},
     {"service-irq", KIND(INTEGER), take_node, AT(service_irq)},
     {"window", KIND(INTEGER), take_node, AT(window)},
+    {"device", KIND(STRING), take_node, AT(device)},
+    {"join", KIND(STRING), take_node, AT(join)},
+    {"disk", KIND(TABLE), take_node, AT(disk)},
+    {"readonly", KIND(BOOLEAN), take_node, AT(readonly)},
 };
 #undef AT
+
+static const struct plan_key disk_keys[] = {
+    {"at", KIND(INTEGER), take_address, offsetof(struct disk_table, at), true},
+    {"size", KIND(STRING) | KIND(INTEGER), take_size, offsetof(struct disk_table, size), true},
+};
 
 static int add_virtio_source(struct plan *p, const struct toml_node *n, const struct toml_node *irq,
                              u32 partition, u32 *source)
@@ -261,23 +277,83 @@ static int add_virtio_source(struct plan *p, const struct toml_node *n, const st
 }
 
 /* Rings lie in the driver's memory: the service reaches it only if the configuration says so. */
-static int add_window(struct plan *p, struct plan_vdev *v, const struct toml_node *at)
+static int add_window(struct plan *p, struct plan_vdev *v)
 {
-    const struct plan_region *memory = plan_memory(p, v->partition);
     struct plan_region region = {.kind = PLAN_WINDOW,
                                  .partition = v->service,
-                                 .size = memory->size,
+                                 .gpa = v->window,
+                                 .size = plan_memory(p, v->partition)->size,
                                  .flags =
                                      METAL_REGION_READ | METAL_REGION_WRITE | METAL_REGION_SHARED,
                                  .node = v->node};
-    int r = take_address(p, at, &v->window);
+
+    v->has_window = true;
+    fmt_print(region.name, sizeof(region.name), "%s", p->partition[v->partition].name);
+    return plan_add_region(p, &region);
+}
+
+/* The built-in service has a window, one for all devices of a driver. */
+static int find_window(struct plan *p, struct plan_vdev *v)
+{
+    const struct plan_region *memory = plan_memory(p, v->partition);
+
+    for (u32 i = 0; i < p->vdev_count; i++) {
+        const struct plan_vdev *other = &p->vdev[i];
+
+        if (other->has_window && other->partition == v->partition && other->service == v->service) {
+            v->window = other->window;
+            v->has_window = true;
+            return 0;
+        }
+    }
+    /* With the offset that the memory has in its pages of 2 MiB, so that these stay whole. */
+    v->window = find_gpa(p, v->service, WINDOWS_AT, memory->size + 4 * MIB);
+    v->window = align_up(v->window, 2 * MIB) + memory->gpa % (2 * MIB);
+    return add_window(p, v);
+}
+
+static int take_disk(struct plan *p, const struct toml_node *n, struct plan_vdev *v)
+{
+    struct disk_table t = {0};
+    int r = read_table(p, n, "a disk", disk_keys, ARRAY_SIZE(disk_keys), &t);
+
+    v->disk = t.at;
+    v->disk_size = t.size;
+    return r;
+}
+
+/* What only some kinds of devices have. */
+static int check_kind(struct plan *p, const struct toml_node *n, const struct virtio_table *t,
+                      enum plan_virtio_kind kind)
+{
+    if (t->join && kind != PLAN_VIRTIO_NET && kind != PLAN_VIRTIO_CONSOLE)
+        return plan_refuse(p, t->join,
+                           "only a device = \"net\" or \"console\" is joined to others");
+    if ((t->disk || t->readonly) && kind != PLAN_VIRTIO_BLK)
+        return plan_refuse(p, t->disk ? t->disk : t->readonly, "only a device = \"blk\" is a disk");
+    if (!t->disk && kind == PLAN_VIRTIO_BLK)
+        return plan_refuse(p, n,
+                           "a device = \"blk\" needs disk = { at, size } in the memory of "
+                           "its service");
+    if (!t->join && kind == PLAN_VIRTIO_NET)
+        return plan_refuse(p, n, "a device = \"net\" needs join = NAME, which others join, too");
+    return 0;
+}
+
+static int take_kind(struct plan *p, const struct toml_node *n, const struct virtio_table *t,
+                     struct plan_vdev *v)
+{
+    static const char *const names[] = {"console", "net", "blk", NULL};
+    u32 i = 0;
+    int r = t->device ? read_choice(p, t->device, names, "virtio device", &i) : 0;
 
     if (r)
         return r;
-    v->has_window = true;
-    region.gpa = v->window;
-    fmt_print(region.name, sizeof(region.name), "%s", p->partition[v->partition].name);
-    return plan_add_region(p, &region);
+    v->kind = t->device ? (enum plan_virtio_kind)(PLAN_VIRTIO_CONSOLE + i) : PLAN_VIRTIO_OTHER;
+    v->join = t->join ? t->join->text : NULL;
+    v->readonly = t->readonly && t->readonly->integer;
+    r = check_kind(p, n, t, v->kind);
+    return !r && t->disk ? take_disk(p, t->disk, v) : r;
 }
 
 static int take_virtio(struct plan *p, const struct toml_node *n)
@@ -299,6 +375,10 @@ static int take_virtio(struct plan *p, const struct toml_node *n)
         r = add_virtio_source(p, n, t.service_irq, v->service, &v->service_source);
     if (!r && t.at)
         r = take_address(p, t.at, &v->gpa);
+    if (!r)
+        r = take_kind(p, n, &t, v);
+    if (!r && t.size > VIRTIO_MAX)
+        r = plan_refuse(p, n, "registers of a virtio device take 64K at most");
     if (r)
         return r;
     v->node = n;
@@ -307,7 +387,9 @@ static int take_virtio(struct plan *p, const struct toml_node *n)
     if (!t.at)
         v->gpa = find_gpa(p, v->partition, VIRTIO_AT, v->size);
     if (t.window)
-        r = add_window(p, v, t.window);
+        r = take_address(p, t.window, &v->window);
+    if (!r && t.window)
+        r = add_window(p, v);
     if (r)
         return r;
     region.partition = v->partition;
@@ -317,7 +399,37 @@ static int take_virtio(struct plan *p, const struct toml_node *n)
     return plan_add_region(p, &region);
 }
 
+/* How many devices of its kind and service are joined with v, itself included. */
+static u32 count_joined(const struct plan *p, const struct plan_vdev *v)
+{
+    u32 count = 0;
+
+    for (u32 i = 0; i < p->vdev_count; i++) {
+        const struct plan_vdev *other = &p->vdev[i];
+
+        count += other->kind == v->kind && other->service == v->service && other->join &&
+                 !strcmp(other->join, v->join);
+    }
+    return count;
+}
+
 int read_virtio(struct plan *p)
 {
-    return read_each(p, "virtio", METAL_VDEVS_MAX, take_virtio);
+    int r = read_each(p, "virtio", METAL_VDEVS_MAX, take_virtio);
+
+    for (u32 i = 0; i < p->vdev_count && !r; i++) {
+        struct plan_vdev *v = &p->vdev[i];
+        u32 joined = v->join ? count_joined(p, v) : 2;
+
+        if (v->kind != PLAN_VIRTIO_OTHER && !v->has_window)
+            r = find_window(p, v);
+        if (!r && joined < 2)
+            r = plan_refuse(p, v->node,
+                            "no other device of its kind is joined to '%s' by this service",
+                            v->join);
+        if (!r && joined > 2 && v->kind == PLAN_VIRTIO_CONSOLE)
+            r = plan_refuse(p, v->node, "'%s' joins %u consoles, and a line has two ends", v->join,
+                            joined);
+    }
+    return r;
 }

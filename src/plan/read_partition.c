@@ -178,6 +178,7 @@ static const struct plan_key keys[] = {
     {"harts", KIND(ARRAY), take_harts, 0, true},
     {"memory", KIND(ARRAY), take_memory, 0, true},
     {"image", KIND(STRING), take_node, AT(image)},
+    {"program", KIND(STRING), take_node, AT(program)},
     {"kernel", KIND(STRING), take_node, AT(kernel)},
     {"initrd", KIND(STRING), take_node, AT(initrd)},
     {"append", KIND(STRING), take_text, AT(append)},

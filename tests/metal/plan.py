@@ -245,6 +245,20 @@ REFUSALS = [
     # Devices of partitions for partitions
     ("", '[[virtio]]\npartition = "linux"\nservice = "linux"\n', 48, "cannot serve itself"),
     ("", '[[virtio]]\npartition = "linux"\nservice = "b"\nat = 0x10000000\n', 48, "device 'virtio@10000000' of 'linux' overlaps device 'serial@10000000'"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\nsize = "68K"\n', 48, "64K at most"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "gpu"\n', 51, "'gpu' is no virtio device"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "blk"\n', 48, "needs disk = { at, size }"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "net"\n', 48, "needs join = NAME"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "net"\njoin = "lan"\n', 48, "no other device of its kind is joined to 'lan'"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "console"\njoin = "x"\n' * 3, 48, "'x' joins 3 consoles"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\njoin = "lan"\n', 51, "is joined to others"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "console"\nreadonly = true\n', 52, "is a disk"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "blk"\ndisk = { at = 0x90000000, size = "1M" }\n', 48,
+     "the disk at 0x90000000 is not in the memory of 'b' (line 25)"),
+    ("", '[[virtio]]\npartition = "linux"\nservice = "b"\ndevice = "blk"\ndisk = { at = 0x80001000, size = "4K" }\n', 48,
+     "the disk at 0x80001000 overlaps rt.bin of line 26"),
+    ('image = "rt.bin"', 'image = "rt.bin"\nprogram = "virtio"', 22, "'image': one of both"),
+    ('image = "rt.bin"', 'program = "vertio"', 21, "did you mean virtio?"),
     ("", '[[virtio]]\npartition = "linux"\nservice = "b"\nwindow = 0x80000000\n', 48, "the window to the memory of 'linux' in 'b' overlaps memory of 'b' of line 25"),
     # Room in the hypervisor
     ('size = "4M" }', 'size = "4M" }' + "".join(f", {{ at = {0x90000000 + n * 0x400000:#x}, size = \"4K\" }}" for n in range(62)), 41,
@@ -641,8 +655,13 @@ def _():
     for key in keys:
         check(re.search(rf"[`{{ ]{key}[`, =}}]", text), f"'{key}' is not told of")
     (FOLDER / "hello.bin").write_bytes(b"hello")
-    example, = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    example, served = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
     check_equal([p["name"] for p in told(example)["partitions"]], ["left", "right"])
+    (FOLDER / "disk.img").write_bytes(bytes(4096))
+    drivers = "".join(f'[[partition]]\nname = "{name}"\nharts = [{hart}]\nmemory = [{{ at = 0x80000000, size = "2M" }}]\nimage = "rt.bin"\n'
+                      for hart, name in enumerate(["linux", "control"]))
+    partitions = told('[board]\nmachine = "virt"\nharts = 3\nmemory = "64M"\n' + drivers + served)["partitions"]
+    check_equal([p["name"] for p in partitions], ["linux", "control", "service"])
 
 
 tap.main(sys.argv[1:])

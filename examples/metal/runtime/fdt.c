@@ -56,30 +56,34 @@ static bool list_has(const struct property *list, const char *word)
     return false;
 }
 
-/* Looks through the properties of the node at p, its first one. */
-static const u8 *look(const u8 *tree, const u8 *p, const char *compatible, const char *name,
-                      u32 *bytes)
+/* Looks through the properties of the node at p, its first one. False: it is not meant. */
+static bool look(const u8 *tree, const u8 *p, const char *compatible, const char *name,
+                 const u8 **found, u32 *bytes)
 {
     struct property property;
-    const u8 *found = NULL;
     bool fits = !compatible, disabled = false;
 
+    *found = NULL;
     while ((p = next_property(tree, p, &property))) {
         if (compatible && equal(property.name, "compatible"))
             fits = list_has(&property, compatible);
         if (equal(property.name, "status"))
             disabled = equal((const char *)property.value, "disabled");
         if (equal(property.name, name)) {
-            found = property.value;
+            *found = property.value;
             *bytes = property.bytes;
         }
     }
-    return fits && !disabled ? found : NULL;
+    return fits && !disabled;
 }
 
-const u8 *fdt_property(const void *tree, const char *compatible, const char *name, u32 *bytes)
+/* Of the nodes that are meant number n; or if it is ANY, the first that has the property. */
+#define ANY UINT32_MAX
+
+static const u8 *search(const void *tree, const char *compatible, u32 number, const char *name,
+                        u32 *bytes)
 {
-    const u8 *p = tree, *next;
+    const u8 *p = tree, *next, *found;
     struct property property;
 
     if (!tree)
@@ -89,11 +93,9 @@ const u8 *fdt_property(const void *tree, const char *compatible, const char *nam
         u32 token = be32(p);
 
         if (token == BEGIN_NODE) {
-            const u8 *found;
-
             p += 4 + (text_bytes((const char *)p + 4) + 3) / 4 * 4;
-            found = look(tree, p, compatible, name, bytes);
-            if (found)
+            if (look(tree, p, compatible, name, &found, bytes) &&
+                (number == ANY ? found != NULL : !number--))
                 return found;
         } else if (token == END_NODE || token == NOP) {
             p += 4;
@@ -103,6 +105,17 @@ const u8 *fdt_property(const void *tree, const char *compatible, const char *nam
             return NULL;
         }
     }
+}
+
+const u8 *fdt_property(const void *tree, const char *compatible, const char *name, u32 *bytes)
+{
+    return search(tree, compatible, ANY, name, bytes);
+}
+
+const u8 *fdt_property_of(const void *tree, const char *compatible, u32 number, const char *name,
+                          u32 *bytes)
+{
+    return search(tree, compatible, number, name, bytes);
 }
 
 u64 fdt_cell(const void *tree, const char *compatible, const char *name, u32 index, u64 otherwise)

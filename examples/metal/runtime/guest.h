@@ -169,6 +169,9 @@ u64 irq_controller(void); /* its address: PLIC or APLIC */
 
 /* The property of the first node that is compatible (any, if NULL) and not disabled, or NULL. */
 const u8 *fdt_property(const void *tree, const char *compatible, const char *name, u32 *bytes);
+/* The same of the compatible node with that number, from 0 on. Each has "compatible", at least. */
+const u8 *fdt_property_of(const void *tree, const char *compatible, u32 number, const char *name,
+                          u32 *bytes);
 /* The cell of 4 bytes number index of a property, or a value if there is none. */
 u64 fdt_cell(const void *tree, const char *compatible, const char *name, u32 index, u64 otherwise);
 /* The first address of a node's reg, of 8 bytes. */

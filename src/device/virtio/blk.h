@@ -6,7 +6,9 @@
 #include "device/virtio/virtio.h"
 #include "port/blk.h"
 
-#define VIRTIO_BLK_SLOTS       32 /* requests in flight */
+#ifndef VIRTIO_BLK_SLOTS
+#define VIRTIO_BLK_SLOTS 32 /* requests in flight */
+#endif
 #define VIRTIO_BLK_SERIAL_SIZE 20
 #define VIRTIO_BLK_CONFIG_SIZE 60
 #define VIRTIO_BLK_RANGES_MAX  16 /* ranges in one DISCARD or WRITE_ZEROES */

@@ -45,6 +45,14 @@ static void resume(struct virtio_mmio *mmio)
         mmio->device.deferred = true;
 }
 
+bool virtio_mmio_go_on(struct virtio_mmio *mmio)
+{
+    device_lock(&mmio->device);
+    resume(mmio);
+    device_unlock(&mmio->device);
+    return atomic_load_explicit(&mmio->kicks, memory_order_relaxed);
+}
+
 static u64 device_id_read(struct device *dev, u32 index)
 {
     return mmio_of(dev)->dev ? mmio_of(dev)->dev->cls->id : 0;

@@ -35,4 +35,8 @@ struct virtio_mmio_config {
 /* Leaves the device in power-on state. */
 void virtio_mmio_init(struct virtio_mmio *mmio, const struct virtio_mmio_config *config);
 
+/* Goes on with what VIRTIO_BUDGET left over, which otherwise waits for the driver's next access.
+ * True: there is still more. */
+bool virtio_mmio_go_on(struct virtio_mmio *mmio);
+
 #endif

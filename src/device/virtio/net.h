@@ -15,8 +15,10 @@
 #define VIRTIO_NET_CONFIG_SIZE 12
 #define VIRTIO_NET_HEADER      12 /* bytes before each frame */
 #define VIRTIO_NET_MERGE_MAX   64 /* receive buffers for one frame */
-#define VIRTIO_NET_PAIRS_MAX   8
-#define VIRTIO_NET_FLOWS       256 /* a power of two */
+#ifndef VIRTIO_NET_PAIRS_MAX      /* each takes a frame of memory */
+#define VIRTIO_NET_PAIRS_MAX 8
+#endif
+#define VIRTIO_NET_FLOWS 256 /* a power of two */
 
 /* Device feature bits (5.1.3). */
 #define VIRTIO_NET_F_CSUM           BIT(0)

@@ -69,6 +69,14 @@ void virtio_fail_locked(struct virtio_dev *dev, const char *why)
         interrupt_locked(dev, VIRTIO_ISR_CONFIG, VIRTIO_CAUSE_CONFIG);
 }
 
+void virtio_lost(struct virtio_dev *dev)
+{
+    lock_acquire(&dev->lock);
+    dev->status |= VIRTIO_NEEDS_RESET;
+    interrupt_locked(dev, VIRTIO_ISR_CONFIG, VIRTIO_CAUSE_CONFIG);
+    lock_release(&dev->lock);
+}
+
 bool virtio_pop_locked(struct virtio_dev *dev, u32 queue, struct virtq_chain *chain)
 {
     struct virtq *q = &dev->queue[queue];

@@ -17,8 +17,11 @@
 
 #define VIRTIO_QUEUES_MAX   20 /* of a device; transports have 31 bits for them */
 #define VIRTIO_CAUSE_CONFIG UINT32_MAX
-/* Chains handled in one notify: no guest gets there that does not refill its queue meanwhile. */
+/* Chains handled in one notify: no guest gets there that does not refill its queue meanwhile. A
+ * program with one thread for the devices of many guests sets it lower (virtio_mmio_go_on). */
+#ifndef VIRTIO_BUDGET
 #define VIRTIO_BUDGET 65536
+#endif
 
 /* Device status (2.1). */
 enum {
@@ -122,6 +125,9 @@ void virtio_push_all_locked(struct virtio_dev *dev, u32 queue, const struct virt
 
 /* Interrupts the driver if it wants to know of what was pushed. */
 void virtio_signal_locked(struct virtio_dev *dev, u32 queue);
+
+/* All that the driver may have set up is lost, if there is one: it needs a reset. */
+void virtio_lost(struct virtio_dev *dev);
 
 /* The configuration space has changed: new generation and an interrupt. */
 void virtio_config_changed_locked(struct virtio_dev *dev);
