@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     isa_default(&isa);
     if (size < 8)
         return 0;
-    isa.ext = le64_load(data);
+    isa.ext[0] = le64_load(data);
+    isa.ext[1] = isa.ext[0] >> 32;
     for (size_t at = 8; at + 4 <= size; at += 4) {
         u32 raw = le32_load(data + at);
         u64 insn = decode(&isa, raw);

@@ -74,9 +74,9 @@ static enum found find_page(struct jit_hart *h, gva_t pc, struct jit_page **foun
     gpa_t gpa;
 
     *found = h->link[at].page;
-    if (h->link[at].tag == code_link_tag(pc, hart->priv))
+    if (h->link[at].tag == code_link_tag(pc, hart->mode))
         return FOUND;
-    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->priv, &to))
+    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->mode, &to))
         return FAULT;
     gpa = to.gpa & PAGE_MASK;
     region = gmem_find(hart->env->gmem, gpa, PAGE_SIZE);

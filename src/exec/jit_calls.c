@@ -65,7 +65,7 @@ void jit_follow(struct jit_hart *h)
     struct hart *hart = h->hart;
 
     hart->jit.limit = hart->limit - JIT_LIMIT_SLACK;
-    hart->jit.priv = hart->priv;
+    hart->jit.priv = hart->csr_level;
     hart->jit.fp_level = fp_level(hart);
     hart->jit.fp_round = fp_round(hart);
     hart->jit.fp_live = 0;

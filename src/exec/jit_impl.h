@@ -227,7 +227,7 @@ enum jump_state {
     JUMP_LISTED_GLOBAL = 4,
 };
 
-/* Where jumps by the table lead, in one privilege mode. */
+/* Where jumps by the table lead, in one mode. */
 struct jump_table {
     struct jump jump[JUMPS]; /* by pc >> 1 */
     u64 check[SPANS_MAX];    /* by span: where its first page is, or NO_PAGE */
@@ -264,8 +264,8 @@ struct jit_hart {
     struct missed missed[MISSED];
     struct link link[LINKS];
     struct fills link_fills;
-    u64 seen_pages[PAGES_SEEN / 64]; /* bit n: jumps may depend on page n, modulo */
-    struct jump_table table[4];      /* by enum priv */
+    u64 seen_pages[PAGES_SEEN / 64];     /* bit n: jumps may depend on page n, modulo */
+    struct jump_table table[PRIV_COUNT]; /* by mode */
 };
 
 /* ---- jit_code.c: segments, epochs ---- */

@@ -55,7 +55,7 @@ static const u8 *look_away(void *ctx, s32 target)
     if (p)
         page = jit_page_find(jit, p->gpa);
     else if (s->job->away_count < REGION_PAGES - 1 &&
-             mmu_foresees(s->h->hart, s->va + (u64)(s64)page_of(target), s->h->hart->priv, &to) &&
+             mmu_foresees(s->h->hart, s->va + (u64)(s64)page_of(target), s->h->hart->mode, &to) &&
              to.executable)
         page = jit_page_find(jit, to.gpa);
     else
@@ -212,7 +212,7 @@ static bool holds(struct jit_hart *h, const struct jit_span *span, gva_t va, boo
     *global = true;
     for (u32 i = 0; i < span->page_count; i++) {
         struct mmu_page to;
-        if (!mmu_foresees(h->hart, va + (u64)(s64)span->at[i], h->hart->priv, &to) ||
+        if (!mmu_foresees(h->hart, va + (u64)(s64)span->at[i], h->hart->mode, &to) ||
             !to.executable || to.gpa != span->page[i]->gpa)
             return false;
         *global &= to.global;

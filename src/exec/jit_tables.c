@@ -34,7 +34,7 @@ void jit_link(struct jit_hart *h, gva_t pc, struct jit_page *page, bool global)
     h->replaced |= link->tag != 0;
     if (!link->listed)
         note_fill(&h->link_fills, (u32)(link - h->link));
-    *link = (struct link){code_link_tag(pc, h->hart->priv), page, global, .listed = true};
+    *link = (struct link){code_link_tag(pc, h->hart->mode), page, global, .listed = true};
 }
 
 void jit_unlink(struct jit_hart *h, gva_t pc)
@@ -47,7 +47,7 @@ struct jit_page *jit_linked(struct jit_hart *h, gva_t pc)
 {
     const struct link *link = link_of(h, pc);
 
-    return link->tag == code_link_tag(pc, h->hart->priv) ? link->page : NULL;
+    return link->tag == code_link_tag(pc, h->hart->mode) ? link->page : NULL;
 }
 
 static void empty_links(struct jit_hart *h)
@@ -68,7 +68,7 @@ _Static_assert(SPANS_MAX <= FILLS_MAX, "all checks can be listed");
 bool jit_check_is(struct jit_hart *h, const struct jit_span *span, u64 va)
 {
     (void)jit_jumps(h);
-    return h->table[h->hart->priv].check[jit_span_index(h->jit, span)] == va;
+    return h->table[h->hart->mode].check[jit_span_index(h->jit, span)] == va;
 }
 
 /* Forgets all checks of a table, or those for which forget() is true. */
@@ -183,7 +183,7 @@ static void list_jump(struct jump_table *t, u32 at, bool global)
 
 struct jump *jit_jumps(struct jit_hart *h)
 {
-    struct jump_table *t = &h->table[h->hart->priv];
+    struct jump_table *t = &h->table[h->hart->mode];
 
     for (u32 i = 0; !t->ready && i < JUMPS; i++)
         t->jump[i].pc = jump_none(i);
@@ -211,12 +211,12 @@ static void note_page(struct jit_hart *h, gva_t va)
 void jit_jump(struct jit_hart *h, u32 code)
 {
     const gva_t pc = h->hart->pc;
-    struct jump_table *t = &h->table[h->hart->priv];
+    struct jump_table *t = &h->table[h->hart->mode];
     u32 at = place_of(pc);
     const struct link *link = link_of(h, pc);
 
     bool global =
-        link->global && link->tag == code_link_tag(pc, h->hart->priv) && !depends_on_two(pc);
+        link->global && link->tag == code_link_tag(pc, h->hart->mode) && !depends_on_two(pc);
 
     (void)jit_jumps(h);
     list_jump(t, at, global);
@@ -237,7 +237,7 @@ u32 jit_known(struct jit_hart *h)
 
 void jit_check_set(struct jit_hart *h, const struct jit_span *span, gva_t va, bool global)
 {
-    struct jump_table *t = &h->table[h->hart->priv];
+    struct jump_table *t = &h->table[h->hart->mode];
     u32 at = jit_span_index(h->jit, span);
 
     if (t->check[at] == NO_PAGE)
@@ -254,7 +254,7 @@ void jit_check_set(struct jit_hart *h, const struct jit_span *span, gva_t va, bo
 void jit_empty_tables(struct jit_hart *h)
 {
     empty_links(h);
-    for (u32 i = 0; i < 4; i++) {
+    for (u32 i = 0; i < PRIV_COUNT; i++) {
         empty_table(&h->table[i]);
         forget_checks(h, &h->table[i], NULL, 0);
     }
@@ -267,7 +267,7 @@ void jit_forget_space(struct jit_hart *h)
     struct fills *f = &h->link_fills;
     u32 kept = 0;
 
-    for (u32 i = 0; i < 4; i++) {
+    for (u32 i = 0; i < PRIV_COUNT; i++) {
         if (h->table[i].has_local) {
             sift_table(&h->table[i]);
             forget_checks(h, &h->table[i], is_local, 0);
@@ -316,7 +316,7 @@ void jit_forget_page(struct jit_hart *h, gva_t va)
 
     if ((link->tag & PAGE_MASK) == va)
         link->tag = 0;
-    for (u32 i = 0; (*word & bit) && i < 4; i++) {
+    for (u32 i = 0; (*word & bit) && i < PRIV_COUNT; i++) {
         forget_jumps(&h->table[i], va);
         forget_checks(h, &h->table[i], is_of_page, va);
     }
@@ -328,9 +328,9 @@ static void forget_entries(struct jit_hart *h, const struct link *link)
     const struct entries *e = atomic_load_explicit(&link->page->entries, memory_order_acquire);
     const gva_t va = link->tag & PAGE_MASK;
 
-    for (u32 priv = 0; priv < 4; priv++) {
-        struct jump_table *t = &h->table[priv];
-        if (link->tag != code_link_tag(va, (enum priv)priv) || !t->ready)
+    for (u32 mode = 0; mode < PRIV_COUNT; mode++) {
+        struct jump_table *t = &h->table[mode];
+        if (link->tag != code_link_tag(va, (enum priv)mode) || !t->ready)
             continue;
         for (u32 i = 0; e && i <= e->mask; i++) {
             u64 slot = atomic_load_explicit(&e->slot[i], memory_order_relaxed);
@@ -350,7 +350,7 @@ static void forget_dropped(struct jit_hart *h)
         jit_empty_tables(h);
         return;
     }
-    for (u32 i = 0; i < 4; i++)
+    for (u32 i = 0; i < PRIV_COUNT; i++)
         forget_checks(h, &h->table[i], is_of_dead, 0);
     for (u32 i = 0; i < f->count; i++) {
         struct link *link = &h->link[f->at[i]];

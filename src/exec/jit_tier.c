@@ -392,7 +392,7 @@ static bool plan(struct jit_hart *h, const struct jit_page *page, u32 offset, bo
     const struct jit_held *other = jit_held_at(page, offset);
 
     *job = (struct job){page->gpa,       h->hart->pc,
-                        h->hart->priv,   h->hart->data_mode,
+                        h->hart->priv,   h->hart->site_mode,
                         page->name,      offset,
                         .sites = sites,  .view = jit_view_wanted(h, sites),
                         .seed_count = 1, .seed = {(u16)offset}};

@@ -307,9 +307,10 @@ static void install(void)
 
 /* ---- for the engine ---- */
 
+/* None for harts with guests: satp is now HS's, now a guest's. */
 void jit_views_create(struct jit_hart *h)
 {
-    struct views *vs = calloc(1, sizeof(*vs));
+    struct views *vs = isa_has(&h->hart->isa, ISA_H) ? NULL : calloc(1, sizeof(*vs));
 
     if (!vs)
         return;

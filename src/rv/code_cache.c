@@ -138,7 +138,7 @@ struct code_page *code_cache_enter(struct hart *hart, gva_t pc)
     struct mmu_page to;
     gpa_t gpa;
 
-    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->priv, &to))
+    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->mode, &to))
         return NULL;
     gpa = to.gpa & PAGE_MASK;
     region = gmem_find(hart->env->gmem, gpa, PAGE_SIZE);
@@ -148,7 +148,7 @@ struct code_page *code_cache_enter(struct hart *hart, gva_t pc)
     if (!page)
         page = add(hart, gpa, region->host + (gpa - region->base));
     page->recent = true;
-    link->tag = code_link_tag(pc, hart->priv);
+    link->tag = code_link_tag(pc, hart->mode);
     link->page = page;
     return page;
 }
@@ -160,7 +160,7 @@ static bool fetch16(struct hart *hart, gva_t pc, u32 *half)
     u16 word;
     u64 v;
 
-    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->priv, &to))
+    if (!mmu_translate(hart, pc, 2, ACCESS_EXEC, hart->mode, &to))
         return false;
     if (gmem_load16_acquire(hart->env->gmem, to.gpa, &word)) {
         *half = word;

@@ -27,7 +27,7 @@ struct code_page {
 };
 
 struct code_link {
-    u64 tag; /* gva of the page | privilege << 1 | 1; 0: none */
+    u64 tag; /* gva of the page | mode << 1 | 1; 0: none */
     struct code_page *page;
 };
 
@@ -47,9 +47,9 @@ struct code_cache {
 struct code_cache *code_cache_create(u32 harts);
 void code_cache_destroy(struct code_cache *cache);
 
-static inline u64 code_link_tag(gva_t pc, enum priv priv)
+static inline u64 code_link_tag(gva_t pc, enum priv mode)
 {
-    return (pc & PAGE_MASK) | (u64)priv << 1 | 1;
+    return (pc & PAGE_MASK) | (u64)mode << 1 | 1;
 }
 
 /* The page to run pc from. NULL: fetching faults, hart->trap set. */

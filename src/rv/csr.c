@@ -10,13 +10,17 @@
 
 #include "base/mem.h"
 #include "rv/csr_counters.h"
+#include "rv/csr_hyper.h"
 #include "rv/mmu.h"
 #include "rv/pmp.h"
 #include "rv/trap.h"
 
-#define MASK_ALL     UINT64_MAX
-#define MASK_CAUSE   CAUSE_WRITABLE
-#define MASK_MEDELEG (UINT64_C(0xb3ff)) /* all but ECALL from M (11) and the reserved 10, 14 */
+#define MASK_ALL   UINT64_MAX
+#define MASK_CAUSE CAUSE_WRITABLE
+
+#define MEDELEG_WRITABLE UINT64_C(0xb3ff) /* all but ECALL from M (11) and the reserved 14 */
+/* With H: ECALL from VS (10), guest-page faults and virtual instructions (20 to 23). */
+#define MEDELEG_HYPER UINT64_C(0xf00400)
 
 #define MSTATUS_WRITABLE                                                                    \
     (MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE | MSTATUS_SPP | MSTATUS_MPRV | \
@@ -117,11 +121,14 @@ static u64 get_seed(struct hart *hart, u32 number)
 
 /* Status */
 
+static u64 with_sd(u64 v)
+{
+    return v | ((v & MSTATUS_FS) == MSTATUS_FS ? MSTATUS_SD : 0);
+}
+
 static u64 get_mstatus(struct hart *hart, u32 number)
 {
-    u64 v = hart->csr.mstatus;
-
-    return v | ((v & MSTATUS_FS) == MSTATUS_FS ? MSTATUS_SD : 0);
+    return with_sd(hart->csr.mstatus);
 }
 
 static void set_mstatus(struct hart *hart, u32 number, u64 value, u64 touched)
@@ -130,24 +137,30 @@ static void set_mstatus(struct hart *hart, u32 number, u64 value, u64 touched)
 
     if (has(hart, ISA_F))
         mask |= MSTATUS_FS;
+    if (has(hart, ISA_H))
+        mask |= MSTATUS_GVA | MSTATUS_MPV;
     if (bits_get(value, 11, 2) != 2) /* no such privilege mode: MPP keeps its value */
         mask |= MSTATUS_MPP;
     hart->csr.mstatus = bits_merge(old, mask, value);
     changed = old ^ hart->csr.mstatus;
     if (changed & MSTATUS_MXR)
         mmu_flush_data(hart);
-    if (changed & (MSTATUS_MPRV | MSTATUS_MPP | MSTATUS_SUM))
+    if (changed & (MSTATUS_MPRV | MSTATUS_MPP | MSTATUS_MPV | MSTATUS_SUM))
         mmu_update_mode(hart);
     csr_poll_irq(hart);
 }
 
 static u64 get_sstatus(struct hart *hart, u32 number)
 {
-    return get_mstatus(hart, number) & SSTATUS_READABLE;
+    return with_sd(hart->csr.mstatus | hart->csr.h.hidden_fs) & SSTATUS_READABLE;
 }
 
 static void set_sstatus(struct hart *hart, u32 number, u64 value, u64 touched)
 {
+    if (UNLIKELY(hyper_hides_fs(hart))) {
+        hart->csr.h.hidden_fs = value & MSTATUS_FS;
+        value &= ~MSTATUS_FS;
+    }
     set_mstatus(hart, number, bits_merge(hart->csr.mstatus, SSTATUS_WRITABLE, value), touched);
 }
 
@@ -227,7 +240,7 @@ static u64 get_mip(struct hart *hart, u32 number)
 }
 
 /* Changes software's bits of mip; other threads may set some meanwhile and lose nothing. */
-static void write_soft(struct hart *hart, u64 value, u64 touched)
+void csr_write_soft(struct hart *hart, u64 value, u64 touched)
 {
     atomic_fetch_and(&hart->irq_soft, ~(touched & ~value));
     atomic_fetch_or(&hart->irq_soft, touched & value);
@@ -240,19 +253,27 @@ static void set_mip(struct hart *hart, u32 number, u64 value, u64 touched)
 
     if (hart->csr.menvcfg & ENVCFG_STCE)
         writable &= ~BIT(IRQ_STI);
-    write_soft(hart, value, touched & writable);
+    if (has(hart, ISA_H))
+        writable |= BIT(IRQ_VSSI);
+    csr_write_soft(hart, value, touched & writable);
+}
+
+/* Those that sip and sie show: HS-mode has VS-mode's in hip and hie. */
+static u64 supervisor_irqs(const struct hart *hart)
+{
+    return hart->csr.mideleg & ~MIP_VS;
 }
 
 static u64 get_sip(struct hart *hart, u32 number)
 {
-    return csr_mip(hart) & hart->csr.mideleg;
+    return csr_mip(hart) & supervisor_irqs(hart);
 }
 
 static void set_sip(struct hart *hart, u32 number, u64 value, u64 touched)
 {
     u64 writable = (BIT(IRQ_SSI) | lcofi(hart)) & hart->csr.mideleg;
 
-    write_soft(hart, value, touched & writable);
+    csr_write_soft(hart, value, touched & writable);
 }
 
 static u64 get_mie(struct hart *hart, u32 number)
@@ -260,20 +281,30 @@ static u64 get_mie(struct hart *hart, u32 number)
     return hart->csr.mie;
 }
 
+static u64 guest_irqs(const struct hart *hart)
+{
+    return has(hart, ISA_H) ? MIP_VS : 0;
+}
+
+void csr_write_mie(struct hart *hart, u64 value)
+{
+    hart->csr.mie = value & (MIP_M | MIP_S | lcofi(hart) | guest_irqs(hart));
+    csr_poll_irq(hart);
+}
+
 static void set_mie(struct hart *hart, u32 number, u64 value, u64 touched)
 {
-    hart->csr.mie = value & (MIP_M | MIP_S | lcofi(hart));
-    csr_poll_irq(hart);
+    csr_write_mie(hart, value);
 }
 
 static u64 get_sie(struct hart *hart, u32 number)
 {
-    return hart->csr.mie & hart->csr.mideleg;
+    return hart->csr.mie & supervisor_irqs(hart);
 }
 
 static void set_sie(struct hart *hart, u32 number, u64 value, u64 touched)
 {
-    set_mie(hart, number, bits_merge(hart->csr.mie, hart->csr.mideleg, value), touched);
+    csr_write_mie(hart, bits_merge(hart->csr.mie, supervisor_irqs(hart), value));
 }
 
 static u64 get_mideleg(struct hart *hart, u32 number)
@@ -283,8 +314,18 @@ static u64 get_mideleg(struct hart *hart, u32 number)
 
 static void set_mideleg(struct hart *hart, u32 number, u64 value, u64 touched)
 {
-    hart->csr.mideleg = value & (MIP_S | lcofi(hart));
+    hart->csr.mideleg = (value & (MIP_S | lcofi(hart))) | guest_irqs(hart);
     csr_poll_irq(hart);
+}
+
+static u64 get_medeleg(struct hart *hart, u32 number)
+{
+    return hart->csr.medeleg;
+}
+
+static void set_medeleg(struct hart *hart, u32 number, u64 value, u64 touched)
+{
+    hart->csr.medeleg = value & (MEDELEG_WRITABLE | (has(hart, ISA_H) ? MEDELEG_HYPER : 0));
 }
 
 /* Counters and time */
@@ -316,7 +357,9 @@ static u64 get_mcountinhibit(struct hart *hart, u32 number)
 
 static u64 get_time(struct hart *hart, u32 number)
 {
-    return hart->env->time(hart->env->ctx);
+    u64 delta = hyper_is_guest(hart) ? hart->csr.h.htimedelta : 0;
+
+    return hart->env->time(hart->env->ctx) + delta;
 }
 
 static void set_comparator(struct hart *hart, u64 time)
@@ -348,14 +391,21 @@ static u64 envcfg_mask(const struct hart *hart)
         mask |= ENVCFG_CBIE | ENVCFG_CBCFE;
     if (has(hart, ISA_ZICBOZ))
         mask |= ENVCFG_CBZE;
+    if (has(hart, ISA_SVADU))
+        mask |= ENVCFG_ADUE;
+    if (has(hart, ISA_SVPBMT))
+        mask |= ENVCFG_PBMTE;
+    if (has(hart, ISA_SSTC))
+        mask |= ENVCFG_STCE;
     return mask;
 }
 
-static u64 envcfg_legal(u64 value)
+u64 csr_envcfg_legal(const struct hart *hart, u64 value, u64 more)
 {
     if ((value & ENVCFG_CBIE) == BIT(5)) /* reserved encoding 2 */
         value &= ~ENVCFG_CBIE;
-    return value;
+    return value & envcfg_mask(hart) &
+           (ENVCFG_FIOM | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | more);
 }
 
 static u64 get_menvcfg(struct hart *hart, u32 number)
@@ -365,21 +415,17 @@ static u64 get_menvcfg(struct hart *hart, u32 number)
 
 static void set_menvcfg(struct hart *hart, u32 number, u64 value, u64 touched)
 {
-    u64 mask = envcfg_mask(hart), changed;
+    u64 changed;
 
-    if (has(hart, ISA_SVADU))
-        mask |= ENVCFG_ADUE;
-    if (has(hart, ISA_SVPBMT))
-        mask |= ENVCFG_PBMTE;
-    if (has(hart, ISA_SSTC))
-        mask |= ENVCFG_STCE;
-    value = envcfg_legal(value) & mask;
+    value = csr_envcfg_legal(hart, value, ENVCFG_ADUE | ENVCFG_PBMTE | ENVCFG_STCE);
     changed = value ^ hart->csr.menvcfg;
     hart->csr.menvcfg = value;
     if (changed & (ENVCFG_ADUE | ENVCFG_PBMTE))
         mmu_flush(hart);
-    if (changed & ENVCFG_STCE)
+    if (changed & ENVCFG_STCE) {
         set_comparator(hart, value & ENVCFG_STCE ? hart->csr.stimecmp : UINT64_MAX);
+        hyper_update_timer(hart);
+    }
     csr_poll_irq(hart);
 }
 
@@ -390,7 +436,7 @@ static u64 get_senvcfg(struct hart *hart, u32 number)
 
 static void set_senvcfg(struct hart *hart, u32 number, u64 value, u64 touched)
 {
-    hart->csr.senvcfg = envcfg_legal(value) & envcfg_mask(hart);
+    hart->csr.senvcfg = csr_envcfg_legal(hart, value, 0);
 }
 
 static u64 get_mstateen(struct hart *hart, u32 number)
@@ -527,6 +573,14 @@ static const u8 csr_by_number[4096] = {
 
 _Static_assert(INDEX_COUNT < UINT8_MAX, "csr_by_number holds bytes");
 
+/* Of the lowest mode that a register is open to, by its number; HS-mode has two. */
+#define LEVEL_HYPER 2u
+
+static u32 level_of(const struct csr_desc *desc)
+{
+    return desc->number >> 8 & 3;
+}
+
 static const struct csr_desc *find(const struct hart *hart, u32 number)
 {
     const struct csr_desc *desc;
@@ -535,6 +589,8 @@ static const struct csr_desc *find(const struct hart *hart, u32 number)
         return NULL;
     desc = &csr_table[csr_by_number[number] - 1];
     if (!has(hart, (enum isa_ext)desc->ext))
+        return NULL;
+    if (level_of(desc) == LEVEL_HYPER && !has(hart, ISA_H))
         return NULL;
     if (desc->guard == GUARD_PMP && !hart->isa.pmp_count)
         return NULL;
@@ -568,8 +624,7 @@ static bool supervisor_may(const struct hart *hart, const struct csr_desc *desc)
     case GUARD_ENVCFG:
         return !has(hart, ISA_SMSTATEEN) || (hart->csr.mstateen[0] & STATEEN_ENVCFG);
     case GUARD_STATEEN:
-        return !has(hart, ISA_SMSTATEEN) ||
-               (hart->csr.mstateen[desc->number - CSR_sstateen0] & STATEEN_SE);
+        return !has(hart, ISA_SMSTATEEN) || (hart->csr.mstateen[desc->number & 3] & STATEEN_SE);
     case GUARD_STIMECMP:
         return (hart->csr.menvcfg & ENVCFG_STCE) && (hart->csr.mcounteren >> 1 & 1);
     case GUARD_TVM:
@@ -579,9 +634,62 @@ static bool supervisor_may(const struct hart *hart, const struct csr_desc *desc)
     }
 }
 
+enum verdict { ALLOWED, ILLEGAL, VIRTUAL };
+
+/* What a guest finds though its privilege and M-mode allow it: HS-mode's say. */
+static bool guest_may(const struct hart *hart, const struct csr_desc *desc)
+{
+    const struct hyper_csrs *h = &hart->csr.h;
+
+    switch (desc->guard) {
+    case GUARD_COUNTER:
+        return (h->hcounteren >> (desc->number & 31) & 1) &&
+               (hart->priv == PRIV_S || (hart->csr.scounteren >> (desc->number & 31) & 1));
+    case GUARD_ENVCFG:
+        return !has(hart, ISA_SSSTATEEN) || (h->hstateen[0] & STATEEN_ENVCFG);
+    case GUARD_STATEEN:
+        return h->hstateen[desc->number & 3] & STATEEN_SE;
+    case GUARD_STIMECMP:
+        return (h->henvcfg & ENVCFG_STCE) && (h->hcounteren >> 1 & 1);
+    case GUARD_TVM:
+        return !(h->hstatus & HSTATUS_VTVM);
+    default:
+        return true;
+    }
+}
+
+/* Illegal is what HS-mode could not do either, whatever TVM says ("Virtual-Instruction"). */
+static enum verdict judge_guest(const struct hart *hart, const struct csr_desc *desc, bool writes)
+{
+    u32 level = level_of(desc);
+
+    if (level == PRIV_M || (writes && desc->number >> 10 == 3))
+        return ILLEGAL;
+    switch (desc->guard) {
+    case GUARD_FS:
+        return hart->csr.mstatus & MSTATUS_FS ? ALLOWED : ILLEGAL;
+    case GUARD_SEED: /* Zkr, table of access to seed */
+        return writes && (hart->csr.mseccfg & MSECCFG_SSEED) ? VIRTUAL : ILLEGAL;
+    case GUARD_COUNTER:
+        if (!(hart->csr.mcounteren >> (desc->number & 31) & 1))
+            return ILLEGAL;
+        break;
+    case GUARD_TVM:
+        break;
+    default:
+        if (!supervisor_may(hart, desc))
+            return ILLEGAL;
+    }
+    if (level == LEVEL_HYPER || level > (u32)hart->priv)
+        return VIRTUAL;
+    return guest_may(hart, desc) ? ALLOWED : VIRTUAL;
+}
+
 static bool is_allowed(const struct hart *hart, const struct csr_desc *desc, bool writes)
 {
-    if ((u32)hart->priv < (u32)(desc->number >> 8 & 3))
+    u32 level = level_of(desc);
+
+    if ((u32)hart->priv < level && (level != LEVEL_HYPER || hart->priv != PRIV_S))
         return false;
     if (writes && desc->number >> 10 == 3)
         return false;
@@ -594,6 +702,30 @@ static bool is_allowed(const struct hart *hart, const struct csr_desc *desc, boo
     if (desc->guard == GUARD_SEED)
         return seed_is_open(hart, writes);
     return hart->priv == PRIV_M || supervisor_may(hart, desc);
+}
+
+static enum verdict judge(const struct hart *hart, const struct csr_desc *desc, bool writes)
+{
+    if (!desc)
+        return ILLEGAL;
+    if (UNLIKELY(hyper_is_guest(hart)))
+        return judge_guest(hart, desc, writes);
+    return is_allowed(hart, desc, writes) ? ALLOWED : ILLEGAL;
+}
+
+/* What a guest reaches by a register of S-mode, if that is not where S-mode's lies. */
+static const struct csr_desc *guests_own(const struct hart *hart, const struct csr_desc *desc)
+{
+    switch (desc->number) {
+    case CSR_sie:
+        return find(hart, CSR_vsie);
+    case CSR_sip:
+        return find(hart, CSR_vsip);
+    case CSR_stimecmp:
+        return find(hart, CSR_vstimecmp);
+    default:
+        return desc;
+    }
 }
 
 static u64 *member(struct hart *hart, const struct csr_desc *desc)
@@ -618,10 +750,13 @@ bool csr_access(struct hart *hart, u32 number, bool reads, bool writes, u64 clea
                 u64 *old)
 {
     const struct csr_desc *desc = find(hart, number);
+    enum verdict verdict = judge(hart, desc, writes);
     u64 value = 0;
 
-    if (UNLIKELY(!desc || !is_allowed(hart, desc, writes)))
-        return hart_raise(hart, CAUSE_ILLEGAL, 0);
+    if (UNLIKELY(verdict != ALLOWED))
+        return hart_raise(hart, verdict == ILLEGAL ? CAUSE_ILLEGAL : CAUSE_VIRTUAL, 0);
+    if (UNLIKELY(hyper_is_guest(hart)))
+        desc = guests_own(hart, desc);
     if (reads || clear != UINT64_MAX)
         value = read_csr(hart, desc);
     if (reads)
@@ -685,6 +820,7 @@ void csr_reset(struct hart *hart)
         hart->csr.mseccfg = MSECCFG_SSEED;
     atomic_store(&hart->irq_soft, 0);
     set_comparator(hart, UINT64_MAX);
+    hyper_reset(hart);
     pmp_reset(hart);
     counter_reset(hart);
 }

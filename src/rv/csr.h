@@ -23,6 +23,8 @@
 #define MSTATUS_TSR  BIT(22)
 #define MSTATUS_UXL  GENMASK(33, 32)
 #define MSTATUS_SXL  GENMASK(35, 34)
+#define MSTATUS_GVA  BIT(38)
+#define MSTATUS_MPV  BIT(39)
 #define MSTATUS_SD   BIT(63)
 
 /* Of mstatus, what sstatus shows. */
@@ -66,7 +68,8 @@ enum csr_number {
 /*
  * One CSR instruction: reads into *old unless !reads, then writes (old & ~clear | set) unless
  * !writes (CSRRW: clear = ~0, set = value; CSRRS: set = value; CSRRC: clear = value; in place,
- * with counters and SEIP as the specification has it). False: illegal instruction, hart->trap set
+ * with counters and SEIP as the specification has it). False: illegal or, of a guest, virtual
+ * instruction, hart->trap set
  * with tval 0 for the caller to fill with the instruction's bits. May change mode tables, flush
  * TLBs, and set ATTN_IRQ on the hart itself where an interrupt may have become takeable.
  */
@@ -83,6 +86,14 @@ u32 csr_number(const char *name);
 
 /* mip as software reads it: wires and soft bits. */
 u64 csr_mip(struct hart *hart);
+
+/* mie, and software's bits of mip, as their setters write them; touched: bits that change. */
+void csr_write_mie(struct hart *hart, u64 value);
+void csr_write_soft(struct hart *hart, u64 value, u64 touched);
+
+/* A value for an envcfg register: of CBIE, CBCFE, CBZE, FIOM and `more` what the extensions have.
+ */
+u64 csr_envcfg_legal(const struct hart *hart, u64 value, u64 more);
 
 /* Sets ATTN_IRQ if an interrupt would be taken now: after a change of mip, mie or an enable. */
 void csr_poll_irq(struct hart *hart);

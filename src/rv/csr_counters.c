@@ -6,7 +6,7 @@
  */
 #include "rv/csr_counters.h"
 
-#include "rv/csr.h"
+#include "rv/csr_hyper.h"
 
 #define COUNTER_CYCLE         0u
 #define COUNTER_TIME          1u
@@ -14,6 +14,7 @@
 
 #define EVENT_SELECTOR GENMASK(7, 0)
 #define EVENT_INHIBIT  (COUNTER_MINH | COUNTER_SINH | COUNTER_UINH)
+#define EVENT_GUEST    (COUNTER_VSINH | COUNTER_VUINH)
 
 static u64 *counter_value(struct hart *hart, u32 index)
 {
@@ -50,22 +51,25 @@ void csr_counter_overflow_check(struct hart *hart)
     }
 }
 
-/* Does an event count in mode priv? */
-static bool event_counts(u64 event, enum priv priv)
+/* Does an event count in a mode? */
+static bool event_counts(u64 event, enum priv mode)
 {
-    u64 inhibit = priv == PRIV_M ? COUNTER_MINH : priv == PRIV_S ? COUNTER_SINH : COUNTER_UINH;
+    static const u64 inhibit[PRIV_COUNT] = {
+        [PRIV_U] = COUNTER_UINH,   [PRIV_S] = COUNTER_SINH,   [PRIV_M] = COUNTER_MINH,
+        [PRIV_VU] = COUNTER_VUINH, [PRIV_VS] = COUNTER_VSINH,
+    };
 
-    return (event & EVENT_SELECTOR) != COUNTER_NONE && !(event & inhibit);
+    return (event & EVENT_SELECTOR) != COUNTER_NONE && !(event & inhibit[mode]);
 }
 
-static void update_counting(struct hart *hart, enum priv priv)
+static void update_counting(struct hart *hart, enum priv mode)
 {
     u32 counting = BIT(COUNTER_CYCLE) | BIT(COUNTER_INSTRET_INDEX);
 
     hart->csr.mode_inhibits = false;
     for (u32 i = 0; i < HPM_COUNT; i++) {
-        hart->csr.mode_inhibits |= (hart->csr.hpmevent[i] & EVENT_INHIBIT) != 0;
-        if (event_counts(hart->csr.hpmevent[i], priv))
+        hart->csr.mode_inhibits |= (hart->csr.hpmevent[i] & (EVENT_INHIBIT | EVENT_GUEST)) != 0;
+        if (event_counts(hart->csr.hpmevent[i], mode))
             counting |= (u32)BIT(HPM_FIRST + i);
     }
     hart->csr.counting = counting & ~hart->csr.mcountinhibit;
@@ -103,20 +107,22 @@ void counter_write_event(struct hart *hart, u32 number, u64 value, u64 touched)
     u64 legal = isa_has(&hart->isa, ISA_SSCOFPMF) ? COUNTER_OF | EVENT_INHIBIT : 0;
     u64 selector = value & ~(COUNTER_OF | GENMASK(62, 58));
 
+    if (legal && isa_has(&hart->isa, ISA_H))
+        legal |= EVENT_GUEST;
     csr_counter_overflow_check(hart);
     if (!isa_has(&hart->isa, ISA_ZIHPM))
         return;
     if (selector > COUNTER_INSTRET)
         selector = COUNTER_NONE;
     hart->csr.hpmevent[(number & 31) - HPM_FIRST] = (value & legal) | selector;
-    update_counting(hart, hart->priv);
+    update_counting(hart, hart->mode);
 }
 
 void counter_write_inhibit(struct hart *hart, u32 number, u64 value, u64 touched)
 {
     csr_counter_overflow_check(hart);
     hart->csr.mcountinhibit = (u32)value & counter_mask(hart) & ~(u32)BIT(COUNTER_TIME);
-    update_counting(hart, hart->priv);
+    update_counting(hart, hart->mode);
 }
 
 u64 counter_read_overflows(struct hart *hart, u32 number)
@@ -128,20 +134,23 @@ u64 counter_read_overflows(struct hart *hart, u32 number)
         if (hart->csr.hpmevent[i] & COUNTER_OF)
             overflows |= BIT(HPM_FIRST + i);
     }
-    return hart->priv == PRIV_M ? overflows : overflows & hart->csr.mcounteren;
+    if (hart->priv == PRIV_M)
+        return overflows;
+    overflows &= hart->csr.mcounteren;
+    return hyper_is_guest(hart) ? overflows & hart->csr.h.hcounteren : overflows;
 }
 
-void counter_mode_change(struct hart *hart, enum priv priv)
+void counter_mode_change(struct hart *hart, enum priv mode)
 {
     /* Every trap passes here, so a sampling counter waits no longer than a timer tick. */
     if (hart->csr.counting >> HPM_FIRST || hart->csr.mode_inhibits)
         csr_counter_overflow_check(hart);
     if (hart->csr.mode_inhibits)
-        update_counting(hart, priv);
+        update_counting(hart, mode);
 }
 
 void counter_reset(struct hart *hart)
 {
     hart->csr.counted_insns = hart->insns;
-    update_counting(hart, hart->priv);
+    update_counting(hart, hart->mode);
 }

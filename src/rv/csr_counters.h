@@ -11,10 +11,12 @@
 /* Values of mhpmevent's selector; any other is written as none. */
 enum counter_event { COUNTER_NONE, COUNTER_CYCLES, COUNTER_INSTRET };
 
-#define COUNTER_OF   BIT(63)
-#define COUNTER_MINH BIT(62)
-#define COUNTER_SINH BIT(61)
-#define COUNTER_UINH BIT(60)
+#define COUNTER_OF    BIT(63)
+#define COUNTER_MINH  BIT(62)
+#define COUNTER_SINH  BIT(61)
+#define COUNTER_UINH  BIT(60)
+#define COUNTER_VSINH BIT(59)
+#define COUNTER_VUINH BIT(58)
 
 /* Accesses by CSR number: mcycle, minstret, mhpmcounterN and their user-level shadows. */
 u64 counter_read(struct hart *hart, u32 number);
@@ -36,8 +38,8 @@ u32 counter_mask(const struct hart *hart);
  */
 void csr_counter_overflow_check(struct hart *hart);
 
-/* To be called before hart->priv becomes priv, so that inhibition by mode takes hold. */
-void counter_mode_change(struct hart *hart, enum priv priv);
+/* To be called before hart->mode becomes mode, so that inhibition by mode takes hold. */
+void counter_mode_change(struct hart *hart, enum priv mode);
 
 /* Power-on state. */
 void counter_reset(struct hart *hart);

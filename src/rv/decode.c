@@ -5,8 +5,6 @@
 
 #include "rv/encoding.h"
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 /* Extensions that a line of riscv.def joins by _: either has the instruction, or both must be. */
 enum { EXT_ZBB_ZBKB = ISA_COUNT, EXT_ZBC_ZBKC, EXT_ZABHA_ZACAS };
 #define ISA_ZBB_ZBKB    EXT_ZBB_ZBKB
@@ -96,6 +94,8 @@ PACK(LR, SINK_RD, RAW_RS1, 0, 0)
 PACK(FENCE, 0, 0, 0, field(raw, 20, 8))
 PACK(FENCEI, 0, 0, 0, 0)
 PACK(SFENCE, 0, RAW_RS1, RAW_RS2, 0)
+PACK(HLV, SINK_RD, RAW_RS1, 0, 0)
+PACK(HSV, 0, RAW_RS1, RAW_RS2, 0)
 PACK(CBO, 0, RAW_RS1, 0, 0)
 PACK(MOPR, SINK_RD, RAW_RS1, 0, 0)
 PACK(MOPRR, SINK_RD, RAW_RS1, RAW_RS2, 0)

@@ -38,6 +38,8 @@
 #define FORM_FENCE  "f"
 #define FORM_FENCEI ""
 #define FORM_SFENCE "s,t"
+#define FORM_HLV    "d,(s)"
+#define FORM_HSV    "t,(s)"
 #define FORM_CBO    "(s)"
 #define FORM_MOPR   "1|d,s"
 #define FORM_MOPRR  "2|d,s,t"

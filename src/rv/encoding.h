@@ -38,6 +38,8 @@ enum insn_mask {
     MASK_FENCE = 0x0000707f,
     MASK_FENCEI = 0x0000707f,
     MASK_SFENCE = (int)0xfe007fff,
+    MASK_HLV = (int)0xfff0707f,
+    MASK_HSV = (int)0xfe007fff,
     MASK_CBO = (int)0xfff07fff,
     MASK_MOPR = (int)0xb3c0707f,
     MASK_MOPRR = (int)0xb200707f,

@@ -23,9 +23,24 @@
 #define PAGE_SIZE  (UINT64_C(1) << PAGE_SHIFT)
 #define PAGE_MASK  (~(PAGE_SIZE - 1))
 
-enum priv { PRIV_U = 0, PRIV_S = 1, PRIV_M = 3 };
+/* PRIV_VIRT is V of the H extension: where a mode is asked for, S is HS, and guests have VS and VU.
+ */
+#define PRIV_VIRT 4
+enum priv {
+    PRIV_U = 0,
+    PRIV_S = 1,
+    PRIV_M = 3,
+    PRIV_VU = PRIV_VIRT | PRIV_U,
+    PRIV_VS = PRIV_VIRT | PRIV_S,
+    PRIV_COUNT
+};
 
-enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
+enum access {
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_EXEC,
+    ACCESS_READ_CODE /* HLVX: reads what may be executed; to rv/mmu.h only */
+};
 
 /* Privileged Architecture, table "mcause values after trap". */
 enum cause {
@@ -39,19 +54,27 @@ enum cause {
     CAUSE_STORE_ACCESS = 7,
     CAUSE_ECALL_U = 8,
     CAUSE_ECALL_S = 9,
+    CAUSE_ECALL_VS = 10,
     CAUSE_ECALL_M = 11,
     CAUSE_INSN_PAGE = 12,
     CAUSE_LOAD_PAGE = 13,
     CAUSE_STORE_PAGE = 15,
+    CAUSE_INSN_GUEST_PAGE = 20,
+    CAUSE_LOAD_GUEST_PAGE = 21,
+    CAUSE_VIRTUAL = 22,
+    CAUSE_STORE_GUEST_PAGE = 23,
 };
 
 /* Interrupt numbers: bits of mip, mie, mideleg. */
 enum irq {
     IRQ_SSI = 1,
+    IRQ_VSSI = 2,
     IRQ_MSI = 3,
     IRQ_STI = 5,
+    IRQ_VSTI = 6,
     IRQ_MTI = 7,
     IRQ_SEI = 9,
+    IRQ_VSEI = 10,
     IRQ_MEI = 11,
     IRQ_LCOFI = 13,
 };
@@ -63,7 +86,24 @@ enum irq {
 #define HPM_FIRST   3 /* hpmcounter3..31 */
 #define HPM_COUNT   29
 
-/* CSR values as software left them; legal by construction (written through csr.c only). */
+/* The registers that S-mode and VS-mode have each: those of the mode that is not in force. */
+struct csr_bank {
+    u64 status; /* CSR_BANK_STATUS of mstatus */
+    u64 tvec, scratch, epc, cause, tval, atp;
+};
+
+/* Of the H extension: see rv/csr_hyper.h. */
+struct hyper_csrs {
+    u64 hstatus, hedeleg, hideleg, htimedelta, henvcfg, hstateen[4], htval, htinst, hgatp;
+    u64 mtval2, mtinst, vstimecmp;
+    u64 hidden_fs; /* vsstatus.FS while HS has FS off and V is 1: mstatus.FS is 0 then */
+    u64 zero;      /* menvcfg-like: what guests may do of CBZE; all ones while V is 0 */
+    u32 hcounteren;
+    struct csr_bank other;
+};
+
+/* CSR values as software left them; legal by construction (written through csr.c only). While V is
+ * 1, the registers of S-mode here, and their fields of mstatus, are those of VS-mode. */
 struct csrs {
     u64 mstatus; /* SD is computed on read */
     u64 medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
@@ -78,6 +118,7 @@ struct csrs {
     u64 counted_insns;
     u32 counting;       /* bit n: counter n counts now; event, inhibition and mode folded in */
     bool mode_inhibits; /* some counter's counting depends on the mode */
+    struct hyper_csrs h;
 };
 
 /* Bytes that a PMP entry matches; both ends belong to it. */
@@ -97,6 +138,9 @@ struct gva_range {
 struct trap {
     u64 cause; /* enum cause */
     u64 tval;
+    /* Of guest-page faults: the guest-physical address >> 2; and htinst if that is known. */
+    u64 tval2, tinst;
+    bool guest; /* an access as a guest, by HLV or HSV, faulted */
 };
 
 /* What another thread asks of a hart; it looks at each taken jump and before it sleeps. */
@@ -135,6 +179,8 @@ struct hart_env {
     u64 (*time)(void *ctx); /* the time CSR: mtime */
     /* stimecmp changed: raise or clear IRQ_STI now and, if it lies ahead, later. */
     void (*set_stimecmp)(void *ctx, struct hart *hart, u64 time);
+    /* The same for vstimecmp and IRQ_VSTI, by a guest's time: the time CSR + delta. NULL: no H. */
+    void (*set_vstimecmp)(void *ctx, struct hart *hart, u64 time, u64 delta);
     /* An ECALL from S-mode: true if the platform served it as SBI (x[10], x[11] are set). NULL:
      * M-mode firmware does. */
     bool (*ecall)(void *ctx, struct hart *hart);
@@ -160,7 +206,7 @@ struct hart {
         struct jit_hart *engine; /* NULL: interpreter only */
         u64 limit;               /* insns from which on translated code must not go on */
         u64 away, turn;
-        u64 priv;          /* the same as below */
+        u64 priv;          /* csr_level */
         u64 site;          /* to be widened: see struct jit_engine */
         s64 view_writable; /* see jit_view.c */
         s32 view_credit;   /* the same */
@@ -173,7 +219,7 @@ struct hart {
         u64 view; /* addresses below it may be in the view; follows data_mode */
     } jit;
     struct tlb_table *data_tlb; /* of the current data mode: &tlb.table[data_mode] */
-    u32 data_mode;              /* enum tlb_mode */
+    u32 site_mode;              /* tlb_pool_of(data_mode) */
     _Atomic u32 attn;           /* enum attn, any thread */
     u64 x[33];
     u64 f[32]; /* NaN-boxed */
@@ -187,7 +233,11 @@ struct hart {
      */
     u64 limit;
     enum hart_exit stepped; /* after HART_EXIT_STEP of a WFI or a spin hint: what it would return */
-    enum priv priv;
+    enum priv priv;         /* U, S or M, */
+    enum priv mode;         /* and with V */
+    u32 data_mode;          /* enum tlb_mode */
+    u32 csr_level; /* privilege by which translated code may access CSRs; elsewhere they decide */
+    u32 lent;      /* not 0: data is accessed as a guest's, in mode lent - 1: see rv/mem.h */
     _Atomic u32 attending; /* 1 while the hart acts on bits that it took out of attn */
     _Atomic u32 asleep;    /* 1 while it waits; it attends before it runs again */
 
@@ -196,8 +246,8 @@ struct hart {
     struct pmp_range pmp_range[PMP_ENTRIES]; /* derived from pmpcfg and pmpaddr by pmp.c */
     u32 pmp_active;                          /* bit n: entry n matches some address */
     bool pmp_open;                           /* everybody may do everything everywhere */
-    /* Hulls of superpages that the TLB holds parts of, by global or not and address sign. */
-    struct gva_range tlb_large[2][2];
+    /* Hulls of superpages that the TLB holds parts of, by V, global or not and address sign. */
+    struct gva_range tlb_large[2][2][2];
     u32 id; /* mhartid */
     struct hart_env *env;
 

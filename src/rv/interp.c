@@ -81,7 +81,7 @@ jump:
         goto attend;
 enter : {
     const struct code_link *link = &hart->code->link[(target >> PAGE_SHIFT) % CODE_LINKS];
-    if (LIKELY(link->tag == code_link_tag(target, hart->priv))) {
+    if (LIKELY(link->tag == code_link_tag(target, hart->mode))) {
         page = link->page;
     } else {
         hart->pc = target;

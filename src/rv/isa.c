@@ -65,50 +65,58 @@ static const struct {
     u8 mode;
 } isa_modes[] = {{"bare", 0}, {"sv39", 8}, {"sv48", 9}, {"sv57", 10}};
 
+static bool has(const struct isa *isa, u32 ext)
+{
+    return isa_has(isa, (enum isa_ext)ext);
+}
+
+/* False: it was so already. */
+static bool set(struct isa *isa, u32 ext, bool on)
+{
+    bool was = has(isa, ext);
+
+    isa->ext[ext / 64] = bits_merge(isa->ext[ext / 64], BIT(ext % 64), on ? UINT64_MAX : 0);
+    return was != on;
+}
+
 void isa_default(struct isa *isa)
 {
-    isa->ext = 0;
-    for (u32 i = 0; i < ISA_COUNT; i++) {
-        if (isa_table[i].on)
-            isa->ext |= BIT(i);
-    }
+    memset(isa->ext, 0, sizeof(isa->ext));
+    for (u32 i = 0; i < ISA_COUNT; i++)
+        set(isa, i, isa_table[i].on);
     isa->satp_mode_max = 8;
     isa->pmp_count = PMP_MAX;
 }
 
 static void switch_on(struct isa *isa, u32 ext)
 {
-    u64 before;
+    bool more;
 
-    isa->ext |= BIT(ext);
+    set(isa, ext, true);
     do {
-        before = isa->ext;
-        for (u32 i = 0; i < ARRAY_SIZE(isa_needs); i++) {
-            if (isa->ext >> isa_needs[i].ext & 1)
-                isa->ext |= BIT(isa_needs[i].base);
-        }
-    } while (isa->ext != before);
+        more = false;
+        for (u32 i = 0; i < ARRAY_SIZE(isa_needs); i++)
+            more |= has(isa, isa_needs[i].ext) && set(isa, isa_needs[i].base, true);
+    } while (more);
 }
 
 static void switch_off(struct isa *isa, u32 ext)
 {
-    u64 before;
+    bool more;
 
-    isa->ext &= ~BIT(ext);
+    set(isa, ext, false);
     do {
-        before = isa->ext;
-        for (u32 i = 0; i < ARRAY_SIZE(isa_needs); i++) {
-            if (!(isa->ext >> isa_needs[i].base & 1))
-                isa->ext &= ~BIT(isa_needs[i].ext);
-        }
-    } while (isa->ext != before);
+        more = false;
+        for (u32 i = 0; i < ARRAY_SIZE(isa_needs); i++)
+            more |= !has(isa, isa_needs[i].base) && set(isa, isa_needs[i].ext, false);
+    } while (more);
 }
 
 /* C with D is Zca and Zcd together, so C goes where D stands without Zcd. */
 static void settle_compressed(struct isa *isa)
 {
     if (isa_has(isa, ISA_D) && !isa_has(isa, ISA_ZCD))
-        isa->ext &= ~BIT(ISA_C);
+        set(isa, ISA_C, false);
 }
 
 static bool switch_name(struct isa *isa, const char *name, bool on)
@@ -306,7 +314,7 @@ static void text_add(struct text *t, const char *s)
 
 static bool is_listed(const struct isa *isa, u32 ext)
 {
-    return isa_table[ext].listed && (isa->ext >> ext & 1);
+    return isa_table[ext].listed && has(isa, ext);
 }
 
 bool isa_string(const struct isa *isa, char *buf, size_t size)
@@ -359,7 +367,7 @@ u64 isa_misa(const struct isa *isa)
     for (u32 i = 0; i < ISA_COUNT; i++) {
         const char *name = isa_table[i].name;
 
-        if ((isa->ext >> i & 1) && !name[1])
+        if (has(isa, i) && !name[1])
             misa |= BIT((u32)(name[0] - 'a'));
     }
     return misa;

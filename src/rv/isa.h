@@ -14,17 +14,19 @@ enum isa_ext {
     ISA_COUNT
 };
 
-_Static_assert(ISA_COUNT <= 64, "struct isa holds one bit an extension");
+#define ISA_WORDS 2
+
+_Static_assert(ISA_COUNT <= 64 * ISA_WORDS, "struct isa holds one bit an extension");
 
 struct isa {
-    u64 ext;          /* bit n: enum isa_ext n */
-    u8 satp_mode_max; /* 0 Bare, 8 Sv39, 9 Sv48, 10 Sv57 */
-    u8 pmp_count;     /* 0..PMP_ENTRIES */
+    u64 ext[ISA_WORDS]; /* bit n % 64 of word n / 64: enum isa_ext n */
+    u8 satp_mode_max;   /* 0 Bare, 8 Sv39, 9 Sv48, 10 Sv57 */
+    u8 pmp_count;       /* 0..PMP_ENTRIES */
 };
 
 static inline bool isa_has(const struct isa *isa, enum isa_ext ext)
 {
-    return isa->ext >> ext & 1;
+    return isa->ext[ext / 64] >> ext % 64 & 1;
 }
 
 /* What cosm simulates when nothing is said. */

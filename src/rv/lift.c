@@ -159,6 +159,7 @@ void lift_begin(struct lift *l, const struct isa *isa)
     l->compressed = isa_has(isa, ISA_C);
     l->halves = isa_has(isa, ISA_ZCA);
     l->floats = isa_has(isa, ISA_F);
+    l->guests = isa_has(isa, ISA_H);
     l->rounds = true;
     l->value[0] = 0;
     forget(l);

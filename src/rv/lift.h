@@ -45,6 +45,7 @@ struct lift {
     bool compressed; /* C is present: jumps need no alignment check */
     bool halves;     /* Zca is: pcs are multiples of 2, and not of 4 */
     bool floats;     /* F is */
+    bool guests;     /* H is */
     bool whole;      /* the instruction at hand is left to run_insn, */
     bool apart;      /* which will touch no x register */
     bool rounds;  /* frm is taken to be a mode of the host; else dynamic rounding is run_insn's */

@@ -178,6 +178,8 @@ void lift_zero(struct lift *l, u64 insn)
     ir_value user = ir_binary(&l->ir, IR_AND, machine, ir_get(&l->ir, SLOT(csr.senvcfg)));
     ir_value allowed = ir_select(&l->ir, priv, machine, user);
 
+    if (l->guests)
+        allowed = ir_binary(&l->ir, IR_AND, allowed, ir_get(&l->ir, SLOT(csr.h.zero)));
     interpret_if(l, binary(l, IR_EQ, binary(l, IR_AND, allowed, ENVCFG_CBZE), 0));
     ir_zero(&l->ir, CACHE_BLOCK,
             binary(l, IR_AND, lift_rs(l, insn_rs1(insn)), ~(u64)(CACHE_BLOCK - 1)), (s64)insn);

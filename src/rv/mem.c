@@ -205,6 +205,28 @@ bool mem_load_slow(struct hart *hart, gva_t va, unsigned size, u64 *value)
     return true;
 }
 
+bool mem_load_code(struct hart *hart, gva_t va, unsigned size, u64 *value)
+{
+    u64 v = 0;
+
+    hart->stats.slow_accesses++;
+    if (is_watched(hart, va, size, ACCESS_READ))
+        return false;
+    for (unsigned i = 0; i < size; i += 2) {
+        struct mmu_page to;
+        const u8 *p;
+
+        if (!translate_data(hart, va + i, 1, ACCESS_READ_CODE, &to))
+            return false;
+        p = ram_pointer(hart, to.gpa, 2, false);
+        if (va % 2 || !p) /* not where code can be */
+            return hart_raise(hart, CAUSE_LOAD_ACCESS, va + i);
+        v |= host_load(p, 2) << (8 * i);
+    }
+    *value = v;
+    return true;
+}
+
 static bool store_in_page(struct hart *hart, gva_t va, unsigned size, u64 value)
 {
     struct mmu_page to;

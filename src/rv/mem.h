@@ -25,6 +25,9 @@ MUST_CHECK bool mem_store_slow(struct hart *hart, gva_t va, unsigned size, u64 v
 void *mem_pointer(struct hart *hart, gva_t va, unsigned size, enum access acc, bool *code);
 void mem_wrote(struct hart *hart, const void *pointer, unsigned size);
 
+/* HLVX: the same as mem_load of what may be executed, between mmu_lend and mmu_take_back. */
+MUST_CHECK bool mem_load_code(struct hart *hart, gva_t va, unsigned size, u64 *value);
+
 /* Checks that size bytes at va, within a page, may be accessed; for cache-block operations. */
 MUST_CHECK bool mem_probe(struct hart *hart, gva_t va, unsigned size, enum access acc);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Address translation Sv39, Sv48, Sv57 with Svade/Svadu, Svnapot, Svpbmt (Privileged Architecture,
- * chapter 10 "Supervisor-Level ISA"). Physical memory protection is in rv/pmp.h.
+ * chapter 10 "Supervisor-Level ISA"), and that of guests in two stages (chapter "H" Extension,
+ * "Two-Stage Address Translation"). A priv below is a mode: with PRIV_VIRT a guest's. Physical
+ * memory protection is in rv/pmp.h.
  */
 #ifndef COSM_RV_MMU_H
 #define COSM_RV_MMU_H
@@ -34,14 +36,15 @@ MUST_CHECK bool mmu_foresees(struct hart *hart, gva_t va, enum priv priv, struct
 /* For debuggers: no faults, no A/D updates, no PMP. False: not mapped. */
 MUST_CHECK bool mmu_peek(struct hart *hart, gva_t va, gpa_t *gpa);
 
-/* Privilege of loads and stores: MPP under MPRV. */
+/* Mode of loads and stores: MPP and MPV under MPRV. */
 enum priv mmu_data_priv(const struct hart *hart);
 
 /* Points hart->data_tlb at the table of the current mode; after priv, MPRV, MPP or SUM changed. */
 void mmu_update_mode(struct hart *hart);
 
 /*
- * Drops the translations that satp governs: those of U, S and S with SUM. mmu_flush_data leaves
+ * Drops the translations that satp governs: those of U, S and S with SUM, or while V is 1 those of
+ * VU and VS. mmu_flush_data leaves
  * those of fetches alone, as MXR does not touch them; mmu_flush_space those of global pages.
  */
 void mmu_flush_supervisor(struct hart *hart);
@@ -49,6 +52,14 @@ void mmu_flush_data(struct hart *hart);
 void mmu_flush_space(struct hart *hart, u64 asid);
 /* satp has changed; all: its mode, too. */
 void mmu_switch_space(struct hart *hart, bool all);
+
+/* While V is 0: drops guests' translations; vsatp, hgatp or what else governs them has changed. */
+void mmu_flush_guest(struct hart *hart);
+
+/* Between these, data is accessed with a guest's privilege (VU, VS) though V is 0, by no translated
+ * code. */
+void mmu_lend(struct hart *hart, enum priv priv);
+void mmu_take_back(struct hart *hart);
 
 /* Drops cached translations, of data and code: all, or those of the page that holds va (all modes).
  */

@@ -4,7 +4,7 @@
 
 #include "rv/code_cache.h"
 #include "rv/code_map.h"
-#include "rv/csr.h"
+#include "rv/csr_hyper.h"
 #include "rv/mem.h"
 #include "rv/mmu.h"
 #include "rv/trap.h"
@@ -14,6 +14,20 @@
 bool system_illegal(struct hart *hart)
 {
     return hart_raise(hart, CAUSE_ILLEGAL, code_cache_raw(hart, hart->pc));
+}
+
+/* Illegal or virtual instruction, as hart->trap says. */
+static bool refuse(struct hart *hart)
+{
+    hart->trap.tval = code_cache_raw(hart, hart->pc);
+    return false;
+}
+
+/* What HS-mode, or a guest with more privilege, could do. */
+static bool refuse_guest(struct hart *hart)
+{
+    hart->trap.cause = CAUSE_VIRTUAL;
+    return refuse(hart);
 }
 
 static bool next(struct hart *hart, u64 insn)
@@ -27,7 +41,7 @@ static bool csr(struct hart *hart, u64 insn, bool reads, bool writes, u64 clear,
     u64 old = 0;
 
     if (!csr_access(hart, (u32)insn_imm(insn) & 0xfff, reads, writes, clear, set, &old))
-        return system_illegal(hart);
+        return refuse(hart);
     hart->x[insn_rd(insn)] = old;
     return true;
 }
@@ -71,8 +85,10 @@ bool system_ecall(struct hart *hart, u64 insn)
 {
     struct hart_env *env = hart->env;
 
-    if (hart->priv == PRIV_S && env->ecall && env->ecall(env->ctx, hart))
+    if (hart->mode == PRIV_S && env->ecall && env->ecall(env->ctx, hart))
         return next(hart, insn);
+    if (hart->mode == PRIV_VS)
+        return hart_raise(hart, CAUSE_ECALL_VS, 0);
     return hart_raise(hart, (enum cause)(CAUSE_ECALL_U + (int)hart->priv), 0);
 }
 
@@ -83,26 +99,33 @@ bool system_ebreak(struct hart *hart, u64 insn)
 
 bool system_mret(struct hart *hart, u64 insn)
 {
-    return trap_mret(hart) || system_illegal(hart);
+    return trap_mret(hart) || refuse(hart);
 }
 
 bool system_sret(struct hart *hart, u64 insn)
 {
-    return trap_sret(hart) || system_illegal(hart);
+    return trap_sret(hart) || refuse(hart);
+}
+
+static bool is_guest_refused_wait(const struct hart *hart)
+{
+    return hyper_is_guest(hart) && (hart->csr.h.hstatus & HSTATUS_VTW);
 }
 
 bool system_wfi(struct hart *hart, u64 insn)
 {
-    if (hart->priv == PRIV_U || (hart->priv == PRIV_S && (hart->csr.mstatus & MSTATUS_TW)))
+    if (hart->priv != PRIV_M && (hart->csr.mstatus & MSTATUS_TW))
         return system_illegal(hart);
-    return true;
+    if (hart->mode == PRIV_VU || is_guest_refused_wait(hart))
+        return refuse_guest(hart);
+    return hart->priv != PRIV_U || system_illegal(hart);
 }
 
 bool system_wrs_nto(struct hart *hart, u64 insn)
 {
     if (hart->priv != PRIV_M && (hart->csr.mstatus & MSTATUS_TW))
         return system_illegal(hart);
-    return true;
+    return !is_guest_refused_wait(hart) || refuse_guest(hart);
 }
 
 bool system_fence_i(struct hart *hart, u64 insn)
@@ -111,14 +134,22 @@ bool system_fence_i(struct hart *hart, u64 insn)
     return next(hart, insn);
 }
 
+/* May it fence what satp or hgatp governs? */
 static bool may_fence(struct hart *hart)
 {
-    return hart->priv == PRIV_M || (hart->priv == PRIV_S && !(hart->csr.mstatus & MSTATUS_TVM));
+    return hart->priv == PRIV_M || (hart->mode == PRIV_S && !(hart->csr.mstatus & MSTATUS_TVM));
+}
+
+static bool may_guest_fence(struct hart *hart)
+{
+    return hart->priv == PRIV_S && !(hart->csr.h.hstatus & HSTATUS_VTVM);
 }
 
 bool system_sfence_vma(struct hart *hart, u64 insn)
 {
-    if (!may_fence(hart))
+    if (hyper_is_guest(hart) && !may_guest_fence(hart))
+        return refuse_guest(hart);
+    if (!hyper_is_guest(hart) && !may_fence(hart))
         return system_illegal(hart);
     if (insn_rs1(insn))
         mmu_flush_page(hart, hart->x[insn_rs1(insn)]);
@@ -137,20 +168,130 @@ bool system_sinval_vma(struct hart *hart, u64 insn)
 /* Ordering is already given: sinval.vma acts at once. TVM does not apply to these two. */
 bool system_sfence_w_inval(struct hart *hart, u64 insn)
 {
-    return hart->priv != PRIV_U || system_illegal(hart);
+    if (hart->priv != PRIV_U)
+        return true;
+    return hyper_is_guest(hart) ? refuse_guest(hart) : system_illegal(hart);
 }
 
 bool system_sfence_inval_ir(struct hart *hart, u64 insn)
 {
-    return hart->priv != PRIV_U || system_illegal(hart);
+    return system_sfence_w_inval(hart, insn);
 }
 
-/* Is this envcfg bit (or two-bit field) set at each level above the current privilege? */
+/* For HS- and M-mode. All that guests have is dropped: which of it does not matter. */
+static bool fence_guest(struct hart *hart, u64 insn, bool may)
+{
+    if (hyper_is_guest(hart))
+        return refuse_guest(hart);
+    if (!may)
+        return system_illegal(hart);
+    mmu_flush_guest(hart);
+    return next(hart, insn);
+}
+
+bool system_hfence_vvma(struct hart *hart, u64 insn)
+{
+    return fence_guest(hart, insn, hart->priv != PRIV_U);
+}
+
+bool system_hfence_gvma(struct hart *hart, u64 insn)
+{
+    return fence_guest(hart, insn, may_fence(hart));
+}
+
+bool system_hinval_vvma(struct hart *hart, u64 insn)
+{
+    if (!isa_has(&hart->isa, ISA_SVINVAL))
+        return system_illegal(hart);
+    return system_hfence_vvma(hart, insn);
+}
+
+bool system_hinval_gvma(struct hart *hart, u64 insn)
+{
+    if (!isa_has(&hart->isa, ISA_SVINVAL))
+        return system_illegal(hart);
+    return system_hfence_gvma(hart, insn);
+}
+
+/* Loads and stores as a guest */
+
+/* False: not by this mode; hart->trap set. */
+static bool may_access_guest(struct hart *hart)
+{
+    if (hyper_is_guest(hart))
+        return refuse_guest(hart);
+    if (hart->priv == PRIV_U && !(hart->csr.h.hstatus & HSTATUS_HU))
+        return system_illegal(hart);
+    return true;
+}
+
+static enum priv guests_mode(const struct hart *hart)
+{
+    return hart->csr.h.hstatus & HSTATUS_SPVP ? PRIV_VS : PRIV_VU;
+}
+
+/* Ends an access; false: it raised. */
+static bool end_guest_access(struct hart *hart, bool done)
+{
+    mmu_take_back(hart);
+    hart->trap.guest = !done && hart->trap.cause < 64;
+    return done;
+}
+
+/* code: by the right to execute. */
+static const struct {
+    u8 size;
+    bool is_signed, code;
+} guest_loads[] = {
+    [OP_hlv_b - OP_hlv_b] = {1, true, false},   [OP_hlv_bu - OP_hlv_b] = {1, false, false},
+    [OP_hlv_h - OP_hlv_b] = {2, true, false},   [OP_hlv_hu - OP_hlv_b] = {2, false, false},
+    [OP_hlvx_hu - OP_hlv_b] = {2, false, true}, [OP_hlv_w - OP_hlv_b] = {4, true, false},
+    [OP_hlv_wu - OP_hlv_b] = {4, false, false}, [OP_hlvx_wu - OP_hlv_b] = {4, false, true},
+    [OP_hlv_d - OP_hlv_b] = {8, false, false},
+};
+
+bool system_hlv(struct hart *hart, u64 insn)
+{
+    const u32 which = insn_op(insn) - OP_hlv_b, size = guest_loads[which].size;
+    const gva_t va = hart->x[insn_rs1(insn)];
+    u64 v = 0;
+    bool done;
+
+    if (!may_access_guest(hart))
+        return false;
+    mmu_lend(hart, guests_mode(hart));
+    done =
+        guest_loads[which].code ? mem_load_code(hart, va, size, &v) : mem_load(hart, va, size, &v);
+    if (!end_guest_access(hart, done))
+        return false;
+    if (size < 8)
+        v = guest_loads[which].is_signed ? sext(v, size * 8) : bits_get(v, 0, size * 8);
+    hart->x[insn_rd(insn)] = v;
+    return true;
+}
+
+bool system_hsv(struct hart *hart, u64 insn)
+{
+    const u32 size = 1u << (insn_op(insn) - OP_hsv_b);
+
+    if (!may_access_guest(hart))
+        return false;
+    mmu_lend(hart, guests_mode(hart));
+    return end_guest_access(
+        hart, mem_store(hart, hart->x[insn_rs1(insn)], size, hart->x[insn_rs2(insn)]));
+}
+
+/* Is this envcfg bit (or two-bit field) set at each level above the current mode? False: hart->trap
+ * set. */
 static bool envcfg_allows(struct hart *hart, u64 bits)
 {
     if (hart->priv != PRIV_M && !(hart->csr.menvcfg & bits))
-        return false;
-    return hart->priv != PRIV_U || (hart->csr.senvcfg & bits);
+        return system_illegal(hart);
+    if (hyper_is_guest(hart) && !(hart->csr.h.henvcfg & bits))
+        return refuse_guest(hart);
+    if (hart->priv != PRIV_U || (hart->csr.senvcfg & bits))
+        return true;
+    return hyper_is_guest(hart) ? refuse_guest(hart) : system_illegal(hart);
 }
 
 /*
@@ -162,7 +303,7 @@ static bool cbo_manage(struct hart *hart, u64 insn, u64 enable)
     gva_t va = hart->x[insn_rs1(insn)];
 
     if (!envcfg_allows(hart, enable))
-        return system_illegal(hart);
+        return false;
     if (mem_probe(hart, align_down(va, CACHE_BLOCK), 8, ACCESS_READ))
         return true;
     if (mem_probe(hart, align_down(va, CACHE_BLOCK), 8, ACCESS_WRITE))
@@ -192,7 +333,7 @@ bool system_cbo_zero(struct hart *hart, u64 insn)
     bool attend = false;
 
     if (!envcfg_allows(hart, ENVCFG_CBZE))
-        return system_illegal(hart);
+        return false;
     if (mem_zero_fast(hart, block, CACHE_BLOCK))
         return true;
     for (gva_t at = block; at < block + CACHE_BLOCK; at += 8) {
@@ -201,7 +342,7 @@ bool system_cbo_zero(struct hart *hart, u64 insn)
         attend = hart->trap.cause == CAUSE_ATTEND;
         if (attend)
             continue;
-        if (hart->trap.cause < 16)
+        if (hart->trap.cause < 64)
             hart->trap.tval = va;
         return false;
     }

@@ -32,6 +32,13 @@ bool system_sinval_vma(struct hart *hart, u64 insn);
 bool system_sfence_w_inval(struct hart *hart, u64 insn);
 bool system_sfence_inval_ir(struct hart *hart, u64 insn);
 
+bool system_hfence_vvma(struct hart *hart, u64 insn);
+bool system_hfence_gvma(struct hart *hart, u64 insn);
+bool system_hinval_vvma(struct hart *hart, u64 insn);
+bool system_hinval_gvma(struct hart *hart, u64 insn);
+bool system_hlv(struct hart *hart, u64 insn); /* HLVX, too */
+bool system_hsv(struct hart *hart, u64 insn);
+
 bool system_cbo_inval(struct hart *hart, u64 insn);
 bool system_cbo_clean(struct hart *hart, u64 insn);
 bool system_cbo_flush(struct hart *hart, u64 insn);

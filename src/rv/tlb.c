@@ -21,7 +21,7 @@ static u64 host_page(const struct tlb_entry *e)
     return e->tag + e->addend;
 }
 
-static struct tlb_entry *write_entry(struct tlb *tlb, u16 held)
+static struct tlb_entry *write_entry(struct tlb *tlb, u32 held)
 {
     return &tlb->table[held >> TLB_BITS].write[held % TLB_ENTRIES];
 }
@@ -32,9 +32,10 @@ static void drop_entry(struct tlb_entry *e, u32 index)
         e->tag = empty_tag(index);
 }
 
-void tlb_init(struct tlb *tlb)
+void tlb_init(struct tlb *tlb, bool guests)
 {
-    for (u32 mode = 0; mode < TLB_MODES; mode++)
+    tlb->modes = guests ? TLB_MODES : TLB_HOSTS;
+    for (u32 mode = 0; mode < tlb->modes; mode++)
         tlb->table[mode].read[0].tag = tlb->table[mode].write[0].tag = empty_tag(0);
 }
 
@@ -47,13 +48,13 @@ static void note(struct tlb_log *log, u32 index)
     log->chunks |= BIT(index / TLB_CHUNK);
 }
 
-static u16 *ways_of(struct tlb *tlb, u64 host)
+static u32 *ways_of(struct tlb *tlb, u64 host)
 {
     return tlb->hold[host >> 12 & (TLB_HOLDS - 1)];
 }
 
 /* Is this way of a page's in use? Other pages with the same hash have their ways there, too. */
-static bool way_is_live(struct tlb *tlb, const u16 *ways, u16 held)
+static bool way_is_live(struct tlb *tlb, const u32 *ways, u32 held)
 {
     const struct tlb_entry *e = write_entry(tlb, held);
 
@@ -61,9 +62,9 @@ static bool way_is_live(struct tlb *tlb, const u16 *ways, u16 held)
 }
 
 /* Remembers which entry is about to lead to the host page. */
-static void hold(struct tlb *tlb, u64 host, u16 entry)
+static void hold(struct tlb *tlb, u64 host, u32 entry)
 {
-    u16 *ways = ways_of(tlb, host);
+    u32 *ways = ways_of(tlb, host);
     u32 way;
 
     for (way = 0; way < TLB_WAYS; way++) {
@@ -89,7 +90,7 @@ void tlb_fill(struct tlb *tlb, enum tlb_mode mode, const struct tlb_fill *fill)
     if (fill->readable)
         *read = (struct tlb_entry){fill->page, host - fill->page};
     if (fill->writable) {
-        hold(tlb, host, (u16)(mode << TLB_BITS | index));
+        hold(tlb, host, mode << TLB_BITS | index);
         *write = (struct tlb_entry){fill->page, host - fill->page};
     } else if (write->tag == fill->page) {
         write->tag = empty_tag(index);
@@ -144,7 +145,7 @@ static u64 site_bytes(const struct tlb_site *site)
 /* Empties the sites that reach a page, of the guest or of the host. */
 static void drop_sites(struct tlb *tlb, u64 page, bool host)
 {
-    for (u32 mode = 0; mode < TLB_MODES; mode++) {
+    for (u32 mode = 0; mode < TLB_HOSTS; mode++) {
         struct tlb_pool *pool = &tlb->pool[mode];
         for (u32 i = 0; i < ARRAY_SIZE(pool->used); i++) {
             for (u64 left = pool->used[i]; UNLIKELY(left); left &= left - 1) {
@@ -176,6 +177,13 @@ void tlb_return_sites(struct tlb *tlb)
     tlb->adopted = 0;
 }
 
+void tlb_change_world(struct tlb *tlb)
+{
+    for (u32 mode = 0; mode < TLB_HOSTS; mode++)
+        empty_pool(&tlb->pool[mode]);
+    tlb->adopted = 0;
+}
+
 static bool goes_on(const struct tlb_entry *entries, gva_t page, u64 addend)
 {
     const struct tlb_entry *e = &entries[tlb_index(page)];
@@ -199,7 +207,7 @@ void tlb_widen_site(struct tlb_site *site, const struct tlb_entry *entries)
 
 void tlb_flush(struct tlb *tlb, enum tlb_mode mode, bool global)
 {
-    empty_pool(&tlb->pool[mode]);
+    empty_pool(&tlb->pool[tlb_pool_of(mode)]);
     empty_adopted(tlb);
     empty_logged(&tlb->table[mode], &tlb->log[mode][0]);
     if (global)
@@ -210,7 +218,7 @@ void tlb_drop(struct tlb *tlb, gva_t va)
 {
     u32 index = tlb_index(va);
 
-    for (u32 mode = 0; mode < TLB_MODES; mode++) {
+    for (u32 mode = 0; mode < tlb->modes; mode++) {
         drop_entry(&tlb->table[mode].read[index], index);
         drop_entry(&tlb->table[mode].write[index], index);
     }
@@ -221,7 +229,7 @@ void tlb_drop(struct tlb *tlb, gva_t va)
 
 void tlb_drop_writes(struct tlb *tlb, const u8 *host)
 {
-    const u16 *ways = ways_of(tlb, (u64)(uintptr_t)host);
+    const u32 *ways = ways_of(tlb, (u64)(uintptr_t)host);
 
     for (u32 way = 0; way < TLB_WAYS; way++) {
         struct tlb_entry *e = write_entry(tlb, ways[way]);
@@ -237,9 +245,9 @@ void tlb_drop_writes_if(struct tlb *tlb, bool (*drop)(void *ctx, const u8 *host)
 {
     if (tlb->view.flushed)
         tlb->view.flushed(tlb->view.ctx, -1);
-    for (u32 mode = 0; mode < TLB_MODES; mode++) {
+    for (u32 mode = 0; mode < tlb->modes; mode++) {
         struct tlb_entry *write = tlb->table[mode].write;
-        empty_pool(&tlb->pool[mode]);
+        empty_pool(&tlb->pool[tlb_pool_of((enum tlb_mode)mode)]);
         u64 left = tlb->log[mode][0].chunks | tlb->log[mode][1].chunks;
         for (; left; left &= left - 1) {
             u32 first = (u32)__builtin_ctzll(left) * TLB_CHUNK;

@@ -30,7 +30,23 @@
 #include "base/types.h"
 
 /* Effective modes with tables of their own: a change of mode picks one and flushes nothing. */
-enum tlb_mode { TLB_U, TLB_S, TLB_S_SUM, TLB_M, TLB_MODES };
+enum tlb_mode {
+    TLB_U,
+    TLB_S,
+    TLB_S_SUM,
+    TLB_M,
+    TLB_HOSTS, /* how many there are without guests */
+    TLB_VU = TLB_HOSTS,
+    TLB_VS,
+    TLB_VS_SUM,
+    TLB_MODES
+};
+
+/* The mode whose pool of sites is this one's: guests use the host's, and each finds them empty. */
+static inline enum tlb_mode tlb_pool_of(enum tlb_mode mode)
+{
+    return mode < TLB_HOSTS ? mode : (enum tlb_mode)(mode - TLB_HOSTS);
+}
 
 #define TLB_BITS      14
 #define TLB_ENTRIES   (1u << TLB_BITS)
@@ -88,17 +104,18 @@ struct tlb_view {
 
 struct tlb {
     struct tlb_view view;
+    u32 modes; /* that are in use: TLB_HOSTS, or TLB_MODES */
     struct tlb_table table[TLB_MODES];
     struct tlb_log log[TLB_MODES][2]; /* [1]: of global pages */
-    u16 hold[TLB_HOLDS][TLB_WAYS];    /* mode << TLB_BITS | index of a write entry */
+    u32 hold[TLB_HOLDS][TLB_WAYS];    /* mode << TLB_BITS | index of a write entry */
     u32 victim;                       /* way to be given up next */
     u32 adopted;                      /* bit n: pool n is the current mode's */
-    struct tlb_pool pool[TLB_MODES];
+    struct tlb_pool pool[TLB_HOSTS];
 };
 
 _Static_assert(sizeof(struct tlb_entry) == 16, "translated code multiplies by it with a shift");
 _Static_assert(sizeof(struct tlb_site) == 32, "jit_layout says so");
-_Static_assert(TLB_MODES << TLB_BITS <= 1 << 16, "struct tlb's hold has 16 bits for each");
+_Static_assert(TLB_BITS <= 16, "struct tlb_log's indices have 16 bits");
 
 /* A page to be entered. */
 struct tlb_fill {
@@ -119,8 +136,8 @@ static inline bool tlb_serves(const struct tlb_entry *e, gva_t va, u64 size)
     return (e->tag ^ va) <= 4096 - size;
 }
 
-/* Before first use of zeroed memory. */
-void tlb_init(struct tlb *tlb);
+/* Before first use of zeroed memory; guests: are there modes of theirs? */
+void tlb_init(struct tlb *tlb, bool guests);
 
 void tlb_fill(struct tlb *tlb, enum tlb_mode mode, const struct tlb_fill *fill);
 
@@ -134,6 +151,8 @@ void tlb_drop(struct tlb *tlb, gva_t va);
 void tlb_adopt_sites(struct tlb *tlb, enum tlb_mode pool);
 /* The mode changes: adopted pools are given back, empty. */
 void tlb_return_sites(struct tlb *tlb);
+/* The same, from the host's modes to guests' or back: all pools are empty. */
+void tlb_change_world(struct tlb *tlb);
 /* A site holds a page of these entries, of the current mode: neighbours that go on there join it.
  * The more often a site was filled the more are looked for, and the rarer. */
 void tlb_widen_site(struct tlb_site *site, const struct tlb_entry *entries);

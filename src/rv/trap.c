@@ -6,15 +6,20 @@
 #include "base/mem.h"
 #include "rv/csr.h"
 #include "rv/csr_counters.h"
+#include "rv/csr_hyper.h"
 #include "rv/mmu.h"
 #include "rv/pmp.h"
 
 #define CAUSE_INTERRUPT BIT(63)
 
-void trap_set_priv(struct hart *hart, enum priv priv)
+void trap_set_mode(struct hart *hart, enum priv mode)
 {
-    counter_mode_change(hart, priv);
-    hart->priv = priv;
+    if (UNLIKELY((hart->mode ^ mode) & PRIV_VIRT))
+        hyper_swap(hart);
+    counter_mode_change(hart, mode);
+    hart->mode = mode;
+    hart->priv = mode & ~PRIV_VIRT;
+    hart->csr_level = UNLIKELY(hyper_hides_fs(hart)) ? PRIV_U : hart->priv;
     mmu_update_mode(hart);
 }
 
@@ -26,6 +31,40 @@ static u64 vector(u64 tvec, u64 cause)
     if ((tvec & 1) && (cause & CAUSE_INTERRUPT))
         return base + 4 * (cause & ~CAUSE_INTERRUPT);
     return base;
+}
+
+/* What the H extension says of a trap beyond cause and tval. */
+struct more {
+    bool gva; /* tval is a guest's virtual address */
+    u64 tval2, tinst;
+};
+
+#define CAUSES_OF_DATA                                                                   \
+    (BIT(CAUSE_LOAD_MISALIGNED) | BIT(CAUSE_LOAD_ACCESS) | BIT(CAUSE_STORE_MISALIGNED) | \
+     BIT(CAUSE_STORE_ACCESS) | BIT(CAUSE_LOAD_PAGE) | BIT(CAUSE_STORE_PAGE) |            \
+     BIT(CAUSE_LOAD_GUEST_PAGE) | BIT(CAUSE_STORE_GUEST_PAGE))
+#define CAUSES_OF_CODE                                                             \
+    (BIT(CAUSE_INSN_MISALIGNED) | BIT(CAUSE_INSN_ACCESS) | BIT(CAUSE_BREAKPOINT) | \
+     BIT(CAUSE_INSN_PAGE) | BIT(CAUSE_INSN_GUEST_PAGE))
+#define CAUSES_OF_GUEST_PAGE \
+    (BIT(CAUSE_INSN_GUEST_PAGE) | BIT(CAUSE_LOAD_GUEST_PAGE) | BIT(CAUSE_STORE_GUEST_PAGE))
+
+/* Of the exception in hart->trap. Without guests there is nothing to be said. */
+static struct more more_of(struct hart *hart)
+{
+    const u64 cause = BIT(hart->trap.cause);
+    const bool guests_data = hart->trap.guest || (mmu_data_priv(hart) & PRIV_VIRT);
+    struct more m = {0};
+
+    m.gva = cause & CAUSES_OF_DATA ? guests_data : cause & CAUSES_OF_CODE && hyper_is_guest(hart);
+    if (cause & CAUSES_OF_GUEST_PAGE) {
+        m.tval2 = hart->trap.tval2;
+        m.tinst = hart->trap.tinst;
+    }
+    if (m.gva && (cause & CAUSES_OF_DATA) && !m.tinst)
+        m.tinst = hyper_transformed(hart, hart->trap.tval);
+    hart->trap.guest = false;
+    return m;
 }
 
 static void enter_supervisor_handler(struct hart *hart, u64 cause, u64 tval)
@@ -41,12 +80,35 @@ static void enter_supervisor_handler(struct hart *hart, u64 cause, u64 tval)
     hart->csr.sepc = hart->pc;
     hart->csr.stval = tval;
     hart->pc = vector(hart->csr.stvec, cause);
-    trap_set_priv(hart, PRIV_S);
+    trap_set_mode(hart, PRIV_S | (hart->mode & PRIV_VIRT));
 }
 
-static void enter_machine_handler(struct hart *hart, u64 cause, u64 tval)
+/* From a guest or not; else as enter_supervisor_handler, which is a guest's own. */
+static void enter_hypervisor_handler(struct hart *hart, u64 cause, u64 tval, struct more more)
 {
-    u64 mstatus = hart->csr.mstatus & ~(MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_MIE);
+    struct hyper_csrs *h = &hart->csr.h;
+
+    h->hstatus &= ~(HSTATUS_SPV | HSTATUS_GVA);
+    if (hyper_is_guest(hart)) {
+        u64 spvp = hart->priv == PRIV_S ? HSTATUS_SPVP : 0;
+
+        h->hstatus = bits_merge(h->hstatus, HSTATUS_SPVP, spvp) | HSTATUS_SPV;
+        hyper_swap(hart);
+    }
+    h->hstatus |= more.gva ? HSTATUS_GVA : 0;
+    h->htval = more.tval2;
+    h->htinst = more.tinst;
+    enter_supervisor_handler(hart, cause, tval);
+}
+
+static void enter_machine_handler(struct hart *hart, u64 cause, u64 tval, struct more more)
+{
+    const u64 gone = MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_MIE | MSTATUS_MPV | MSTATUS_GVA;
+    u64 from_guest = hyper_is_guest(hart) ? MSTATUS_MPV : 0, mstatus;
+
+    if (UNLIKELY(from_guest))
+        hyper_swap(hart);
+    mstatus = (hart->csr.mstatus & ~gone) | from_guest | (more.gva ? MSTATUS_GVA : 0);
 
     if (hart->csr.mstatus & MSTATUS_MIE)
         mstatus |= MSTATUS_MPIE;
@@ -55,8 +117,10 @@ static void enter_machine_handler(struct hart *hart, u64 cause, u64 tval)
     hart->csr.mcause = cause;
     hart->csr.mepc = hart->pc;
     hart->csr.mtval = tval;
+    hart->csr.h.mtval2 = more.tval2;
+    hart->csr.h.mtinst = more.tinst;
     hart->pc = vector(hart->csr.mtvec, cause);
-    trap_set_priv(hart, PRIV_M);
+    trap_set_mode(hart, PRIV_M);
 }
 
 static void tell(struct hart *hart, u64 cause, u64 tval)
@@ -67,29 +131,48 @@ static void tell(struct hart *hart, u64 cause, u64 tval)
 
 void trap_exception(struct hart *hart)
 {
-    u64 cause = hart->trap.cause;
+    const u64 cause = hart->trap.cause, tval = hart->trap.tval;
+    const bool delegated = hart->priv != PRIV_M && (hart->csr.medeleg >> cause & 1);
+    struct more more = {0};
 
-    tell(hart, cause, hart->trap.tval);
-    if (hart->priv != PRIV_M && (hart->csr.medeleg >> cause & 1))
-        enter_supervisor_handler(hart, cause, hart->trap.tval);
+    tell(hart, cause, tval);
+    if (UNLIKELY(isa_has(&hart->isa, ISA_H)))
+        more = more_of(hart);
+    if (!delegated)
+        enter_machine_handler(hart, cause, tval, more);
+    else if (hyper_is_guest(hart) && (hart->csr.h.hedeleg >> cause & 1))
+        enter_supervisor_handler(hart, cause, tval);
     else
-        enter_machine_handler(hart, cause, hart->trap.tval);
+        enter_hypervisor_handler(hart, cause, tval, more);
+}
+
+/* Of those that are pending, what may be taken now: all that goes to M-mode comes before all that
+ * goes to (H)S-mode, and that before what goes to a guest. */
+static u64 takeable_of(const struct hart *hart, u64 pending)
+{
+    const u64 mideleg = hart->csr.mideleg, hideleg = hart->csr.h.hideleg;
+    const bool below = hart->priv == PRIV_U, guest = hyper_is_guest(hart);
+    const bool enabled = below || (hart->priv == PRIV_S && (hart->csr.mstatus & MSTATUS_SIE));
+    u64 takeable = 0;
+
+    if (hart->priv != PRIV_M || (hart->csr.mstatus & MSTATUS_MIE))
+        takeable = pending & ~mideleg;
+    if (!takeable && (enabled || guest))
+        takeable = pending & mideleg & ~hideleg;
+    if (!takeable && enabled && guest)
+        takeable = pending & hideleg;
+    return takeable;
 }
 
 int trap_pending(struct hart *hart)
 {
-    static const u8 order[] = {IRQ_MEI, IRQ_MSI, IRQ_MTI, IRQ_SEI, IRQ_SSI, IRQ_STI, IRQ_LCOFI};
-    u64 pending = csr_mip(hart) & hart->csr.mie, takeable = 0;
-    u64 machine = pending & ~hart->csr.mideleg, supervisor = pending & hart->csr.mideleg;
+    static const u8 order[] = {IRQ_MEI, IRQ_MSI,  IRQ_MTI,  IRQ_SEI,  IRQ_SSI,
+                               IRQ_STI, IRQ_VSEI, IRQ_VSSI, IRQ_VSTI, IRQ_LCOFI};
+    u64 pending = csr_mip(hart) & hart->csr.mie, takeable;
 
     if (LIKELY(!pending))
         return -1;
-    if (hart->priv != PRIV_M || (hart->csr.mstatus & MSTATUS_MIE))
-        takeable = machine;
-    /* All that goes to M-mode comes before all that goes to S-mode. */
-    if (!takeable &&
-        (hart->priv == PRIV_U || (hart->priv == PRIV_S && (hart->csr.mstatus & MSTATUS_SIE))))
-        takeable = supervisor;
+    takeable = takeable_of(hart, pending);
     for (u32 i = 0; takeable && i < ARRAY_SIZE(order); i++) {
         if (takeable >> order[i] & 1)
             return order[i];
@@ -99,13 +182,16 @@ int trap_pending(struct hart *hart)
 
 void trap_interrupt(struct hart *hart, int irq)
 {
+    const struct more none = {0};
     u64 cause = CAUSE_INTERRUPT | (u64)irq;
 
     tell(hart, cause, 0);
-    if (hart->priv != PRIV_M && (hart->csr.mideleg >> irq & 1))
-        enter_supervisor_handler(hart, cause, 0);
+    if (hart->priv == PRIV_M || !(hart->csr.mideleg >> irq & 1))
+        enter_machine_handler(hart, cause, 0, none);
+    else if (hyper_is_guest(hart) && (hart->csr.h.hideleg >> irq & 1))
+        enter_supervisor_handler(hart, cause - 1, 0); /* VSSI as SSI and so on */
     else
-        enter_machine_handler(hart, cause, 0);
+        enter_hypervisor_handler(hart, cause, 0, none);
 }
 
 bool trap_wakes(struct hart *hart)
@@ -116,37 +202,47 @@ bool trap_wakes(struct hart *hart)
 bool trap_mret(struct hart *hart)
 {
     u64 mstatus = hart->csr.mstatus;
-    enum priv priv = (enum priv)bits_get(mstatus, 11, 2);
+    enum priv mode = (enum priv)bits_get(mstatus, 11, 2);
 
     if (hart->priv != PRIV_M)
         return hart_raise(hart, CAUSE_ILLEGAL, 0);
-    mstatus &= ~(MSTATUS_MIE | MSTATUS_MPP);
+    if (mode != PRIV_M && (mstatus & MSTATUS_MPV))
+        mode |= PRIV_VIRT;
+    mstatus &= ~(MSTATUS_MIE | MSTATUS_MPP | MSTATUS_MPV);
     if (mstatus & MSTATUS_MPIE)
         mstatus |= MSTATUS_MIE;
     mstatus |= MSTATUS_MPIE;
-    if (priv != PRIV_M)
+    if (mode != PRIV_M)
         mstatus &= ~MSTATUS_MPRV;
     hart->csr.mstatus = mstatus;
     hart->pc = hart->csr.mepc;
-    trap_set_priv(hart, priv);
+    trap_set_mode(hart, mode);
     csr_poll_irq(hart);
     return true;
 }
 
 bool trap_sret(struct hart *hart)
 {
-    u64 mstatus = hart->csr.mstatus;
-    enum priv priv = mstatus & MSTATUS_SPP ? PRIV_S : PRIV_U;
+    u64 mstatus = hart->csr.mstatus, *hstatus = &hart->csr.h.hstatus;
+    enum priv mode = mstatus & MSTATUS_SPP ? PRIV_S : PRIV_U;
 
-    if (hart->priv == PRIV_U || (hart->priv == PRIV_S && (mstatus & MSTATUS_TSR)))
+    if (hyper_is_guest(hart)) {
+        if (hart->priv == PRIV_U || (*hstatus & HSTATUS_VTSR))
+            return hart_raise(hart, CAUSE_VIRTUAL, 0);
+        mode |= PRIV_VIRT;
+    } else if (hart->priv == PRIV_U || (hart->priv == PRIV_S && (mstatus & MSTATUS_TSR))) {
         return hart_raise(hart, CAUSE_ILLEGAL, 0);
+    } else if (UNLIKELY(*hstatus & HSTATUS_SPV)) {
+        mode |= PRIV_VIRT;
+        *hstatus &= ~HSTATUS_SPV;
+    }
     mstatus &= ~(MSTATUS_SIE | MSTATUS_SPP | MSTATUS_MPRV);
     if (mstatus & MSTATUS_SPIE)
         mstatus |= MSTATUS_SIE;
     mstatus |= MSTATUS_SPIE;
     hart->csr.mstatus = mstatus;
     hart->pc = hart->csr.sepc;
-    trap_set_priv(hart, priv);
+    trap_set_mode(hart, mode);
     csr_poll_irq(hart);
     return true;
 }
@@ -156,11 +252,14 @@ void hart_reset(struct hart *hart, u64 entry)
     memset(hart->x, 0, sizeof(hart->x));
     memset(hart->f, 0, sizeof(hart->f));
     hart->pc = entry;
-    hart->priv = PRIV_M;
+    hart->priv = hart->mode = PRIV_M;
+    hart->csr_level = PRIV_M;
+    hart->lent = 0;
+    hart->trap.guest = false;
     hart->reserved = NULL;
     hart->limit = HART_NO_LIMIT;
     csr_reset(hart);
-    tlb_init(&hart->tlb);
+    tlb_init(&hart->tlb, isa_has(&hart->isa, ISA_H));
     mmu_flush(hart);
     mmu_update_mode(hart);
 }
@@ -172,7 +271,7 @@ static void open_to_supervisor(struct hart *hart)
         u16 number;
         u64 value;
     } handover[] = {
-        {CSR_medeleg, ~(BIT(CAUSE_ECALL_S) | BIT(CAUSE_ECALL_M))},
+        {CSR_medeleg, ~(BIT(CAUSE_ECALL_S) | BIT(CAUSE_ECALL_M))}, /* guests' are HS's to serve */
         {CSR_mideleg, UINT64_MAX},
         {CSR_mie, 0},
         {CSR_mcounteren, UINT64_MAX},
@@ -201,5 +300,5 @@ void hart_enter_supervisor(struct hart *hart, u64 pc, u64 arg)
     hart->x[10] = hart->id;
     hart->x[11] = arg;
     hart->pc = pc;
-    trap_set_priv(hart, PRIV_S);
+    trap_set_mode(hart, PRIV_S);
 }

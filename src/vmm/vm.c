@@ -435,6 +435,9 @@ int vm_reset(struct vm *vm, struct err *err)
     for (u32 i = 0; i < vm->config->hart_count; i++) {
         timer_arm(&vm->timer[i].port, CLOCK_NEVER);
         vm->timer[i].time = UINT64_MAX;
+        timer_arm(&vm->guest_timer[i].port, CLOCK_NEVER);
+        vm->guest_timer[i].time = UINT64_MAX;
+        vm->guest_timer[i].delta = 0;
         exec_release_hart(vm->exec, i, false);
     }
     r = vm_load_images(vm, err);

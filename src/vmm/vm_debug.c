@@ -141,7 +141,7 @@ static bool debug_reg_write(void *ctx, u32 hart, u32 reg, u64 value)
     else if (reg < GDB_REG_CSR0)
         h->f[reg - GDB_REG_F0] = value;
     else if (reg == GDB_REG_PRIV && (value == PRIV_U || value == PRIV_S || value == PRIV_M))
-        trap_set_priv(h, (enum priv)value);
+        trap_set_mode(h, value == PRIV_M ? PRIV_M : (enum priv)value | (h->mode & PRIV_VIRT));
     else if (reg == GDB_REG_PRIV)
         return false;
     else

@@ -2,6 +2,7 @@
 /* What harts and the built-in SBI reach of the VM: time, timers, interrupts, console, the end. */
 #include "vmm/vm_state.h"
 
+#include "base/checked.h"
 #include "rv/csr.h"
 #include "rv/csr_counters.h"
 #include "rv/mem.h"
@@ -22,14 +23,17 @@ static u64 platform_time(void *ctx)
     return machine_time(vm->machine);
 }
 
-/* Sets the STI wire from the comparator and arms the timer if it lies ahead. Under t->lock. */
-static void timer_update_locked(struct vm *vm, u32 index)
+/* Sets a wire from its comparator and arms the timer if that lies ahead. Under t->lock. */
+static void timer_update_locked(struct vm *vm, struct vm_timer *t, u32 index, enum irq irq)
 {
-    struct vm_timer *t = &vm->timer[index];
-    bool due = machine_time(vm->machine) >= t->time;
+    u64 now = machine_time(vm->machine), ahead = t->time - (now + t->delta), end;
+    bool due = now + t->delta >= t->time;
 
-    exec_set_irq(vm->exec, index, IRQ_STI, due);
-    timer_arm(&t->port, due ? CLOCK_NEVER : machine_time_ns(vm->machine, t->time));
+    exec_set_irq(vm->exec, index, irq, due);
+    if (due || !checked_add(now, ahead, &end))
+        timer_arm(&t->port, CLOCK_NEVER);
+    else
+        timer_arm(&t->port, machine_time_ns(vm->machine, end));
 }
 
 static void timer_fired(void *ctx, u32 index)
@@ -37,8 +41,17 @@ static void timer_fired(void *ctx, u32 index)
     struct vm *vm = ctx;
 
     lock_acquire(&vm->timer[index].lock);
-    timer_update_locked(vm, index);
+    timer_update_locked(vm, &vm->timer[index], index, IRQ_STI);
     lock_release(&vm->timer[index].lock);
+}
+
+static void guest_timer_fired(void *ctx, u32 index)
+{
+    struct vm *vm = ctx;
+
+    lock_acquire(&vm->guest_timer[index].lock);
+    timer_update_locked(vm, &vm->guest_timer[index], index, IRQ_VSTI);
+    lock_release(&vm->guest_timer[index].lock);
 }
 
 static void set_stimecmp(void *ctx, struct hart *hart, u64 time)
@@ -48,7 +61,19 @@ static void set_stimecmp(void *ctx, struct hart *hart, u64 time)
 
     lock_acquire(&t->lock);
     t->time = time;
-    timer_update_locked(vm, hart->id);
+    timer_update_locked(vm, t, hart->id, IRQ_STI);
+    lock_release(&t->lock);
+}
+
+static void set_vstimecmp(void *ctx, struct hart *hart, u64 time, u64 delta)
+{
+    struct vm *vm = ctx;
+    struct vm_timer *t = &vm->guest_timer[hart->id];
+
+    lock_acquire(&t->lock);
+    t->time = time;
+    t->delta = delta;
+    timer_update_locked(vm, t, hart->id, IRQ_VSTI);
     lock_release(&t->lock);
 }
 
@@ -57,6 +82,10 @@ void vm_platform_timers(struct vm *vm)
     for (u32 i = 0; i < vm->config->hart_count; i++) {
         vm->timer[i].time = UINT64_MAX;
         vm->timer[i].port = vm_timer(vm, timer_fired, vm, i);
+        if (!isa_has(&vm->isa, ISA_H))
+            continue;
+        vm->guest_timer[i].time = UINT64_MAX;
+        vm->guest_timer[i].port = vm_timer(vm, guest_timer_fired, vm, i);
     }
 }
 
@@ -70,6 +99,38 @@ static bool is_ending(struct vm *vm)
     return ending;
 }
 
+/* Harts by a mask of the SBI's; false: it names some that there are not. */
+static bool harts_of(const struct vm *vm, u64 mask, u64 base, u64 *harts)
+{
+    const u32 count = vm->config->hart_count;
+    const u64 all = count < 64 ? BIT(count) - 1 : UINT64_MAX;
+
+    *harts = base == UINT64_MAX ? all : base < 64 ? mask << base : 0;
+    return base == UINT64_MAX || (base < count && *harts >> base == mask && !(*harts & ~all));
+}
+
+#define RFENCE           0x52464e43
+#define RFENCE_HFENCE    3 /* hfence.gvma.vmid, */
+#define RFENCE_HFENCE_TO 6 /* hfence.vvma */
+
+/* SBI 2.0 chapter 8: fences of guests' translations on other harts, coarse as each of ours is. */
+static bool fence_guests(struct vm *vm, struct hart *hart)
+{
+    u64 func = hart->x[16], harts;
+
+    if (hart->x[17] != RFENCE || func < RFENCE_HFENCE || func > RFENCE_HFENCE_TO ||
+        !isa_has(&vm->isa, ISA_H))
+        return false;
+    if (harts_of(vm, hart->x[10], hart->x[11], &harts)) {
+        exec_fence(vm->exec, hart, harts, ATTN_FLUSH_TLB);
+        hart->x[10] = 0;
+    } else {
+        hart->x[10] = (u64)SBI_ERR_INVALID_PARAM;
+    }
+    hart->x[11] = 0;
+    return true;
+}
+
 static bool platform_ecall(void *ctx, struct hart *hart)
 {
     struct vm *vm = ctx;
@@ -78,6 +139,8 @@ static bool platform_ecall(void *ctx, struct hart *hart)
 
     if (!vm->sbi)
         return false;
+    if (fence_guests(vm, hart))
+        return true;
     memcpy(call.arg, &hart->x[10], sizeof(call.arg));
     ret = sbi_ecall(vm->sbi, hart->id, &call);
     hart->x[10] = (u64)ret.error;
@@ -113,6 +176,7 @@ void vm_platform_env(struct vm *vm)
         .entropy = vm_entropy(vm),
         .time = platform_time,
         .set_stimecmp = set_stimecmp,
+        .set_vstimecmp = isa_has(&vm->isa, ISA_H) ? set_vstimecmp : NULL,
         .ecall = platform_ecall,
         .ctx = vm,
     };
@@ -201,7 +265,7 @@ static void sbi_hart_resume(void *ctx, u32 hart, gpa_t pc, u64 opaque)
     h->csr.satp = 0;
     h->csr.mstatus &= ~MSTATUS_SIE;
     mmu_flush(h);
-    trap_set_priv(h, PRIV_S);
+    trap_set_mode(h, PRIV_S);
 }
 
 static void sbi_system_reset(void *ctx, enum sbi_reset_type type, bool failed)

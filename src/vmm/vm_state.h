@@ -27,10 +27,11 @@
 #include "vmm/vm_listen.h"
 #include "vmm/vm_trace.h"
 
-/* A hart's own timer comparator, stimecmp. */
+/* A hart's own timer comparator, stimecmp or vstimecmp. */
 struct vm_timer {
-    struct lock lock; /* of time, and of the wire that follows from it */
+    struct lock lock; /* of time and delta, and of the wire that follows from them */
     u64 time;         /* mtime units */
+    u64 delta;        /* what a guest's time is ahead of mtime */
     struct timer_port port;
 };
 
@@ -89,7 +90,7 @@ struct vm {
     struct exec *exec;
     struct vm_trace *trace;   /* NULL: none */
     struct vm_listen *listen; /* NULL: none */
-    struct vm_timer timer[VM_HARTS_MAX];
+    struct vm_timer timer[VM_HARTS_MAX], guest_timer[VM_HARTS_MAX];
     struct vm_wires wires[VM_HARTS_MAX];
 
     struct blk *blk[VM_DRIVES_MAX];

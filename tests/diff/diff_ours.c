@@ -96,7 +96,7 @@ static void enter(u64 pc)
         abort();
     poke(CSR_mstatus, MSTATUS_FS);
     poke(CSR_mtvec, TRAP_BASE);
-    trap_set_priv(hart, PRIV_U);
+    trap_set_mode(hart, PRIV_U);
     hart->pc = pc;
 }
 

@@ -53,7 +53,7 @@ TEST(access_by_privilege)
             bool exists = csr_peek(&fake->hart, number, &v);
             bool may = exists && (u32)privs[p] >= (number >> 8 & 3);
 
-            trap_set_priv(&fake->hart, privs[p]);
+            trap_set_mode(&fake->hart, privs[p]);
             fake->hart.trap.cause = 99;
             CHECK_EQ(fake_csr_read(fake, number, &v), may && number != CSR_seed);
             CHECK_EQ(fake->hart.trap.cause, may && number != CSR_seed ? 99 : CAUSE_ILLEGAL);
@@ -63,7 +63,7 @@ TEST(access_by_privilege)
                 CHECK(!csr_access(&fake->hart, number, true, true, 0, 0, &v));
         }
     }
-    trap_set_priv(&fake->hart, PRIV_M);
+    trap_set_mode(&fake->hart, PRIV_M);
     CHECK(!fake_csr_read(fake, 4096, &v));
     CHECK(!fake_csr_read(fake, UINT32_MAX, &v));
     fake_hart_destroy(fake);
@@ -78,7 +78,7 @@ static bool is_steady(u32 number)
 
 TEST(warl_round_trip)
 {
-    struct fake_hart *fake = fake_hart_create("rv64");
+    struct fake_hart *fake = fake_hart_create("rv64,h=true");
     u64 seed = 11, first, second;
 
     for (u32 number = 0; number < 4096; number++) {
@@ -253,7 +253,7 @@ TEST(comparator)
     fake_csr_set(fake, CSR_mcounteren, ~UINT64_C(2));
     CHECK(!fake_csr_read(fake, CSR_stimecmp, &v));
     CHECK(!fake_csr_write(fake, CSR_stimecmp, 1));
-    trap_set_priv(&fake->hart, PRIV_M);
+    trap_set_mode(&fake->hart, PRIV_M);
     CHECK(fake_csr_read(fake, CSR_stimecmp, &v));
     fake_hart_destroy(fake);
 }
@@ -273,7 +273,7 @@ TEST(counter_enables)
 
             fake_csr_set(fake, CSR_mcounteren, m ? BIT(i) : ~BIT(i));
             fake_csr_set(fake, CSR_scounteren, s ? BIT(i) : ~BIT(i));
-            trap_set_priv(&fake->hart, priv);
+            trap_set_mode(&fake->hart, priv);
             CHECK_EQ(fake_csr_read(fake, CSR_cycle + i, &v),
                      priv == PRIV_M || (m && (priv == PRIV_S || s)));
         }
@@ -287,10 +287,10 @@ TEST(guards)
     u64 v;
 
     fake_csr_set(fake, CSR_mstatus, MSTATUS_TVM);
-    trap_set_priv(&fake->hart, PRIV_S);
+    trap_set_mode(&fake->hart, PRIV_S);
     CHECK(!fake_csr_read(fake, CSR_satp, &v) && !fake_csr_write(fake, CSR_satp, 0));
     CHECK(!fake_csr_read(fake, CSR_fcsr, &v) && !fake_csr_write(fake, CSR_frm, 0));
-    trap_set_priv(&fake->hart, PRIV_M);
+    trap_set_mode(&fake->hart, PRIV_M);
     CHECK(fake_csr_read(fake, CSR_satp, &v));
     CHECK(!fake_csr_read(fake, CSR_fflags, &v)); /* FS off */
     fake_csr_set(fake, CSR_mstatus, UINT64_C(1) << 13);
@@ -298,7 +298,7 @@ TEST(guards)
     CHECK_EQ(fake_csr(fake, CSR_mstatus) & MSTATUS_FS, UINT64_C(1) << 13);
     CHECK(fake_csr_write(fake, CSR_fflags, 0));
     CHECK_EQ(fake_csr(fake, CSR_mstatus) & MSTATUS_FS, MSTATUS_FS);
-    trap_set_priv(&fake->hart, PRIV_S);
+    trap_set_mode(&fake->hart, PRIV_S);
     fake_csr_set(fake, CSR_mstateen0, STATEEN_SE);
     CHECK(!fake_csr_read(fake, CSR_senvcfg, &v) && fake_csr_read(fake, CSR_sstateen0, &v));
     fake_csr_set(fake, CSR_mstateen0, STATEEN_ENVCFG);
@@ -320,11 +320,11 @@ TEST(seed)
         bool may = priv == PRIV_M || (priv == PRIV_S ? s : u);
 
         fake_csr_set(fake, CSR_mseccfg, (s ? MSECCFG_SSEED : 0) | (u ? MSECCFG_USEED : 0));
-        trap_set_priv(&fake->hart, priv);
+        trap_set_mode(&fake->hart, priv);
         CHECK_EQ(csr_access(&fake->hart, CSR_seed, true, true, UINT64_MAX, 0, &a), may);
         CHECK(!csr_access(&fake->hart, CSR_seed, true, false, 0, 0, &b));
     }
-    trap_set_priv(&fake->hart, PRIV_M);
+    trap_set_mode(&fake->hart, PRIV_M);
     CHECK(csr_access(&fake->hart, CSR_seed, true, true, UINT64_MAX, 0, &b));
     CHECK_EQ(a >> 16, 0x8000); /* ES16 */
     CHECK_EQ(b >> 16, 0x8000);
@@ -367,9 +367,9 @@ TEST(events_and_inhibition)
     fake_csr_set(fake, CSR_mhpmevent6, 77); /* no such event */
     CHECK_EQ(fake_csr(fake, CSR_mhpmevent6), COUNTER_NONE);
     fake->hart.insns += 10;
-    trap_set_priv(&fake->hart, PRIV_S);
+    trap_set_mode(&fake->hart, PRIV_S);
     fake->hart.insns += 100;
-    trap_set_priv(&fake->hart, PRIV_U);
+    trap_set_mode(&fake->hart, PRIV_U);
     fake->hart.insns += 1000;
     CHECK_EQ(fake_csr(fake, CSR_hpmcounter3), 1110);
     CHECK_EQ(fake_csr(fake, CSR_hpmcounter4), 1010);
@@ -426,7 +426,7 @@ TEST(overflow_is_noticed_at_a_change_of_mode)
     fake_csr_set(fake, CSR_mhpmevent31, COUNTER_CYCLES);
     fake_csr_set(fake, CSR_mhpmcounter31, 0 - UINT64_C(5));
     fake->hart.insns += 7;
-    trap_set_priv(&fake->hart, PRIV_U);
+    trap_set_mode(&fake->hart, PRIV_U);
     CHECK_EQ(atomic_load(&fake->hart.irq_soft), BIT(IRQ_LCOFI));
     CHECK_EQ(fake_csr(fake, CSR_mhpmcounter31), 2);
     fake_hart_destroy(fake);

@@ -18,10 +18,12 @@ static struct isa isa_set(u32 n)
     struct isa isa;
 
     isa_default(&isa);
-    if (n == 0)
-        isa.ext = 0;
-    else if (n > 1)
-        isa.ext = test_random(&state);
+    for (u32 i = 0; i < ARRAY_SIZE(isa.ext); i++) {
+        if (n == 0)
+            isa.ext[i] = 0;
+        else
+            isa.ext[i] = n == 1 ? UINT64_MAX : test_random(&state);
+    }
     return isa;
 }
 

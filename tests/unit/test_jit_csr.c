@@ -12,6 +12,7 @@
 #include "rv/interp.h"
 #include "rv/mmu.h"
 #include "rv/run_insn.h"
+#include "rv/trap.h"
 #include "tests/fake.h"
 #include "tests/test.h"
 
@@ -218,7 +219,7 @@ static void randomize(struct hart *hart, u64 program)
     static const enum priv priv[] = {PRIV_U, PRIV_S, PRIV_S, PRIV_M};
     u64 status = bits() & (rnd(4) ? ~(MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR) : UINT64_MAX);
 
-    hart->priv = priv[rnd(ARRAY_SIZE(priv))];
+    trap_set_mode(hart, priv[rnd(ARRAY_SIZE(priv))]);
     for (u32 i = 1; i < 32; i++)
         hart->x[i] = rnd(3) ? random_pc(program) : bits() & (rnd(2) ? UINT64_MAX : 0x66222);
     hart->x[8] = DATA + rnd(PAGE_SIZE);

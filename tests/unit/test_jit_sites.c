@@ -15,6 +15,7 @@
 #include "rv/interp.h"
 #include "rv/mem.h"
 #include "rv/mmu.h"
+#include "rv/trap.h"
 #include "tests/fake.h"
 #include "tests/ram.h"
 #include "tests/test.h"
@@ -268,8 +269,7 @@ static void run(void)
     for (u32 i = 0; i < 2; i++) {
         struct hart *hart = &machine[i]->hart;
         ASSERT(csr_poke(hart, CSR_mstatus, sum ? MSTATUS_SUM : 0));
-        hart->priv = user ? PRIV_U : PRIV_S;
-        mmu_update_mode(hart);
+        trap_set_mode(hart, user ? PRIV_U : PRIV_S);
         hart->pc = (user ? CODE_U : CODE_S) + text;
         hart->x[A0] = a0;
         hart->x[A1] = a1 & ~UINT64_C(7);
@@ -303,7 +303,7 @@ static u64 site_fills(const struct tlb *tlb)
 {
     u64 fills = 0;
 
-    for (u32 i = 0; i < TLB_MODES * TLB_SITES; i++)
+    for (u32 i = 0; i < TLB_HOSTS * TLB_SITES; i++)
         fills += tlb->pool[i / TLB_SITES].site[i % TLB_SITES].fills;
     return fills;
 }

@@ -179,7 +179,7 @@ TEST(bare_and_machine_mode_pass_through)
     CHECK(mmu_translate(&fake->hart, 0x5008, 8, ACCESS_WRITE, PRIV_M, &page));
     CHECK_EQ(page.gpa, 0x5008);
     CHECK(!mmu_peek(&fake->hart, 0x5008, &gpa));
-    trap_set_priv(&fake->hart, PRIV_M);
+    trap_set_mode(&fake->hart, PRIV_M);
     CHECK(mmu_peek(&fake->hart, 0x5008, &gpa));
     CHECK_EQ(gpa, 0x5008);
     fake_hart_destroy(fake);
@@ -386,7 +386,7 @@ TEST(pmp_guards_tables_and_pages)
 
 static void fill(struct fake_hart *fake, gva_t va)
 {
-    for (u32 mode = 0; mode < TLB_MODES; mode++) {
+    for (u32 mode = 0; mode < TLB_HOSTS; mode++) {
         const struct tlb_fill fill = {.page = va & PAGE_MASK, .readable = true, .writable = true};
         tlb_fill(&fake->hart.tlb, (enum tlb_mode)mode, &fill);
     }
@@ -397,7 +397,7 @@ static u32 held(struct fake_hart *fake, gva_t va)
 {
     u32 tables = 0;
 
-    for (u32 mode = 0; mode < TLB_MODES; mode++)
+    for (u32 mode = 0; mode < TLB_HOSTS; mode++)
         tables |= (u32)tlb_serves(&fake->hart.tlb.table[mode].read[tlb_index(va)], va, 8) << mode;
     return tables;
 }
@@ -405,7 +405,7 @@ static u32 held(struct fake_hart *fake, gva_t va)
 TEST(flushes)
 {
     struct fake_hart *fake = make("max");
-    u32 all = (1u << TLB_MODES) - 1, machine = 1u << TLB_M;
+    u32 all = (1u << TLB_HOSTS) - 1, machine = 1u << TLB_M;
     u64 satp = UINT64_C(8) << 60 | ROOT(2) >> 12;
 
     fill(fake, 0x5000);
@@ -460,13 +460,13 @@ TEST(data_table_follows_the_mode)
                              : sum            ? TLB_S_SUM
                                               : TLB_S;
 
-        trap_set_priv(hart, priv);
+        trap_set_mode(hart, priv);
         fake_csr_set(fake, CSR_mstatus,
                      (mprv ? MSTATUS_MPRV : 0) | (sum ? MSTATUS_SUM : 0) | (u64)mpp << 11);
         CHECK_EQ(mmu_data_priv(hart), data);
         CHECK(hart->data_tlb == &hart->tlb.table[want]);
-        trap_set_priv(hart, PRIV_M);
-        trap_set_priv(hart, priv);
+        trap_set_mode(hart, PRIV_M);
+        trap_set_mode(hart, priv);
         CHECK(hart->data_tlb == &hart->tlb.table[want]);
     }
     fake_hart_destroy(fake);

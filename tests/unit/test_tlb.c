@@ -17,7 +17,7 @@ static struct tlb *create(void)
     struct tlb *tlb = calloc(1, sizeof(*tlb));
 
     ASSERT(tlb);
-    tlb_init(tlb);
+    tlb_init(tlb, false);
     return tlb;
 }
 
@@ -48,7 +48,7 @@ TEST(zeroed_memory_is_empty)
     static const gva_t at[] = {0, 4095, PAGE, (TLB_ENTRIES - 1) * PAGE, 0 - PAGE, UINT64_MAX};
     struct tlb *tlb = create();
 
-    for (u32 mode = 0; mode < TLB_MODES; mode++) {
+    for (u32 mode = 0; mode < TLB_HOSTS; mode++) {
         for (u32 i = 0; i < ARRAY_SIZE(at); i++) {
             CHECK(!reads(tlb, (enum tlb_mode)mode, at[i], 1));
             CHECK(!writes(tlb, (enum tlb_mode)mode, at[i], 1));
@@ -99,15 +99,15 @@ TEST(no_way_to_write_is_forgotten)
     u32 open = 0;
 
     for (u32 i = 0; i < 3 * TLB_WAYS; i++)
-        enter(tlb, (enum tlb_mode)(i % TLB_MODES), 100 + i, 7, false);
+        enter(tlb, (enum tlb_mode)(i % TLB_HOSTS), 100 + i, 7, false);
     enter(tlb, TLB_U, 300, 8, false);
     for (u32 i = 0; i < 3 * TLB_WAYS; i++)
-        open += writes(tlb, (enum tlb_mode)(i % TLB_MODES), (100 + i) * PAGE, 8);
+        open += writes(tlb, (enum tlb_mode)(i % TLB_HOSTS), (100 + i) * PAGE, 8);
     CHECK_EQ(open, TLB_WAYS);
     tlb_drop_writes(tlb, host_page(7));
     for (u32 i = 0; i < 3 * TLB_WAYS; i++) {
-        CHECK(!writes(tlb, (enum tlb_mode)(i % TLB_MODES), (100 + i) * PAGE, 8));
-        CHECK(reads(tlb, (enum tlb_mode)(i % TLB_MODES), (100 + i) * PAGE, 8));
+        CHECK(!writes(tlb, (enum tlb_mode)(i % TLB_HOSTS), (100 + i) * PAGE, 8));
+        CHECK(reads(tlb, (enum tlb_mode)(i % TLB_HOSTS), (100 + i) * PAGE, 8));
     }
     CHECK(writes(tlb, TLB_U, 300 * PAGE, 8));
     free(tlb);
@@ -184,7 +184,7 @@ static struct {
     u64 host; /* 0: must not be there */
     bool writable, global;
     bool was_writable; /* a site may know from before */
-} model[TLB_MODES][PAGES];
+} model[TLB_HOSTS][PAGES];
 static u64 seed = 1;
 
 static u64 page_number(u32 page)
@@ -199,7 +199,7 @@ static u32 rnd(u32 below)
 
 static void random_fill(struct tlb *tlb)
 {
-    u32 mode = rnd(TLB_MODES), page = rnd(PAGES);
+    u32 mode = rnd(TLB_HOSTS), page = rnd(PAGES);
     /* A page has one mapping until it is flushed; hosts of one parity share their ways. */
     u64 host = model[mode][page].host ? model[mode][page].host : 1 + rnd(HOSTS);
     bool writable = rnd(2), global = rnd(2);
@@ -225,7 +225,7 @@ static void forget(u32 mode, u32 page, bool but_global)
 
 static void random_change(struct tlb *tlb)
 {
-    u32 mode = rnd(TLB_MODES), page = rnd(PAGES), host = 1 + rnd(HOSTS);
+    u32 mode = rnd(TLB_HOSTS), page = rnd(PAGES), host = 1 + rnd(HOSTS);
     bool global = rnd(2);
 
     switch (rnd(12)) {
@@ -236,13 +236,13 @@ static void random_change(struct tlb *tlb)
         break;
     case 1:
         tlb_drop(tlb, page_number(page) * PAGE);
-        for (u32 i = 0; i < TLB_MODES; i++)
+        for (u32 i = 0; i < TLB_HOSTS; i++)
             forget(i, page, false);
         break;
     case 2:
     case 3:
         tlb_drop_writes(tlb, host_page((u64)host * TLB_HOLDS / 2));
-        for (u32 i = 0; i < TLB_MODES * PAGES; i++) {
+        for (u32 i = 0; i < TLB_HOSTS * PAGES; i++) {
             if (model[i / PAGES][i % PAGES].host == host)
                 model[i / PAGES][i % PAGES].writable = model[i / PAGES][i % PAGES].was_writable =
                     false;
@@ -256,7 +256,7 @@ static void random_change(struct tlb *tlb)
 /* Sites below PAGES are for reads, the next ones for writes. */
 static void random_site(struct tlb *tlb)
 {
-    u32 mode = rnd(TLB_MODES), page = rnd(PAGES), site = rnd(2 * PAGES);
+    u32 mode = rnd(TLB_HOSTS), page = rnd(PAGES), site = rnd(2 * PAGES);
     gva_t va = page_number(page) * PAGE;
     const struct tlb_entry *e = site < PAGES ? &tlb->table[mode].read[tlb_index(va)]
                                              : &tlb->table[mode].write[tlb_index(va)];
@@ -302,7 +302,7 @@ TEST(it_never_holds_what_was_taken_away)
         bool same = true;
         random_change(tlb);
         random_site(tlb);
-        for (u32 k = 0; k < TLB_MODES * PAGES; k++)
+        for (u32 k = 0; k < TLB_HOSTS * PAGES; k++)
             same &= is_as_model(tlb, k / PAGES, k % PAGES) &&
                     sites_are_as_model(tlb, k / PAGES, k % PAGES);
         CHECK(same);

@@ -19,7 +19,7 @@ static struct fake_hart *make(enum priv priv, u64 mstatus)
     fake_csr_set(fake, CSR_mstatus, mstatus);
     fake_csr_set(fake, CSR_stvec, STVEC);
     fake_csr_set(fake, CSR_mtvec, MTVEC);
-    trap_set_priv(&fake->hart, priv);
+    trap_set_mode(&fake->hart, priv);
     fake->hart.pc = PC;
     return fake;
 }
@@ -101,7 +101,7 @@ TEST(interrupt_priority_and_delegation)
         fake_csr_set(fake, CSR_mie, r >> 24);
         atomic_store(&fake->hart.irq_wires, r >> 40 & 0x2aaa & (r >> 41 | 0x2000));
         fake_csr_set(fake, CSR_mstatus, mstatus);
-        trap_set_priv(&fake->hart, priv);
+        trap_set_mode(&fake->hart, priv);
         mip = fake_csr(fake, CSR_mip);
         mie = fake_csr(fake, CSR_mie);
         mideleg = fake_csr(fake, CSR_mideleg);
@@ -233,7 +233,7 @@ TEST(reset)
         if (!csr_poke(&fake->hart, number, test_random(&seed)))
             continue;
     }
-    trap_set_priv(&fake->hart, PRIV_U);
+    trap_set_mode(&fake->hart, PRIV_U);
     hart_reset(&fake->hart, 0x1000);
     CHECK_EQ(fake->hart.priv, PRIV_M);
     CHECK_EQ(fake->hart.pc, 0x1000);

@@ -18,7 +18,7 @@ static struct isa rv64gc(void)
     struct isa isa;
 
     memset(&isa, 0, sizeof(isa));
-    isa.ext = BIT(ISA_I) | BIT(ISA_F) | BIT(ISA_D) | BIT(ISA_ZCA) | BIT(ISA_ZCD);
+    isa.ext[0] = BIT(ISA_I) | BIT(ISA_F) | BIT(ISA_D) | BIT(ISA_ZCA) | BIT(ISA_ZCD);
     return isa;
 }
 
