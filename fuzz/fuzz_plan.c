@@ -41,7 +41,8 @@ static void read_tree(const u8 *data, size_t size)
 /* The built-in board's tree with bytes changed: each three say where, and by what. */
 static void read_changed_tree(const u8 *data, size_t size)
 {
-    const struct plan_virt virt = {4, GIB, size % 2, 3, NULL};
+    const struct plan_virt virt = {
+        .harts = 4, .memory = GIB, .aia = size % 2, .iommu = size % 4 > 1, .aia_guests = 3};
     struct err err;
     size_t room;
     void *tree;

@@ -134,8 +134,9 @@ static inline void world_check_interrupts(const struct metal_config *c)
 {
     for (u32 i = 0; i < c->irq_count; i++) {
         ASSERT(c->irq[i].source && c->irq[i].source <= c->board.sources);
-        ASSERT(c->irq[i].virtual_source &&
-               c->irq[i].virtual_source <= c->partition[c->irq[i].partition].sources);
+        ASSERT(c->irq[i].virtual_source <= c->partition[c->irq[i].partition].sources);
+        ASSERT(c->irq[i].virtual_source ||
+               (c->board.iommu_hpa && c->irq[i].partition == c->board.dma_partition));
         ASSERT(!i || c->irq[i].source > c->irq[i - 1].source);
     }
     for (u32 i = 0; i < c->doorbell_count; i++) {

@@ -137,11 +137,12 @@ static int make_words(struct words *w, const struct metal_board_run *run, const 
                       struct err *err)
 {
     const struct metal_board *b = &run->config.board;
+    size_t n;
 
     memset(w, 0, sizeof(*w));
-    fmt_print(w->machine, sizeof(w->machine), "virt");
+    n = fmt_print(w->machine, sizeof(w->machine), "virt%s", b->iommu_hpa ? ",iommu-sys=on" : "");
     if (b->intc == METAL_INTC_AIA)
-        fmt_print(w->machine, sizeof(w->machine), "virt,aia=aplic-imsic,aia-guests=%u",
+        fmt_print(w->machine + n, sizeof(w->machine) - n, ",aia=aplic-imsic,aia-guests=%u",
                   (1u << b->imsic_guest_bits) - 1);
     fmt_print(w->harts, sizeof(w->harts), "%u", b->hart_count);
     fmt_print(w->memory, sizeof(w->memory), "%lluk", (unsigned long long)(b->ram_size / KIB));

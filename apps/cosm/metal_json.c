@@ -59,6 +59,7 @@ static void put_board(struct json_out *out, const struct plan *p)
         put_number(out, "plic", b->plic.base);
         put_number(out, "plic_bytes", b->plic.size);
     }
+    put_number(out, "iommu", b->iommu.base);
     put_number(out, "console", b->uart);
     json_close(out, '}');
 }

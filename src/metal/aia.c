@@ -7,11 +7,14 @@
 #include "metal/aia.h"
 
 #include "metal/csr.h"
+#include "metal/iommu.h"
 #include "metal/low.h"
 #include "metal/paging.h"
 #include "metal/vaplic.h"
 
-#define EID_KICK 1 /* interrupt identity of HS-mode's own files */
+/* Interrupt identities of HS-mode's own files. */
+#define EID_KICK  1
+#define EID_IOMMU 2
 
 /* Registers of an IMSIC file behind siselect and vsiselect (section 3.8); of the last two, those
  * with even numbers alone. */
@@ -32,6 +35,7 @@
 #define TARGET(s)    (0x3000 + 4 * (u64)(s))
 
 #define DOMAINCFG_IE_MSI 0x104
+#define SOURCECFG_EDGE   4
 #define TARGET_HART      18
 #define TARGET_GUEST     12
 #define TARGET_EIID      0x7ff
@@ -51,7 +55,7 @@ static void message(const struct hart *h, u32 file, u32 id)
 {
     u64 hpa = imsic_hpa(&metal_config.board, h->config->imsic_index) + 4096 * (u64)file;
 
-    __asm__ volatile("fence w, o" ::: "memory");
+    fence_to_device();
     *(volatile u32 *)paging_io(hpa) = id;
 }
 
@@ -114,6 +118,15 @@ void aia_init(void)
 {
     for (u32 s = 1; s <= metal_config.board.sources; s++)
         *reg(SOURCECFG(s)) = 0;
+    for (u32 i = 0; i < metal_config.irq_count; i++) {
+        const struct metal_irq *irq = &metal_config.irq[i];
+        if (irq->virtual_source)
+            continue;
+        *reg(SOURCECFG(irq->source)) = SOURCECFG_EDGE;
+        *reg(TARGET(irq->source)) =
+            (u32)metal_config.hart[irq->hart].imsic_index << TARGET_HART | EID_IOMMU;
+        *reg(SETIENUM) = irq->source;
+    }
     *reg(DOMAINCFG) = DOMAINCFG_IE_MSI;
 }
 
@@ -166,7 +179,18 @@ bool aia_external(struct hart *h)
 
     (void)h;
     __asm__ volatile("csrrw %0, stopei, zero" : "=r"(top)::"memory");
-    return top >> 16 == EID_KICK;
+    if (top >> 16 == EID_IOMMU)
+        iommu_external();
+    return top;
+}
+
+/* The IOMMU's interrupt takes the time of the partition whose devices it is about. */
+void aia_switch(const struct partition *to)
+{
+    u64 owner = to && to->index == metal_config.board.dma_partition ? BIT(EID_IOMMU) : 0;
+
+    if (metal_config.board.iommu_hpa)
+        own_write(EIE0, BIT(EID_KICK) | owner);
 }
 
 void aia_start(struct vcpu *v)

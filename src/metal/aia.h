@@ -15,6 +15,7 @@ void aia_init(void);
 void aia_init_hart(struct hart *h);
 bool aia_kick(struct hart *h);
 bool aia_external(struct hart *h);
+void aia_switch(const struct partition *to); /* NULL: nobody is in now */
 void aia_start(struct vcpu *v);
 void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v));
 void aia_reset(struct partition *p);

@@ -8,6 +8,7 @@
 #include "metal/csr.h"
 #include "metal/hart.h"
 #include "metal/intc.h"
+#include "metal/iommu.h"
 #include "metal/paging.h"
 #include "metal/partition.h"
 #include "metal/sbi_call.h"
@@ -111,6 +112,7 @@ __attribute__((optimize("no-stack-protector"))) u32 boot_first(u64 hart_id)
     if (metal_config.board.uart_hpa)
         console_init();
     intc_init();
+    iommu_init();
     partition_init_all();
     return index;
 }

@@ -13,7 +13,7 @@
 #include "base/types.h"
 
 #define METAL_MAGIC   UINT64_C(0x4c4154454d534f43) /* "COSMETAL" as bytes */
-#define METAL_VERSION 4
+#define METAL_VERSION 5
 
 #define METAL_NAME_MAX       16 /* with the NUL */
 #define METAL_HARTS_MAX      8
@@ -63,9 +63,15 @@ struct metal_board {
     u32 imsic_ids;             /* highest interrupt identity, as 63, 127, 255 */
     u32 sources;               /* wired sources of PLIC or APLIC: 1..sources */
     u32 hart_count;
-    u32 vector_size; /* bytes behind the core for vector registers: METAL_VECTOR_BYTES for each
-                        vCPU, or 0 if no partition has METAL_MAY_VECTOR */
-    u32 all_stopped; /* enum metal_all_stopped */
+    u32 vector_size;   /* bytes behind the core for vector registers: METAL_VECTOR_BYTES for each
+                          vCPU, or 0 if no partition has METAL_MAY_VECTOR */
+    u32 all_stopped;   /* enum metal_all_stopped */
+    u32 dma_partition; /* which has devices that reach memory by themselves; METAL_NONE: none */
+    u32 reserved;
+    u64 iommu_hpa;                /* 0: none */
+    u32 iommu_first, iommu_count; /* ids behind it of what dma_partition has; the count is a power
+                                     of two, of which the first is a multiple */
+    u64 pci_hpa;                  /* configuration of PCI functions (ECAM) that it has; 0: none */
 };
 
 /* The page of the S-level file of the hart with that index; its guest files follow. */
@@ -120,6 +126,7 @@ enum metal_event {
     METAL_EVENT_SHUTDOWN,    /* SRST shutdown, or its last hart stopped */
     METAL_EVENT_REBOOT,      /* SRST reboot */
     METAL_EVENT_IMAGE,       /* an image's SHA-256 is not the configured one, at boot or restart */
+    METAL_EVENT_DMA,         /* a device's access to addresses that are not its partition's */
     METAL_EVENTS,
 };
 
@@ -205,7 +212,7 @@ struct metal_image {
 struct metal_irq {
     u16 partition;
     u16 source;         /* the board's, 1.. */
-    u16 virtual_source; /* the partition's, 1.. */
+    u16 virtual_source; /* the partition's, 1..; 0: the hypervisor's, of the IOMMU */
     u16 hart;           /* PLIC: where it is taken (that of the partition's vCPU 0) */
 };
 

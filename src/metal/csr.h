@@ -37,6 +37,18 @@ static inline void fence_i(void)
     __asm__ volatile("fence.i" ::: "memory");
 }
 
+/* What memory holds is there before a device's register is written. */
+static inline void fence_to_device(void)
+{
+    __asm__ volatile("fence w, o" ::: "memory");
+}
+
+/* A device's register is read before memory is. */
+static inline void fence_from_device(void)
+{
+    __asm__ volatile("fence i, r" ::: "memory");
+}
+
 /* sstatus, vsstatus */
 #define STATUS_SIE        BIT(1)
 #define STATUS_SPIE       BIT(5)

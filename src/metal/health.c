@@ -16,6 +16,7 @@ static const char *const event_names[METAL_EVENTS] = {
     [METAL_EVENT_WATCHDOG] = "watchdog", [METAL_EVENT_BUDGET] = "budget",
     [METAL_EVENT_RAISED] = "raised",     [METAL_EVENT_SHUTDOWN] = "shutdown",
     [METAL_EVENT_REBOOT] = "reboot",     [METAL_EVENT_IMAGE] = "image",
+    [METAL_EVENT_DMA] = "dma",
 };
 
 static const char *const action_names[] = {

@@ -9,6 +9,7 @@
 #include "metal/aia.h"
 #include "metal/board_plic.h"
 #include "metal/csr.h"
+#include "metal/iommu.h"
 #include "metal/vcpu.h"
 #include "metal/vplic.h"
 
@@ -81,8 +82,12 @@ void intc_reset(struct partition *p)
 
 void intc_switch(struct hart *h, const struct partition *from, const struct partition *to)
 {
-    if (has_aia() || from == to)
+    if (from == to)
         return;
+    if (has_aia()) {
+        aia_switch(to);
+        return;
+    }
     for (u32 i = 0; i < metal_config.irq_count; i++) {
         const struct metal_irq *irq = &metal_config.irq[i];
         if (irq->hart != h->index)
@@ -156,8 +161,14 @@ bool intc_external(struct hart *h)
     source = board_plic_claim(h);
     for (u32 i = 0; source && i < metal_config.irq_count; i++) {
         const struct metal_irq *irq = &metal_config.irq[i];
-        if (irq->source == source)
-            intc_raise(&metal.partition[irq->partition], irq->virtual_source);
+        if (irq->source != source)
+            continue;
+        if (!irq->virtual_source) {
+            iommu_external();
+            board_plic_complete(h, source);
+            return true;
+        }
+        intc_raise(&metal.partition[irq->partition], irq->virtual_source);
     }
     return false;
 }

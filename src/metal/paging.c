@@ -115,6 +115,10 @@ u64 paging_init(u64 hpa)
     } else {
         map_io(board->plic_hpa, board->plic_size);
     }
+    if (board->iommu_hpa)
+        map_io(board->iommu_hpa, PAGE);
+    if (board->pci_hpa)
+        map_io(board->pci_hpa, MIB); /* of the first bus */
     paging_satp = SATP_SV39 | (u64)&root >> 12;
     return paging_satp;
 }

@@ -20,6 +20,7 @@
 #include "metal/gstage.h"
 #include "metal/health.h"
 #include "metal/intc.h"
+#include "metal/iommu.h"
 #include "metal/low.h"
 #include "metal/paging.h"
 #include "metal/platform.h"
@@ -183,6 +184,7 @@ void partition_vcpu_halted(struct partition *p)
 
     if (atomic_fetch_sub(&p->halting, 1) != 1)
         return;
+    iommu_close(p);
     then = atomic_load(&p->then);
     if (then == METAL_ACTION_STOP) {
         atomic_store(&p->state, PARTITION_STOPPED);
@@ -199,6 +201,10 @@ void partition_load_begin(struct partition *p)
 {
     struct vcpu *v = partition_vcpu(p, 0);
 
+    if (!iommu_quiesce(p)) {
+        vcpu_request(v, REQUEST_LOAD);
+        return;
+    }
     p->load.region = p->load.cold ? 0 : p->config->region_count;
     p->load.image = 0;
     p->load.done = 0;
@@ -256,6 +262,7 @@ static void run_anew(struct partition *p)
     intc_reset(p);
     vuart_reset(p);
     platform_init(p);
+    iommu_open(p);
     fence_i();
     hfence_vvma_all();
     v->start_pc = p->config->entry;

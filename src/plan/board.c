@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/endian.h"
 #include "base/fmt.h"
+#include "plan/board_pci.h"
 #include "plan/dt.h"
 
 #include <errno.h>
@@ -317,6 +318,7 @@ int plan_board_read(struct plan_board *b, void *fdt, size_t size, struct err *er
         return err_set(err, EINVAL, "its interrupts have %u cells; 1 or 2 are served",
                        b->intc_cells);
     read_console(b);
+    board_iommu_read(b);
     return check_contexts(b, err);
 }
 
@@ -411,6 +413,8 @@ const char *plan_board_kept(const struct plan_board *b, u64 base, u64 size)
 
 static int read_device(const struct plan_board *b, int node, struct plan_device *d, struct err *err)
 {
+    int r;
+
     *d = (struct plan_device){.node = node};
     fmt_print(d->name, sizeof(d->name), "%s", fdt_get_name(b->fdt, node, NULL));
     d->harmless = is_any(b->fdt, node, harmless, ARRAY_SIZE(harmless));
@@ -418,7 +422,10 @@ static int read_device(const struct plan_board *b, int node, struct plan_device 
            dt_reg(b->fdt, node, d->range_count, &d->range[d->range_count].base,
                   &d->range[d->range_count].size))
         d->range_count++;
-    return read_irqs(b, d, err);
+    r = fdt_getprop(b->fdt, node, "interrupt-map", NULL) ? board_pci_read(b, d, err)
+                                                         : read_irqs(b, d, err);
+    board_behind_iommu(b, d);
+    return r;
 }
 
 bool plan_board_next(const struct plan_board *b, struct plan_device *d)
@@ -457,11 +464,5 @@ int plan_board_device(const struct plan_board *b, const char *name, struct plan_
                        "'%.64s' cannot be given to a partition: it is the hypervisor's, or has no "
                        "registers",
                        name);
-    if (fdt_getprop(b->fdt, found, "interrupt-map", NULL))
-        return err_set(
-            err, EINVAL,
-            "'%.64s' is a bus with an interrupt map, as of PCI, which cannot be given to a "
-            "partition yet",
-            name);
     return read_device(b, found, d, err);
 }

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "metal/config.h"
 
-#define BOARD_RANGES   4 /* of a device's registers */
+#define BOARD_RANGES   4 /* of a device's registers; of a PCI host's and its windows */
 #define BOARD_IRQS     8 /* of a device */
 #define BOARD_RESERVED 16
 #define BOARD_NAME_MAX 48
@@ -31,6 +31,8 @@ struct plan_device {
     struct plan_irq irq[BOARD_IRQS];
     u32 range_count, irq_count;
     bool harmless; /* known not to reach memory by itself */
+    bool is_pci;   /* a PCI host: range 0 is configuration space, the others are windows */
+    u32 iommu_first, iommu_count; /* its ids at the board's IOMMU; 0: none holds it */
 };
 
 struct plan_board_hart {
@@ -56,7 +58,8 @@ struct plan_board {
     enum metal_intc intc;
     u32 intc_phandle; /* of the PLIC or the APLIC */
     u32 intc_cells;   /* of an interrupt */
-    struct plan_range plic, aplic, imsic;
+    struct plan_range plic, aplic, imsic, iommu;
+    u32 iommu_phandle, iommu_source; /* 0: none */
     u32 imsic_guest_bits, imsic_hart_bits, imsic_group_shift, imsic_ids;
     u32 sources;
 };
@@ -64,11 +67,11 @@ struct plan_board {
 /* Reads a tree of size bytes, which board->fdt keeps; the caller's error says whose it is. */
 MUST_CHECK int plan_board_read(struct plan_board *board, void *fdt, size_t size, struct err *err);
 
-/* The tree of QEMU's virt, version 7.2. */
+/* The tree of QEMU's virt, version 7.2; its IOMMU is that of version 10. */
 struct plan_virt {
     u32 harts;
     u64 memory;
-    bool aia;
+    bool aia, iommu;
     u32 aia_guests;
     bool vector;
     const char *isa; /* NULL: of -cpu rv64,h=true, or with v=true,vext_spec=v1.0 */

@@ -5,6 +5,7 @@
  */
 #include "plan/board.h"
 
+#include "base/checked.h"
 #include "base/fmt.h"
 #include "machine/tree.h"
 
@@ -13,12 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PCI_ECAM UINT64_C(0x30000000)
+#define PCI_HIGH (16 * GIB) /* size of its upper window, which lies at a multiple of that */
+
 #define ISA "rv64imafdc%sh_zicsr_zifencei_zihintpause_zba_zbb_zbc_zbs_%ssstc"
 
 enum {
     HART_INTC = 1, /* phandles: of hart n's controller HART_INTC + n */
     INTC = 100,    /* PLIC or APLIC */
     IMSIC,
+    IOMMU = 0x8000,
+    PCI_IRQ = 32,
+    IOMMU_IRQ = 36,
+    IRQ_EDGE = 1,
     SOURCES = 96,
     IRQ_LEVEL = 4,
     IRQ_S_EXT = 9,
@@ -91,6 +99,73 @@ static void put_devices(struct tree *t, const struct plan_virt *v)
 
         put_device(t, v, "virtio_mmio", "virtio,mmio", &reg, n + 1);
     }
+}
+
+/* Pins are swizzled by slot. */
+static void put_pci_lines(struct tree *t, const struct plan_virt *v)
+{
+    const u32 mask[] = {3 << 11, 0, 0, 7};
+    u32 cells[16 * 7], n = 0;
+
+    for (u32 slot = 0; slot < 4; slot++) {
+        for (u32 pin = 0; pin < 4; pin++) {
+            const u32 line[] = {slot << 11, 0, 0, pin + 1, INTC, PCI_IRQ + (slot + pin) % 4,
+                                IRQ_LEVEL};
+
+            memcpy(cells + n, line, sizeof(line));
+            n += v->aia ? 7 : 6;
+        }
+    }
+    tree_cells(t, "interrupt-map-mask", mask, ARRAY_SIZE(mask));
+    tree_cells(t, "interrupt-map", cells, n);
+}
+
+static void put_pci(struct tree *t, const struct plan_virt *v)
+{
+    const u64 high = align_up(0x80000000 + v->memory, PCI_HIGH);
+    const u32 top = (u32)(high >> 32);
+    const u32 ranges[] = {0x1000000, 0,          0,         0,          0x3000000,
+                          0,         0x10000,    0x2000000, 0,          0x40000000,
+                          0,         0x40000000, 0,         0x40000000, 0x3000000,
+                          top,       (u32)high,  top,       (u32)high,  PCI_HIGH >> 32,
+                          0};
+    const u32 buses[] = {0, 255}, all[] = {0, IOMMU, 0, 0x10000};
+
+    tree_begin_at(t, "pci", PCI_ECAM);
+    tree_string(t, "compatible", "pci-host-ecam-generic");
+    tree_string(t, "device_type", "pci");
+    tree_cell(t, "#address-cells", 3);
+    tree_cell(t, "#size-cells", 2);
+    tree_cell(t, "#interrupt-cells", 1);
+    tree_cell(t, "linux,pci-domain", 0);
+    tree_flag(t, "dma-coherent");
+    tree_cells(t, "bus-range", buses, 2);
+    tree_reg(t, PCI_ECAM, 256 * MIB);
+    tree_cells(t, "ranges", ranges, ARRAY_SIZE(ranges));
+    put_pci_lines(t, v);
+    if (v->iommu)
+        tree_cells(t, "iommu-map", all, ARRAY_SIZE(all));
+    tree_end(t);
+}
+
+/* Four wires, of which the hypervisor lets it use the first alone. With a PLIC, too, QEMU gives
+ * each a type. */
+static void put_iommu(struct tree *t)
+{
+    u32 cells[8];
+
+    for (u32 i = 0; i < 4; i++) {
+        cells[2 * i] = IOMMU_IRQ + i;
+        cells[2 * i + 1] = IRQ_EDGE;
+    }
+    tree_begin_at(t, "iommu", 0x3010000);
+    tree_string(t, "compatible", "riscv,iommu");
+    tree_cell(t, "#iommu-cells", 1);
+    tree_cell(t, "phandle", IOMMU);
+    tree_reg(t, 0x3010000, 0x1000);
+    tree_cell(t, "interrupt-parent", INTC);
+    tree_cells(t, "interrupts", cells, ARRAY_SIZE(cells));
+    tree_end(t);
 }
 
 static void put_hart_irqs(struct tree *t, const struct plan_virt *v, bool machine_too)
@@ -175,6 +250,9 @@ static void put_all(struct tree *t, const struct plan_virt *v)
     tree_string(t, "compatible", "simple-bus");
     tree_flag(t, "ranges");
     put_devices(t, v);
+    put_pci(t, v);
+    if (v->iommu)
+        put_iommu(t);
     if (v->aia)
         put_aia(t, v);
     else

@@ -101,7 +101,7 @@ static int check_plans(struct plan *p)
 static int check_room(struct plan *p)
 {
     const struct plan_region *last = NULL;
-    u32 mapped = 0, irqs = 0;
+    u32 mapped = 0, irqs = p->dma.iommu_count != 0;
 
     for (u32 i = 0; i < p->region_count; i++) {
         if (p->region[i].kind == PLAN_IMSIC)

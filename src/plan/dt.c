@@ -38,6 +38,11 @@ u32 dt_cell(const void *fdt, int node, const char *name, u32 index, u32 otherwis
     return cells && len >= 0 && index < (u32)len / 4 ? be32_load(cells + 4 * index) : otherwise;
 }
 
+u64 dt_u64(const void *fdt, int node, const char *name, u32 index)
+{
+    return (u64)dt_cell(fdt, node, name, index, 0) << 32 | dt_cell(fdt, node, name, index + 1, 0);
+}
+
 /* A number of 0 to 2 cells. */
 static u64 number(const u8 *cells, u32 count)
 {

@@ -17,6 +17,8 @@ const char *dt_text(const void *fdt, int node, const char *name);
 bool dt_has_string(const void *fdt, int node, const char *name, const char *value);
 /* Cell number index of a property, or what is given instead. */
 u32 dt_cell(const void *fdt, int node, const char *name, u32 index, u32 otherwise);
+/* Two cells from number index on, 0 if there are none. */
+u64 dt_u64(const void *fdt, int node, const char *name, u32 index);
 /* Range number index of "reg", as the harts see it; false: there is none. */
 bool dt_reg(const void *fdt, int node, u32 index, u64 *base, u64 *size);
 

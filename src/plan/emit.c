@@ -23,6 +23,11 @@ static void emit_board(const struct plan *p, struct metal_config *c)
         .hart_count = b->hart_count,
         .vector_size = p->vector_size,
         .all_stopped = p->all_stopped,
+        .iommu_hpa = b->iommu.base,
+        .iommu_first = p->dma.iommu_first,
+        .iommu_count = p->dma.iommu_count,
+        .pci_hpa = p->dma.is_pci ? p->dma.range[0].base : 0,
+        .dma_partition = p->dma_node ? p->dma_partition : METAL_NONE,
     };
     if (b->intc == METAL_INTC_PLIC) {
         c->board.plic_hpa = b->plic.base;
@@ -180,21 +185,28 @@ static void emit_images(const struct plan *p, struct metal_config *c)
     }
 }
 
+/* Where its interrupts are taken, if the hypervisor takes them. */
+static u16 first_hart(const struct metal_config *c, u32 partition)
+{
+    return c->vcpu[c->vcpu_of[c->partition[partition].vcpu_first]].hart;
+}
+
 static void emit_irqs(const struct plan *p, struct metal_config *c)
 {
     u32 n = 0;
 
     for (u32 board = 1; board <= p->board.sources; board++) {
+        if (board == p->board.iommu_source && p->dma.iommu_count)
+            c->irq[n++] = (struct metal_irq){.partition = (u16)p->dma_partition,
+                                             .source = (u16)board,
+                                             .hart = first_hart(c, p->dma_partition)};
         for (u32 i = 0; i < p->partition_count; i++) {
-            const struct metal_partition *part = &c->partition[i];
-
             for (u32 s = 1; s < METAL_SOURCES_MAX; s++) {
                 if (p->partition[i].source[s].board_source == board)
-                    c->irq[n++] =
-                        (struct metal_irq){.partition = (u16)i,
-                                           .source = (u16)board,
-                                           .virtual_source = (u16)s,
-                                           .hart = c->vcpu[c->vcpu_of[part->vcpu_first]].hart};
+                    c->irq[n++] = (struct metal_irq){.partition = (u16)i,
+                                                     .source = (u16)board,
+                                                     .virtual_source = (u16)s,
+                                                     .hart = first_hart(c, i)};
             }
         }
     }

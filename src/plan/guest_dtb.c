@@ -10,6 +10,7 @@
 #include "base/endian.h"
 #include "base/fmt.h"
 #include "machine/tree.h"
+#include "plan/board_pci.h"
 #include "plan/dt.h"
 
 #include <errno.h>
@@ -243,7 +244,11 @@ static bool is_own_property(const char *name)
                                         "dmas",
                                         "dma-names",
                                         "iommus",
+                                        "iommu-map",
+                                        "iommu-map-mask",
                                         "msi-parent",
+                                        "msi-map",
+                                        "msi-map-mask",
                                         "ranges",
                                         "#address-cells",
                                         "#size-cells",
@@ -272,6 +277,40 @@ static void put_clock(struct guest *g, int node)
         tree_cell(&g->tree, "clock-frequency", hz);
 }
 
+#define LINE_CELLS (PCI_CHILD_CELLS + 3) /* the controller, a source, its type */
+#define LINES_MAX  64
+
+/* A PCI host's windows, interrupts, and with AIA where its devices' messages go, which the IOMMU
+ * translates like all that they write. */
+static void put_pci(struct guest *g, const struct plan_device *d)
+{
+    u32 cells[LINES_MAX * LINE_CELLS], n = 0;
+    const void *fdt = g->plan->board.fdt;
+    struct board_line line;
+    const void *value;
+    int len;
+
+    for (u32 i = 0; i < LINES_MAX && board_pci_line(&g->plan->board, d->node, i, &line); i++) {
+        memcpy(cells + n, line.child, sizeof(line.child));
+        n += PCI_CHILD_CELLS;
+        cells[n++] = INTC;
+        cells[n++] = plan_source_of(g->part, line.irq.source);
+        if (g->aia)
+            cells[n++] = line.irq.type ? line.irq.type : IRQ_LEVEL;
+    }
+    tree_cells(&g->tree, "interrupt-map", cells, n);
+    value = fdt_getprop(fdt, d->node, "interrupt-map-mask", &len);
+    if (value)
+        tree_bytes(&g->tree, "interrupt-map-mask", value, (size_t)len);
+    value = fdt_getprop(fdt, d->node, "ranges", &len);
+    if (value)
+        tree_bytes(&g->tree, "ranges", value, (size_t)len);
+    tree_cell(&g->tree, "#address-cells", 3);
+    tree_cell(&g->tree, "#size-cells", 2);
+    if (g->aia && d->iommu_count)
+        tree_cell(&g->tree, "msi-parent", IMSIC);
+}
+
 static void put_device(struct guest *g, const struct plan_device *d)
 {
     const void *fdt = g->plan->board.fdt, *value;
@@ -287,15 +326,17 @@ static void put_device(struct guest *g, const struct plan_device *d)
             tree_bytes(&g->tree, name, value, (size_t)len);
     }
     put_clock(g, d->node);
-    for (u32 i = 0; i < d->range_count; i++) {
+    for (u32 i = 0; i < (d->is_pci ? 1 : d->range_count); i++) {
         cells[n++] = (u32)(d->range[i].base >> 32);
         cells[n++] = (u32)d->range[i].base;
         cells[n++] = (u32)(d->range[i].size >> 32);
         cells[n++] = (u32)d->range[i].size;
     }
     tree_cells(&g->tree, "reg", cells, n);
+    if (d->is_pci)
+        put_pci(g, d);
     n = 0;
-    for (u32 i = 0; i < d->irq_count; i++) {
+    for (u32 i = 0; i < d->irq_count && !d->is_pci; i++) {
         cells[n++] = d->irq[i].source;
         if (g->aia)
             cells[n++] = d->irq[i].type ? d->irq[i].type : IRQ_LEVEL;

@@ -178,6 +178,10 @@ struct plan {
     u32 partition_count, vcpu_count, region_count, image_count, schedule_count, channel_count,
         vdev_count;
     u32 table_pages; /* of G-stage tables */
+    const struct toml_node
+        *dma_node;     /* names a PCI host or a device behind the IOMMU; NULL: none */
+    u32 dma_partition; /* has it */
+    struct plan_device dma;
 };
 
 /*
@@ -199,6 +203,9 @@ int plan_refuse(struct plan *plan, const struct toml_node *at, const char *fmt, 
 /* As a configuration has them, of enum metal_event and metal_action; NULL: there is none. */
 const char *plan_event_name(u32 event);
 const char *plan_action_name(u32 action);
+
+/* The partition's source for one of the board's; 0: none. */
+u32 plan_source_of(const struct plan_partition *partition, u32 board_source);
 
 /* A partition's first memory. */
 const struct plan_region *plan_memory(const struct plan *plan, u32 partition);

@@ -18,11 +18,11 @@
 struct board_table {
     const char *machine, *dtb, *isa;
     const struct toml_node *machine_node, *dtb_node, *harts_node, *memory_node, *aia_node,
-        *guests_node, *vector_node, *at_node;
+        *guests_node, *vector_node, *iommu_node, *at_node;
     u32 harts, guests;
     u64 memory, at;
     u32 all_stopped; /* enum metal_all_stopped */
-    bool aia, vector;
+    bool aia, vector, iommu;
 };
 
 static int take_harts(struct plan *p, const struct toml_node *n, void *field)
@@ -51,6 +51,15 @@ static int take_aia(struct plan *p, const struct toml_node *n, void *field)
 
     t->aia_node = n;
     t->aia = n->integer;
+    return 0;
+}
+
+static int take_iommu(struct plan *p, const struct toml_node *n, void *field)
+{
+    struct board_table *t = field;
+
+    t->iommu_node = n;
+    t->iommu = n->integer;
     return 0;
 }
 
@@ -103,6 +112,7 @@ static const struct plan_key keys[] = {
     {"aia", KIND(BOOLEAN), take_aia, 0},
     {"aia-guests", KIND(INTEGER), take_guests, 0},
     {"vector", KIND(BOOLEAN), take_vector, 0},
+    {"iommu", KIND(BOOLEAN), take_iommu, 0},
     {"at", KIND(INTEGER), take_at, 0},
     {"when-all-stopped", KIND(STRING), take_all_stopped, 0},
 };
@@ -116,7 +126,8 @@ static int check_dtb_alone(struct plan *p, const struct board_table *t)
                                     : t->memory_node ? t->memory_node
                                     : t->aia_node    ? t->aia_node
                                     : t->guests_node ? t->guests_node
-                                                     : t->vector_node;
+                                    : t->vector_node ? t->vector_node
+                                                     : t->iommu_node;
 
     if (!other)
         return 0;
@@ -127,8 +138,8 @@ static int check_dtb_alone(struct plan *p, const struct board_table *t)
 static int make_virt(struct plan *p, const struct toml_node *board, const struct board_table *t,
                      void **fdt, size_t *size)
 {
-    const struct plan_virt virt = {t->harts,  t->memory, t->aia, t->guests ? t->guests : 1,
-                                   t->vector, t->isa};
+    const struct plan_virt virt = {
+        t->harts, t->memory, t->aia, t->iommu, t->guests ? t->guests : 1, t->vector, t->isa};
     const struct toml_node *machine = t->machine_node;
     struct err err;
 

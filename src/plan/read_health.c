@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static const char *const event_names[] = {"memory", "instruction", "watchdog", "budget",
-                                          "raised", "shutdown",    "reboot",   "image"};
+static const char *const event_names[] = {"memory",   "instruction", "watchdog", "budget", "raised",
+                                          "shutdown", "reboot",      "image",    "dma"};
 _Static_assert(ARRAY_SIZE(event_names) == METAL_EVENTS, "metal/config.h");
 
 static const char *const action_names[] = {"ignore", "log",       "guest", "stop", "restart",
@@ -25,8 +25,9 @@ const char *plan_action_name(u32 action)
 
 /* Faults go to the guest, as on a machine of its own; what it asks for it gets. */
 static const u16 defaults[METAL_EVENTS] = {
-    METAL_ACTION_GUEST, METAL_ACTION_GUEST, METAL_ACTION_RESTART, METAL_ACTION_IGNORE,
-    METAL_ACTION_LOG,   METAL_ACTION_STOP,  METAL_ACTION_RESTART, METAL_ACTION_STOP,
+    METAL_ACTION_GUEST,   METAL_ACTION_GUEST, METAL_ACTION_RESTART,
+    METAL_ACTION_IGNORE,  METAL_ACTION_LOG,   METAL_ACTION_STOP,
+    METAL_ACTION_RESTART, METAL_ACTION_STOP,  METAL_ACTION_LOG,
 };
 
 static const char *const plan_prefix = "plan:";

@@ -244,8 +244,7 @@ static int add_device_regions(struct plan *p, u32 partition, const struct plan_d
     return r;
 }
 
-/* The partition's source for one of the board's; 0: none yet. */
-static u32 source_of(const struct plan_partition *part, u32 board_source)
+u32 plan_source_of(const struct plan_partition *part, u32 board_source)
 {
     for (u32 s = 1; s < METAL_SOURCES_MAX; s++) {
         if (part->source[s].board_source == board_source)
@@ -261,9 +260,14 @@ static int add_device_irqs(struct plan *p, u32 partition, struct plan_device *d,
     struct plan_partition *part = &p->partition[partition];
 
     for (u32 i = 0; i < d->irq_count; i++) {
-        u32 wanted = d->irq[i].source, source = source_of(part, wanted);
+        u32 wanted = d->irq[i].source, source = plan_source_of(part, wanted);
         bool same = wanted < METAL_SOURCES_MAX && !part->source[wanted].node;
-        int r = source ? 0 : plan_add_source(p, partition, n, same ? wanted : 0, d->name, &source);
+        int r;
+
+        if (wanted == p->board.iommu_source)
+            return plan_refuse(p, n, "interrupt %u of '%s' is that of the board's IOMMU", wanted,
+                               d->name);
+        r = source ? 0 : plan_add_source(p, partition, n, same ? wanted : 0, d->name, &source);
 
         if (r)
             return r;
@@ -285,11 +289,22 @@ static int check_device(struct plan *p, u32 partition, const struct plan_device 
                                    other->name, other->device_line[j]);
         }
     }
-    if (!d->harmless && !p->partition[partition].dma_trusted)
+    if (!d->harmless && !d->iommu_count && !p->partition[partition].dma_trusted)
         return plan_refuse(p, n,
                            "'%s' may reach all memory by DMA, and the board has no IOMMU that "
-                           "would hold it; say dma = \"trusted\" if its driver is",
-                           d->name);
+                           "would hold it%s; say dma = \"trusted\" if its driver is",
+                           d->name,
+                           p->board.iommu.size ? ": it is not behind the one there is" : "");
+    if (d->is_pci || d->iommu_count) {
+        if (p->dma_node)
+            return plan_refuse(p, n,
+                               "'%s' is a second PCI host or device behind the IOMMU, after that "
+                               "of line %u; the hypervisor serves one",
+                               d->name, p->dma_node->line);
+        p->dma_node = n;
+        p->dma_partition = partition;
+        p->dma = *d;
+    }
     if (p->partition[partition].device_count == PLAN_DEVICES)
         return plan_refuse(p, n, "a partition has at most %u devices", PLAN_DEVICES);
     return 0;

@@ -216,7 +216,9 @@ static void add_partition(struct text *t, u64 *seed, u32 number, u32 harts)
         add(t, " }, ");
     }
     add(t, "]\n");
-    if (!random_below(seed, 3))
+    if (!random_below(seed, 8))
+        add(t, "devices = [\"pci@30000000\"]\n");
+    else if (!random_below(seed, 3))
         add(t, "dma = \"trusted\"\ndevices = [\"virtio_mmio@1000%llu000\"]\n",
             (unsigned long long)(1 + random_below(seed, 8)));
 }
@@ -257,7 +259,7 @@ static void make_text(struct text *t, u64 seed)
     const bool aia = random_below(&seed, 2);
 
     t->len = 0;
-    add(t, "[board]\nharts = %u\nmemory = \"%s\"\naia = %s\n%s", harts,
+    add(t, "[board]\nharts = %u\nmemory = \"%s\"\naia = %s\niommu = true\n%s", harts,
         random_below(&seed, 2) ? "4G" : "1G", aia ? "true" : "false",
         aia ? "aia-guests = 7\n" : "");
     for (u32 i = 0; i < partitions; i++)

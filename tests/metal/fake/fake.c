@@ -96,6 +96,16 @@ void fence_i(void)
 {
 }
 
+void fence_to_device(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void fence_from_device(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 u8 *fake_memory(u64 gpa)
 {
     return memory + (gpa - FAKE_MEMORY_GPA);

@@ -82,6 +82,7 @@ static void configure_harts(struct metal_config *c)
     c->board.hart_count = HARTS;
     c->board.timebase = 1000;
     c->board.all_stopped = METAL_ALL_STOPPED_STAY; /* the test starts them again itself */
+    c->board.dma_partition = METAL_NONE;
 }
 
 static void configure_image(struct metal_config *c, u32 i)

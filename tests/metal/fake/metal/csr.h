@@ -9,10 +9,14 @@
 #define thread_pointer     board_thread_pointer
 #define wait_for_interrupt board_wait_for_interrupt
 #define fence_i            board_fence_i
+#define fence_to_device    board_fence_to_device
+#define fence_from_device  board_fence_from_device
 #include "../../../../src/metal/csr.h"
 #undef thread_pointer
 #undef wait_for_interrupt
 #undef fence_i
+#undef fence_to_device
+#undef fence_from_device
 #undef csr_read
 #undef csr_write
 #undef csr_set
@@ -37,5 +41,7 @@ struct fake_csrs *fake_csrs(void);
 void *thread_pointer(void);
 void wait_for_interrupt(void);
 void fence_i(void);
+void fence_to_device(void);
+void fence_from_device(void);
 
 #endif
