@@ -19,6 +19,7 @@ ROOT = HERE.parents[1]
 sys.path += [str(ROOT / "tests" / "cli"), str(ROOT / "tests" / "lib")]
 
 from cli import FAILED, USAGE, cosm, refused  # noqa: E402
+import newest  # noqa: E402
 import tap  # noqa: E402
 from tap import check, check_equal, test  # noqa: E402
 
@@ -408,6 +409,26 @@ def _():
             check_equal(read[part], built_in[part], part)
 
 
+@test("the built-in IOMMU and PCI are those that the newest QEMU's device tree tells of", long=True)
+def _():
+    board = changed('devices = ["serial@10000000"]', 'devices = ["pci@30000000"]').replace("harts = 4", "harts = 4\niommu = true", 1)
+    for aia in ("", "aia = true\naia-guests = 3\n"):
+        tree = FOLDER / "iommu.dtb"
+        machine = f"virt,iommu-sys=on{',aia=aplic-imsic,aia-guests=3' if aia else ''},dumpdtb={tree}"
+        subprocess.run([*newest.qemu(), "-M", machine, "-cpu", "rv64,h=true", "-smp", "4", "-m", "1G", "-nographic", "-bios", "none"],
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+        own = board.replace('memory = "1G"\n', f'memory = "1G"\n{aia}', 1)
+        read = '[board]\n' + f'dtb = "{tree}"\n' + own[own.index("[[partition]]"):]
+        built_in, read = told(own), told(read)
+        for key in ("iommu", "memory_base", "console"):
+            check_equal(read["board"][key], built_in["board"][key], key)
+        left, right = read["partitions"][0], built_in["partitions"][0]
+        check_equal(left["interrupts"], right["interrupts"])
+        devices, others = ([r for r in p["regions"] if r["kind"] == "device"] for p in (left, right))
+        check_equal(devices, others)
+        check_equal(len(devices), 4)
+
+
 @test("a device tree that is cut anywhere is refused, and no more")
 def _():
     if not shutil.which("qemu-system-riscv64"):
@@ -450,7 +471,15 @@ ODD_BOARD = """/dts-v1/;
     gpio@3000 { compatible = "sifive,gpio0"; reg = <0x3000 0x100>; interrupts-extended = <&plic 6>; };
     late@9000 { compatible = "sifive,gpio0"; reg = <0x9000 0x100>; status = "disabled"; };
     pci@5000 { compatible = "acme,pci"; reg = <0x5000 0x1000>; interrupt-map = <0>; };
+    iommu@6000 { compatible = "riscv,iommu"; reg = <0x6000 0x1000>; interrupts = <7>; phandle = <40>; };
+    dma@7000 { compatible = "acme,dma"; reg = <0x7000 0x1000>; interrupts = <8>; iommus = <40 5>; };
+    dma@8000 { compatible = "acme,dma"; reg = <0x8000 0x1000>; interrupts = <9>; iommus = <40 6>; };
+    dma@a000 { compatible = "acme,dma"; reg = <0xa000 0x1000>; interrupts = <7>; dma-coherent; };
   };
+  pci@50000000 { compatible = "pci-host-ecam-generic"; device_type = "pci"; reg = <0 0x50000000 0x10000000>; bus-range = <0 255>;
+    #address-cells = <3>; #size-cells = <2>; #interrupt-cells = <1>; iommu-map = <0 40 0x10000 0x10000>;
+    ranges = <0x2000000 0 0x60000000 0 0x60000000 0 0x10000000>;
+    interrupt-map-mask = <0x1800 0 0 7>; interrupt-map = <0 0 0 1 20 80>, <0 0 0 2 20 81>, <0x800 0 0 1 20 81>; };
 };
 """
 ODD = """\
@@ -505,6 +534,42 @@ def _():
     check_equal((found["isa"], found["timebase_hz"]), ("rv64imh_zicsr_sstc", 2000000))
 
 
+@test("what is behind the IOMMU can be given without trust; a PCI host brings its windows and wires along")
+def _():
+    one, two = told(odd(others='"pci@50000000"'))["partitions"]
+    check_equal(one["interrupts"], [])
+    check_equal([(r["at"], r["board"], r["bytes"]) for r in two["regions"] if r["kind"] == "device"],
+                [(0x50000000, 0x50000000, 0x10000000), (0x60000000, 0x60000000, 0x10000000)])
+    check_equal([(i["number"], i["board"], i["of"]) for i in two["interrupts"]], [(1, 80, "pci@50000000"), (2, 81, "pci@50000000")])
+    told(odd(others='"dma@7000"'))
+
+
+PCI_REFUSALS = [ # of the partition that is not trusted; what of the board is changed into what
+    ("iommu-map = <0 40 0x10000 0x10000>;", "", "no IOMMU that would hold it"),
+    ("iommu-map = <0 40 0x10000 0x10000>;", "iommu-map = <1 40 0x10001 0xffff>;", "no IOMMU that would hold it"),
+    ("iommu-map = <0 40 0x10000 0x10000>;", "iommu-map = <0 40 0x10000 0xffff>;", "no IOMMU that would hold it"),
+    ("iommu-map = <0 40 0x10000 0x10000>;", "iommu-map = <0 40 0x800 0x10000>;", "no IOMMU that would hold it"),
+    ("iommu-map = <0 40 0x10000 0x10000>;", "iommu-map = <0 30 0x10000 0x10000>;", "no IOMMU that would hold it"),
+    ("iommu-map = <0 40 0x10000 0x10000>;", "iommu-map = <0 40 0x10000 0x10000>; iommu-map-mask = <0xff>;", "no IOMMU that would hold it"),
+    ('compatible = "riscv,iommu"', 'compatible = "acme,iommu"', "no IOMMU that would hold it"),
+    ("0x60000000 0 0x60000000 0 0x10000000", "0x60000000 0 0x41000000 0 0x10000000", "has a range at 0x41000000 that overlaps memory"),
+    ("20 81>, <0x800", "10 81>, <0x800", "an interrupt that does not come from the board's controller"),
+    ("reg = <0 0x50000000 0x10000000>; bus", "reg = <0 0x50000000 0x1000>; bus", "configuration space beyond 64G, or not whole"),
+    ('compatible = "pci-host-ecam-generic"', 'compatible = "acme,pci"', "no PCI host of the kind pci-host-ecam-generic"),
+    ("ranges = <0x2000000", "x = <0x2000000", "no ranges with addresses of two cells"),
+]
+
+
+def refuse_pci(old, new, words):
+    check(old in ODD_BOARD, f"{old!r} is not in the board that is changed")
+    path = written(odd(others='"pci@50000000"', board=ODD_BOARD.replace(old, new)))
+    refused(FAILED, "metal", "check", path, says=[f"{path}:16: ", words])
+
+
+for number, (old, new, words) in enumerate(PCI_REFUSALS):
+    tap.add(f"a PCI host is refused, {number}: {words}", refuse_pci, old, new, words)
+
+
 BAD_BOARDS = [
     ("rv64imafdch_sstc", "rv64imafdc_sstc", "no hypervisor extension"),
     ("timebase-frequency = <1000000>;", "", "lacks the timebase's frequency"),
@@ -548,6 +613,11 @@ for devices, others, line, words in (
         ('"net@2000"', '"serial0", "net@2000"', 16, "'net@2000' is given twice: 'one' has it by line 8"),
         ("", '"net@2000"', 16, "may reach all memory by DMA"),
         ('"/bus/gpio@3001"', "", 8, "no device '/bus/gpio@3001'"),
+        ("", '"dma@7000", "dma@8000"', 16, "'dma@8000' is a second PCI host or device behind the IOMMU, after that of line 16"),
+        ('"pci@50000000"', '"dma@7000"', 16, "'dma@7000' is a second PCI host or device behind the IOMMU, after that of line 8"),
+        ('"dma@a000"', "", 8, "interrupt 7 of 'dma@a000' is that of the board's IOMMU"),
+        ("", '"dma@a000"', 16, "no IOMMU that would hold it: it is not behind the one there is"),
+        ('"iommu@6000"', "", 8, "cannot be given to a partition"),
         ('""', "", 8, "no device ''")):
     tap.add(f"refused on an odd board: {words}", refuse_odd, devices, others, line, words)
 
@@ -655,13 +725,17 @@ def _():
     for key in keys:
         check(re.search(rf"[`{{ ]{key}[`, =}}]", text), f"'{key}' is not told of")
     (FOLDER / "hello.bin").write_bytes(b"hello")
-    example, served = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    example, *others = re.findall(r"^```toml\n(.*?)^```", text, re.M | re.S)
+    served, = [text for text in others if "[[virtio]]" in text]
+    passed, = [text for text in others if "iommu = true" in text]
     check_equal([p["name"] for p in told(example)["partitions"]], ["left", "right"])
     (FOLDER / "disk.img").write_bytes(bytes(4096))
     drivers = "".join(f'[[partition]]\nname = "{name}"\nharts = [{hart}]\nmemory = [{{ at = 0x80000000, size = "2M" }}]\nimage = "rt.bin"\n'
                       for hart, name in enumerate(["linux", "control"]))
     partitions = told('[board]\nmachine = "virt"\nharts = 3\nmemory = "64M"\n' + drivers + served)["partitions"]
     check_equal([p["name"] for p in partitions], ["linux", "control", "service"])
+    (FOLDER / "initramfs.cpio").write_bytes(b"cpio")
+    check_equal([p["name"] for p in told(passed)["partitions"]], ["linux"])
 
 
 tap.main(sys.argv[1:])
