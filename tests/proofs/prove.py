@@ -42,7 +42,8 @@ def wide(e):
 
 def build(source, tree):
     sources = [LAYOUT] + ([tree / "src" / source] if source.endswith(".c") else [])
-    return symbolic.Program(sources, [tree / "src", ROOT])
+    level = "-Os" if source.endswith(".c") else "-O2"  # as src/metal/meson.build has it
+    return symbolic.Program(sources, [tree / "src", ROOT], level)
 
 
 # --- src/metal/gstage.c

@@ -18,7 +18,7 @@ STEPS_MAX = 20000
 MASK = (1 << 64) - 1
 CC = "riscv64-linux-gnu-gcc"
 FLAGS = ["-std=gnu17", "-ffreestanding", "-nostdlib", "-static", "-march=rv64im_zicsr_zifencei", "-mabi=lp64", "-mcmodel=medany",
-         "-mstrict-align", "-O2", "-fno-strict-aliasing", "-fwrapv", "-fno-common", "-ffunction-sections", "-fno-pic",
+         "-mstrict-align", "-fno-strict-aliasing", "-fwrapv", "-fno-common", "-ffunction-sections", "-fno-pic",
          "-fno-tree-loop-distribute-patterns", "-msmall-data-limit=0", "-fno-jump-tables", "-w", '-DSBI_EXTENSIONS="metal/sbi.def"', "-DSBI_PMU=0",
          "-Wl,--unresolved-symbols=ignore-all", "-Wl,--build-id=none", f"-Wl,-Ttext={CODE:#x}", "-Wl,-e,0", "-Wl,-N",
          "-Wl,--defsym=metal_config=0x60000000"]
@@ -51,10 +51,10 @@ def signed(value, bits=64):
 class Program:
     """C files linked alone, at CODE; what they call outside is not there and is not to be reached."""
 
-    def __init__(self, sources, include):
+    def __init__(self, sources, include, level):
         with tempfile.TemporaryDirectory() as folder:
             elf, flat = pathlib.Path(folder) / "a.elf", pathlib.Path(folder) / "a.bin"
-            subprocess.run([CC, *FLAGS, *(f"-I{path}" for path in include), "-o", elf, *sources], check=True,
+            subprocess.run([CC, *FLAGS, level, *(f"-I{path}" for path in include), "-o", elf, *sources], check=True,
                            stderr=subprocess.DEVNULL)
             subprocess.run(["riscv64-linux-gnu-objcopy", "-O", "binary", "-j", ".text*", "-j", ".rodata*", elf, flat], check=True)
             names = subprocess.run(["riscv64-linux-gnu-nm", elf], stdout=subprocess.PIPE, text=True, check=True).stdout
