@@ -40,9 +40,9 @@
 #define TARGET_GUEST     12
 #define TARGET_EIID      0x7ff
 
-static struct domain {
-    struct lock lock;
+static struct aia_domain {
     struct vaplic vaplic;
+    struct lock lock;
 } domains[METAL_PARTITIONS_MAX];
 
 static volatile u32 *reg(u64 offset)
@@ -116,6 +116,8 @@ static const struct vaplic_port port = {send, wired_set, wired_get};
 
 void aia_init(void)
 {
+    for (u32 i = 0; i < METAL_PARTITIONS_MAX; i++)
+        metal.partition[i].domain = &domains[i];
     for (u32 s = 1; s <= metal_config.board.sources; s++)
         *reg(SOURCECFG(s)) = 0;
     for (u32 i = 0; i < metal_config.irq_count; i++) {
@@ -215,7 +217,7 @@ void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v))
 
 void aia_reset(struct partition *p)
 {
-    struct domain *d = &domains[p->index];
+    struct aia_domain *d = p->domain;
     u64 wired = 0;
 
     for (u32 i = 0; i < metal_config.irq_count; i++) {
@@ -229,7 +231,7 @@ void aia_reset(struct partition *p)
 
 void aia_wire(const struct partition *p, u32 source, bool level, bool then)
 {
-    struct domain *d = &domains[p->index];
+    struct aia_domain *d = p->domain;
 
     lock_acquire(&d->lock);
     vaplic_level(&d->vaplic, source, level);
@@ -237,16 +239,15 @@ void aia_wire(const struct partition *p, u32 source, bool level, bool then)
     lock_release(&d->lock);
 }
 
-s64 aia_read(struct vcpu *v, u64 offset)
+s64 aia_read(const struct partition *p, u64 offset)
 {
     /* No register changes when it is read, and each is one load: so no lock. */
-    return offset < VAPLIC_SIZE ? (s64)vaplic_read(&domains[v->partition->index].vaplic, offset)
-                                : -1;
+    return offset < VAPLIC_SIZE ? (s64)vaplic_read(&p->domain->vaplic, offset) : -1;
 }
 
-bool aia_write(struct vcpu *v, u64 offset, u32 width, u64 value)
+bool aia_write(const struct partition *p, u64 offset, u32 width, u64 value)
 {
-    struct domain *d = &domains[v->partition->index];
+    struct aia_domain *d = p->domain;
     bool known;
 
     lock_acquire(&d->lock);

@@ -19,8 +19,8 @@ void aia_switch(const struct partition *to); /* NULL: nobody is in now */
 void aia_start(struct vcpu *v);
 void aia_listen(const struct hart *h, bool (*is_awaited)(const struct vcpu *v));
 void aia_reset(struct partition *p);
-s64 aia_read(struct vcpu *v, u64 offset); /* 4 bytes, aligned */
-bool aia_write(struct vcpu *v, u64 offset, u32 width, u64 value);
+s64 aia_read(const struct partition *p, u64 offset); /* 4 bytes, aligned */
+bool aia_write(const struct partition *p, u64 offset, u32 width, u64 value);
 /* A source's wire gets a level and then another, in one step: of two that ring, none is lost. */
 void aia_wire(const struct partition *p, u32 source, bool level, bool then);
 

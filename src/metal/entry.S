@@ -3,17 +3,17 @@
  * Entry from firmware, traps, and accesses to guest memory.
  *
  * While a guest runs, sscratch holds its struct vcpu, whose x[0] holds the hart's stack; in HS-mode
- * sscratch is 0 and tp holds the vcpu. An ecall of VS-mode takes the short way: what C may change
- * is saved, the rest stays in the registers. All other traps save all, as may an ecall after which
- * another vCPU runs.
+ * sscratch is 0 and tp holds the vcpu. Ecalls, interrupts and accesses to emulated registers take
+ * the short way: what C may change is saved, the rest stays in the registers. All other traps save
+ * all, as do these if another vCPU may run next or a register that C keeps was loaded.
  */
 #include "metal/asm.h"
 
 #define X(n)      (VCPU_X + 8 * (n))
 #define ECALL_VS  10
+#define LOAD_GUEST_PAGE 21
 
     .option arch, +h
-    .option norelax
 
 /*
  * Firmware: a0 hart id; HSM later: a0 hart id, a1 hart index. Translation is off,
@@ -68,87 +68,83 @@ to_virtual:
 virtual_address:
     .dword 1b
 
+/* What C may change; gp and s0 to s11, which it keeps. tp: the vCPU. */
+.macro each_scratch op
+    \op ra, X(1)(tp)
+    \op sp, X(2)(tp)
+    \op t0, X(5)(tp)
+    \op t1, X(6)(tp)
+    \op t2, X(7)(tp)
+    .irp n, 0,1,2,3,4,5,6,7
+    \op a\n, X(10 + \n)(tp)
+    .endr
+    .irp n, 3,4,5,6
+    \op t\n, X(25 + \n)(tp)
+    .endr
+.endm
+.macro each_kept op
+    \op gp, X(3)(tp)
+    \op s0, X(8)(tp)
+    \op s1, X(9)(tp)
+    .irp n, 2,3,4,5,6,7,8,9,10,11
+    \op s\n, X(16 + \n)(tp)
+    .endr
+.endm
+.macro save_rest
+    each_kept sd
+    csrr t0, sepc
+    sd t0, VCPU_PC(tp)
+.endm
+
     .text
     .balign 4
     .globl trap_entry
 trap_entry:
     csrrw tp, sscratch, tp
     beqz tp, trap_of_self
-    sd ra, X(1)(tp)
-    sd sp, X(2)(tp)
-    sd t0, X(5)(tp)
-    sd t1, X(6)(tp)
-    sd t2, X(7)(tp)
-    sd a0, X(10)(tp)
-    sd a1, X(11)(tp)
-    sd a2, X(12)(tp)
-    sd a3, X(13)(tp)
-    sd a4, X(14)(tp)
-    sd a5, X(15)(tp)
-    sd a6, X(16)(tp)
-    sd a7, X(17)(tp)
-    sd t3, X(28)(tp)
-    sd t4, X(29)(tp)
-    sd t5, X(30)(tp)
-    sd t6, X(31)(tp)
+    each_scratch sd
     ld sp, X(0)(tp)
     csrrw t0, sscratch, zero
     sd t0, X(4)(tp)
     csrr t0, scause
+    mv a0, tp
     li t1, ECALL_VS
     bne t0, t1, trap_other
-    mv a0, tp
     call trap_ecall
-    bnez a0, trap_after_ecall
+    bnez a0, trap_reschedule
+trap_return:
     csrw sscratch, tp
-    ld ra, X(1)(tp)
-    ld sp, X(2)(tp)
-    ld t0, X(5)(tp)
-    ld t1, X(6)(tp)
-    ld t2, X(7)(tp)
-    ld a0, X(10)(tp)
-    ld a1, X(11)(tp)
-    ld a2, X(12)(tp)
-    ld a3, X(13)(tp)
-    ld a4, X(14)(tp)
-    ld a5, X(15)(tp)
-    ld a6, X(16)(tp)
-    ld a7, X(17)(tp)
-    ld t3, X(28)(tp)
-    ld t4, X(29)(tp)
-    ld t5, X(30)(tp)
-    ld t6, X(31)(tp)
+    each_scratch ld
     ld tp, X(4)(tp)
     sret
 
-.macro save_rest
-    sd gp, X(3)(tp)
-    sd s0, X(8)(tp)
-    sd s1, X(9)(tp)
-    sd s2, X(18)(tp)
-    sd s3, X(19)(tp)
-    sd s4, X(20)(tp)
-    sd s5, X(21)(tp)
-    sd s6, X(22)(tp)
-    sd s7, X(23)(tp)
-    sd s8, X(24)(tp)
-    sd s9, X(25)(tp)
-    sd s10, X(26)(tp)
-    sd s11, X(27)(tp)
-    csrr t0, sepc
-    sd t0, VCPU_PC(tp)
-.endm
-
-trap_other:
-    save_rest
-    mv a0, tp
-    call trap_handle
-    j hart_run
-
-trap_after_ecall:
+trap_reschedule:
     save_rest
     mv a0, tp
     call hart_next
+    j hart_run
+
+trap_other:
+    bgez t0, 3f
+    call trap_interrupt
+    beqz a0, trap_return
+    j trap_reschedule
+3:  andi t0, t0, ~2
+    li t1, LOAD_GUEST_PAGE  /* or STORE_GUEST_PAGE, two more */
+    bne t0, t1, 2f
+    call trap_access
+    beqz a0, trap_return
+    bltz a0, 1f
+    save_rest
+    slli a0, a0, 3
+    add a0, a0, tp
+    sd a1, VCPU_X(a0)
+    mv a0, tp
+    call trap_settle
+    j hart_run
+1:  mv a0, tp
+2:  save_rest
+    call trap_handle
 
 /* a0: the vCPU to run, whose CSRs are in. The hart's stack is empty. */
     .globl hart_run
@@ -157,39 +153,8 @@ hart_run:
     sd sp, X(0)(tp)
     ld t0, VCPU_PC(tp)
     csrw sepc, t0
-    csrw sscratch, tp
-    ld ra, X(1)(tp)
-    ld sp, X(2)(tp)
-    ld gp, X(3)(tp)
-    ld t0, X(5)(tp)
-    ld t1, X(6)(tp)
-    ld t2, X(7)(tp)
-    ld s0, X(8)(tp)
-    ld s1, X(9)(tp)
-    ld a0, X(10)(tp)
-    ld a1, X(11)(tp)
-    ld a2, X(12)(tp)
-    ld a3, X(13)(tp)
-    ld a4, X(14)(tp)
-    ld a5, X(15)(tp)
-    ld a6, X(16)(tp)
-    ld a7, X(17)(tp)
-    ld s2, X(18)(tp)
-    ld s3, X(19)(tp)
-    ld s4, X(20)(tp)
-    ld s5, X(21)(tp)
-    ld s6, X(22)(tp)
-    ld s7, X(23)(tp)
-    ld s8, X(24)(tp)
-    ld s9, X(25)(tp)
-    ld s10, X(26)(tp)
-    ld s11, X(27)(tp)
-    ld t3, X(28)(tp)
-    ld t4, X(29)(tp)
-    ld t5, X(30)(tp)
-    ld t6, X(31)(tp)
-    ld tp, X(4)(tp)
-    sret
+    each_kept ld
+    j trap_return
 
 /*
  * A trap out of HS-mode: an access to guest memory that the guest's map refused, which ends in its
@@ -272,10 +237,15 @@ hstateen0_write:
     csrw hstateen0, a0
     li a0, 1
     ret
-/* s64 guest_fetch(u64 from): as an instruction fetch; negative where it failed */
+/* s64 guest_fetch(u64 from), s64 guest_fetch_word(u64 from): as an instruction is fetched; negative
+ * where it failed */
     .globl guest_fetch
 guest_fetch:
     hlvx.hu a0, (a0)
+    ret
+    .globl guest_fetch_word
+guest_fetch_word:
+    hlvx.wu a0, (a0)
     ret
 guest_access_end:
 guest_access_failed:

@@ -22,10 +22,13 @@ static bool has_aia(void)
 
 void intc_init(void)
 {
-    if (has_aia())
+    if (has_aia()) {
         aia_init();
-    else
-        board_plic_init();
+        return;
+    }
+    for (u32 i = 0; i < METAL_PARTITIONS_MAX; i++)
+        metal.partition[i].vplic = &vplic[i];
+    board_plic_init();
 }
 
 void intc_init_hart(struct hart *h)
@@ -54,12 +57,12 @@ static void line_set(const struct vplic *p, const struct vcpu *v)
 static void lines_tell(struct partition *p, u64 before)
 {
     const struct vcpu *self = atomic_load_explicit(&hart_self()->current, memory_order_relaxed);
-    u64 changed = before ^ vplic[p->index].line;
+    u64 changed = before ^ p->vplic->line;
 
     for (; changed; changed &= changed - 1) {
         struct vcpu *v = partition_vcpu(p, (u32)__builtin_ctzll(changed));
         if (v == self)
-            line_set(&vplic[p->index], v);
+            line_set(p->vplic, v);
         else
             vcpu_request(v, REQUEST_IRQ);
     }
@@ -71,7 +74,7 @@ void intc_reset(struct partition *p)
         aia_reset(p);
         return;
     }
-    vplic_reset(&vplic[p->index], p->config->vcpu_count, p->config->sources);
+    vplic_reset(p->vplic, p->config->vcpu_count, p->config->sources);
     for (u32 i = 0; i < metal_config.irq_count; i++) {
         const struct metal_irq *irq = &metal_config.irq[i];
         if (irq->partition == p->index)
@@ -115,13 +118,13 @@ void intc_refresh(struct vcpu *v)
 {
     if (has_aia())
         return;
-    line_set(&vplic[v->partition->index], v);
+    line_set(v->partition->vplic, v);
 }
 
 static void change(struct partition *p, u32 source, bool level,
                    void (*how)(struct vplic *, u32, bool))
 {
-    struct vplic *vp = &vplic[p->index];
+    struct vplic *vp = p->vplic;
     u64 before;
 
     lock_acquire(&vp->lock);
@@ -183,10 +186,10 @@ static void completed_at_board(const struct partition *p, u32 source)
 }
 
 /* An access that changes the controller. */
-static NOINLINE bool change_by_access(struct vcpu *v, u64 offset, u32 width, bool write, u64 *value)
+static NOINLINE bool change_by_access(struct partition *p, u64 offset, u32 width, bool write,
+                                      u64 *value)
 {
-    struct partition *p = v->partition;
-    struct vplic *vp = &vplic[p->index];
+    struct vplic *vp = p->vplic;
     u32 completed;
     u64 before;
     bool known;
@@ -202,26 +205,28 @@ static NOINLINE bool change_by_access(struct vcpu *v, u64 offset, u32 width, boo
     return known;
 }
 
-static NOINLINE s64 claim(struct vcpu *v, u64 offset, u32 width)
+static NOINLINE s64 claim(struct partition *p, u64 offset)
 {
     u64 value = 0;
 
-    return change_by_access(v, offset, width, false, &value) ? (s64)value : -1;
+    return change_by_access(p, offset, 4, false, &value) ? (s64)value : -1;
 }
 
-s64 intc_read(struct vcpu *v, u64 offset, u32 width)
+s64 intc_read(struct partition *p, u64 offset)
 {
-    if (width != 4 || offset % 4)
+    const struct vplic *vp = p->vplic;
+
+    if (UNLIKELY(offset % 4))
         return -1;
-    if (has_aia())
-        return aia_read(v, offset);
+    if (!vp)
+        return aia_read(p, offset);
     if (offset >= VPLIC_CONTEXTS)
-        return claim(v, offset, width);
-    return vplic_read(&vplic[v->partition->index], offset); /* one load, so no lock */
+        return claim(p, offset);
+    return (s64)vplic_read(vp, offset); /* one load, so no lock */
 }
 
-bool intc_write(struct vcpu *v, u64 offset, u32 width, u64 value)
+bool intc_write(struct partition *p, u64 offset, u32 width, u64 value)
 {
-    return has_aia() ? aia_write(v, offset, width, value)
-                     : change_by_access(v, offset, width, true, &value);
+    return has_aia() ? aia_write(p, offset, width, value)
+                     : change_by_access(p, offset, width, true, &value);
 }

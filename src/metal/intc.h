@@ -33,10 +33,10 @@ void intc_refresh(struct vcpu *v);
 void intc_raise(struct partition *p, u32 source);
 void intc_level(struct partition *p, u32 source, bool level);
 /*
- * Accesses of v to its emulated controller at offset from intc_gpa. Read: the value, negative: no
- * such register or width; write: false: the same.
+ * Accesses of p to its emulated controller at any offset from intc_gpa. Read, of 4 bytes: the
+ * value, negative: no such register; write: false: the same, or width.
  */
-s64 intc_read(struct vcpu *v, u64 offset, u32 width);
-bool intc_write(struct vcpu *v, u64 offset, u32 width, u64 value);
+s64 intc_read(struct partition *p, u64 offset);
+bool intc_write(struct partition *p, u64 offset, u32 width, u64 value);
 
 #endif

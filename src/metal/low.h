@@ -14,7 +14,9 @@ bool guest_copy_in(void *to, u64 from, size_t len);
 bool guest_copy_out(u64 to, const void *from, size_t len);
 bool guest_copy_words(u64 to, const void *from, size_t len);
 bool guest_zero_words(u64 to, size_t len);
-s64 guest_fetch(u64 from); /* 16 bits, as an instruction is fetched; < 0: refused */
+/* 16 bits, or 32 at a multiple of 4, as an instruction is fetched; < 0: refused. */
+s64 guest_fetch(u64 from);
+s64 guest_fetch_word(u64 from);
 
 bool hstateen0_write(u64 value); /* false: the hart has no such CSR for HS-mode */
 
@@ -35,11 +37,23 @@ extern u8 image_end[];
  * needed. */
 void _start_other(void);
 
+/* What became of an access: */
+struct emulated {
+    s64 reg; /* 0: done; 1..32: save the rest, then x[reg] is value; < 0: not done */
+    u64 value;
+};
+
 /* Called by entry.S. */
 u32 boot_first(u64 hart_id);                           /* the boot hart, once; returns its index */
 struct vcpu *boot_hart(u32 index);                     /* every hart, once */
-bool trap_ecall(struct vcpu *v);                       /* true: then hart_next */
-struct vcpu *trap_handle(struct vcpu *v);              /* any other trap; returns who runs next */
+/* The rest of a guest's registers is where it was, none of it in v->x. True: then hart_next. */
+bool trap_ecall(struct vcpu *v);
+bool trap_interrupt(struct vcpu *v);
+/* Likewise; a load or store of guest-physical addresses that are not mapped. */
+struct emulated trap_access(struct vcpu *v);
+/* All registers are in v->x. These return who runs next: after trap_access; any other trap. */
+struct vcpu *trap_settle(struct vcpu *v);
+struct vcpu *trap_handle(struct vcpu *v);
 NORETURN void panic_trap(u64 cause, u64 pc, u64 tval); /* the hypervisor's own fault */
 
 #endif

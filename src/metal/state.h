@@ -101,14 +101,19 @@ struct load {
     bool cold;
 };
 
+struct vplic;
+struct aia_domain;
+
 struct partition {
     const struct metal_partition *config;
     u32 index;
     u64 hgatp;
     struct sbi *sbi;
-    _Atomic u32 state;   /* enum partition_state */
-    _Atomic u32 halting; /* vCPUs that have not answered REQUEST_HALT */
-    _Atomic u32 then;    /* what follows when all have: enum metal_action STOP, RESTART or WARM */
+    struct vplic *vplic;       /* METAL_INTC_PLIC: its controller; else NULL */
+    struct aia_domain *domain; /* METAL_INTC_AIA: likewise */
+    _Atomic u32 state;         /* enum partition_state */
+    _Atomic u32 halting;       /* vCPUs that have not answered REQUEST_HALT */
+    _Atomic u32 then; /* what follows when all have: enum metal_action STOP, RESTART or WARM */
     _Atomic u32 restarts;
     _Atomic u64 watchdog_at;              /* ticks; UINT64_MAX: not running */
     _Atomic u32 rule_count[METAL_EVENTS]; /* halts by each rule */

@@ -46,69 +46,152 @@ static u64 access_fault(u64 cause)
     }
 }
 
-/* The instruction at the trap, as the guest fetches it; negative: its map changed meanwhile. */
-static inline s64 fetch(const struct vcpu *v)
+/* The instruction at pc, as the guest fetches it, with whatever follows a short one; negative: it
+ * cannot any more, and the trap is as it was but for its cause. */
+static inline s64 fetch(u64 pc)
 {
-    u64 sstatus = csr_read(sstatus), hstatus = csr_read(hstatus);
-    s64 low = guest_fetch(v->pc), high = (low & 3) == 3 ? guest_fetch(v->pc + 2) : 0;
+    s64 low, high = 0;
 
+    if (LIKELY(!(pc & 2))) {
+        low = guest_fetch_word(pc);
+    } else {
+        low = guest_fetch(pc);
+        if ((low & 3) == 3)
+            high = guest_fetch(pc + 2);
+    }
     if (LIKELY(low >= 0 && high >= 0))
         return high << 16 | low;
-    csr_write(hstatus, hstatus); /* the trap that was is forgotten */
-    csr_write(sstatus, sstatus);
+    csr_write(sepc, pc);
+    csr_set(hstatus, HSTATUS_SPV);
+    if (csr_read(hstatus) & HSTATUS_SPVP)
+        csr_set(sstatus, STATUS_SPP);
     return -1;
 }
 
-static inline bool access_decode(const struct vcpu *v, struct access *access)
+enum look { LOOK_ACCESS, LOOK_OTHER, LOOK_GONE };
+
+/* Is it a load or store that trapped at pc? GONE: the guest cannot fetch it any more. */
+static inline enum look look_at(u64 pc, struct access *access)
 {
     s64 insn = (s64)csr_read(htinst);
 
     if (insn)
-        return decode_transformed((u32)insn, access);
-    insn = fetch(v);
-    return insn >= 0 && decode_access((u32)insn, access);
+        return decode_transformed((u32)insn, access) ? LOOK_ACCESS : LOOK_OTHER;
+    insn = fetch(pc);
+    if (UNLIKELY(insn < 0))
+        return LOOK_GONE;
+    return decode_access((u32)insn, access) ? LOOK_ACCESS : LOOK_OTHER;
 }
 
-/* A load or store of emulated registers. False: there are none, or they are not accessed so. */
-static bool emulate(struct vcpu *v, u64 gpa)
+/*
+ * A load or store of emulated registers, what is stored from x. Negative: there are none, or they
+ * are not accessed so; else what was loaded.
+ */
+static inline s64 emulate(struct vcpu *v, u64 gpa, const struct access *access)
 {
-    const struct metal_partition *config = v->partition->config;
-    u64 intc = gpa - config->intc_gpa, uart = gpa - config->uart_gpa;
-    bool is_intc = config->intc_gpa && intc < VPLIC_SIZE;
+    struct partition *p = v->partition;
+    u64 intc = gpa - p->config->intc_gpa, uart = gpa - p->config->uart_gpa;
+    bool known;
+
+    if (LIKELY(p->config->intc_gpa && intc < VPLIC_SIZE)) {
+        if (!access->write)
+            return access->width == 4 ? intc_read(p, intc) : -1;
+        known = intc_write(p, intc, access->width, v->x[access->reg]);
+    } else if (p->config->uart_gpa && uart < VUART_SIZE) {
+        if (!access->write)
+            return vuart_read(p, uart, access->width);
+        known = vuart_write(p, uart, access->width, v->x[access->reg]);
+    } else {
+        return -1;
+    }
+    return known ? 0 : -1;
+}
+
+static inline u64 fault_gpa(void)
+{
+    return csr_read(htval) << 2 | (csr_read(stval) & 3);
+}
+
+/* The guest's registers that C keeps, so they are not in x on the short way. */
+#define KEPT   (BIT(3) | BIT(8) | BIT(9) | GENMASK(27, 18))
+#define REG_PC 32
+
+_Static_assert(VCPU_PC == VCPU_X + 8 * REG_PC, "entry.S");
+
+/* The load into a register, which is not x0, that trapped is done. */
+static inline struct emulated loaded(struct vcpu *v, u64 reg, u64 value, u32 length)
+{
+    csr_write(sepc, csr_read(sepc) + length);
+    v->x[reg] = value;
+    if (UNLIKELY(KEPT >> reg & 1 || v->hart->resched))
+        return (struct emulated){(s64)reg, value};
+    return (struct emulated){0, 0};
+}
+
+/* As trap_access, of all loads and stores. */
+static NOINLINE struct emulated access_any(struct vcpu *v)
+{
     struct access access;
+    enum look look = look_at(csr_read(sepc), &access);
+    u64 pc;
     s64 value;
 
-    if (!is_intc && !(config->uart_gpa && uart < VUART_SIZE))
-        return false;
-    if (!access_decode(v, &access))
-        return false;
-    if (access.write) {
-        value = v->x[access.reg];
-        if (!(is_intc ? intc_write(v, intc, access.width, (u64)value)
-                      : vuart_write(v->partition, uart, access.width, (u64)value)))
-            return false;
-    } else {
-        value = is_intc ? intc_read(v, intc, access.width)
-                        : vuart_read(v->partition, uart, access.width);
-        if (value < 0)
-            return false;
+    if (UNLIKELY(look == LOOK_GONE))
+        return (struct emulated){0, 0}; /* goes on there, to find so itself */
+    if (look == LOOK_OTHER || (access.write && KEPT >> access.reg & 1))
+        return (struct emulated){-1, 0};
+    value = emulate(v, fault_gpa(), &access);
+    if (value < 0)
+        return (struct emulated){-1, 0};
+    if (!access.write && access.reg)
+        return loaded(v, access.reg, access_extend(&access, (u64)value), access.length);
+    pc = csr_read(sepc) + access.length;
+    csr_write(sepc, pc);
+    return v->hart->resched ? (struct emulated){REG_PC, pc} : (struct emulated){0, 0};
+}
+
+/* Words of the interrupt controller are loaded most often, and take the least. */
+struct emulated trap_access(struct vcpu *v)
+{
+    s64 transformed = (s64)csr_read(htinst);
+    s64 insn = transformed ? transformed : fetch(csr_read(sepc)); /* -1: no load */
+    u32 length;
+    u64 reg = decode_word_load((u32)insn, transformed, &length);
+    struct partition *p = v->partition;
+    u64 intc_gpa = p->config->intc_gpa;
+
+    if (LIKELY(reg && intc_gpa)) {
+        s64 value = intc_read(p, fault_gpa() - intc_gpa);
+        if (LIKELY(value >= 0))
+            return loaded(v, reg, sext((u64)value, 32), length);
     }
-    vcpu_access_done(v, &access, (u64)value);
-    return true;
+    return access_any(v);
+}
+
+struct vcpu *trap_settle(struct vcpu *v)
+{
+    return v->hart->resched ? hart_next(v) : v;
 }
 
 /* Where it need not be quick. */
 static NOINLINE bool access_look(const struct vcpu *v, struct access *access)
 {
-    return access_decode(v, access);
+    return look_at(v->pc, access) == LOOK_ACCESS;
 }
 
-/* A load or store of registers that another partition answers; see emulate. */
-static NOINLINE bool ask_service(struct vcpu *v, u64 gpa)
+/* True: a load or store of registers that the hypervisor emulates, or another partition answers. */
+static bool access_answer(struct vcpu *v, u64 gpa)
 {
     struct access access;
+    s64 value;
 
-    return access_look(v, &access) && vdev_access(v, gpa, &access);
+    if (!access_look(v, &access))
+        return false;
+    value = emulate(v, gpa, &access); /* what trap_access did not take */
+    if (value < 0)
+        return vdev_access(v, gpa, &access);
+    vcpu_access_done(v, &access, (u64)value);
+    return true;
 }
 
 /* Beyond the partition's memory: its policy decides. */
@@ -130,9 +213,9 @@ static NOINLINE void violation(struct vcpu *v, u64 cause, u64 gpa)
 
 static void guest_page_fault(struct vcpu *v, u64 cause)
 {
-    u64 gpa = csr_read(htval) << 2 | (csr_read(stval) & 3);
+    u64 gpa = fault_gpa();
 
-    if (cause == CAUSE_FETCH_GUEST_PAGE || !(emulate(v, gpa) || ask_service(v, gpa)))
+    if (cause == CAUSE_FETCH_GUEST_PAGE || !access_answer(v, gpa))
         violation(v, cause, gpa);
 }
 
@@ -150,24 +233,22 @@ static void virtual_instruction(struct vcpu *v)
     }
 }
 
-static NOINLINE void exception(struct vcpu *v, u64 cause)
+bool trap_interrupt(struct vcpu *v)
 {
-    if (cause == CAUSE_VIRTUAL)
-        virtual_instruction(v);
-    else /* what is not delegated and has no meaning for the hypervisor */
-        vcpu_inject(v, cause, csr_read(stval));
+    hart_interrupt(v->hart, (u32)(csr_read(scause) & 63));
+    return v->hart->resched;
 }
 
 struct vcpu *trap_handle(struct vcpu *v)
 {
     u64 cause = csr_read(scause);
 
-    if (cause & CAUSE_INTERRUPT)
-        hart_interrupt(v->hart, (u32)(cause & 63));
-    else if (cause == CAUSE_LOAD_GUEST_PAGE || cause == CAUSE_STORE_GUEST_PAGE ||
-             cause == CAUSE_FETCH_GUEST_PAGE)
+    if (cause == CAUSE_LOAD_GUEST_PAGE || cause == CAUSE_STORE_GUEST_PAGE ||
+        cause == CAUSE_FETCH_GUEST_PAGE)
         guest_page_fault(v, cause);
-    else
-        exception(v, cause);
-    return v->hart->resched ? hart_next(v) : v;
+    else if (cause == CAUSE_VIRTUAL)
+        virtual_instruction(v);
+    else /* what is not delegated and has no meaning for the hypervisor */
+        vcpu_inject(v, cause, csr_read(stval));
+    return trap_settle(v);
 }

@@ -175,17 +175,17 @@ static NOINLINE u32 group_read(const struct vaplic *p, u64 offset)
     return bits;
 }
 
-u32 vaplic_read(const struct vaplic *p, u64 offset)
+u64 vaplic_read(const struct vaplic *p, u64 offset)
 {
-    u64 i = offset % 0x1000 / 4;
-
-    if (offset - 0x1000 < TARGET - 0x1000)
-        return group_read(p, offset);
-    if (is_source(p, i))
-        return offset < TARGET ? p->mode[i] : p->target[i];
+    if (offset - 4 < 4 * (METAL_SOURCES_MAX - 1)) /* 0 where there is no source */
+        return p->mode[offset / 4];
+    if (offset - TARGET - 4 < 4 * (METAL_SOURCES_MAX - 1))
+        return p->target[(offset - TARGET) / 4];
     if (offset == TARGET)
         return p->genmsi;
-    return offset ? 0 : p->on ? DOMAINCFG | DOMAINCFG_IE : DOMAINCFG;
+    if (offset == SOURCECFG)
+        return p->on ? DOMAINCFG | DOMAINCFG_IE : DOMAINCFG;
+    return group_read(p, offset);
 }
 
 /* The active ones of the sources that a write at an offset into a group of registers names. */

@@ -50,6 +50,6 @@ void vaplic_level(struct vaplic *p, u32 source, bool level);
 bool vaplic_access(struct vaplic *p, u64 offset, u32 width, bool write, u64 *value);
 
 /* The register at offset, a multiple of 4 below VAPLIC_SIZE. */
-u32 vaplic_read(const struct vaplic *p, u64 offset);
+u64 vaplic_read(const struct vaplic *p, u64 offset);
 
 #endif

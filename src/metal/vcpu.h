@@ -38,12 +38,17 @@ void vcpu_serve_fences(struct vcpu *v);
  */
 void vcpu_inject(struct vcpu *v, u64 cause, u64 tval);
 
+/* What a load gives that found value. */
+static inline u64 access_extend(const struct access *access, u64 value)
+{
+    return access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
+}
+
 /* Goes on behind a load or store that was done. */
 static inline void vcpu_access_done(struct vcpu *v, const struct access *access, u64 value)
 {
     if (!access->write && access->reg)
-        v->x[access->reg] =
-            access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
+        v->x[access->reg] = access_extend(access, value);
     v->pc += access->length;
 }
 

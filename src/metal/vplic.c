@@ -121,15 +121,15 @@ static u32 context_access(struct vplic *p, u64 offset, bool write, u64 *value)
     return completed;
 }
 
-u32 vplic_read(const struct vplic *p, u64 offset)
+u64 vplic_read(const struct vplic *p, u64 offset)
 {
     u64 context = (offset - ENABLE) >> 7;
 
-    if (offset < PENDING)
-        return is_source(p, offset / 4) ? p->priority[offset / 4] : 0;
+    if (offset < PENDING) /* 0 where there is no source */
+        return offset / 4 < METAL_SOURCES_MAX ? p->priority[offset / 4] : 0;
     if (offset < ENABLE)
-        return (u32)half(p->pending, (offset - PENDING) / 4);
-    return context < p->contexts ? (u32)half(p->enable[context], (offset & 0x7f) / 4) : 0;
+        return half(p->pending, (offset - PENDING) / 4);
+    return context < p->contexts ? half(p->enable[context], (offset & 0x7f) / 4) : 0;
 }
 
 static void write_register(struct vplic *p, u64 offset, u32 value)

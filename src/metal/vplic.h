@@ -33,7 +33,8 @@ void vplic_level(struct vplic *p, u32 source, bool level);
  */
 bool vplic_access(struct vplic *p, u64 offset, u32 width, bool write, u64 *value, u32 *completed);
 
-/* The register at offset, a multiple of 4 below VPLIC_CONTEXTS, whose reading changes nothing. */
-u32 vplic_read(const struct vplic *p, u64 offset);
+/* The register of 32 bits at offset, a multiple of 4 below VPLIC_CONTEXTS, whose reading changes
+ * nothing. */
+u64 vplic_read(const struct vplic *p, u64 offset);
 
 #endif

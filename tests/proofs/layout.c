@@ -50,6 +50,11 @@ bool proof_decode(u32 insn, struct access *access)
     return decode_access(insn, access);
 }
 
+u64 proof_word_load(u32 insn, bool transformed, struct access *access)
+{
+    return decode_word_load(insn, transformed, &access->length);
+}
+
 bool proof_transformed(u32 insn, struct access *access)
 {
     return decode_transformed(insn, access);

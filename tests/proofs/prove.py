@@ -332,6 +332,17 @@ def decoded(program):
             width, reg, length = first & 0xFFFFFFFF, z3.LShR(first, 32), second & 0xFFFFFFFF
             fine = z3.And(z3.ULT(reg, 32), z3.Or(length == 2, length == 4), z3.Or([width == 1 << n for n in range(4)]))
             run.must(state, z3.Implies(expr(state.result) & 0xFF != 0, fine), "out of range")
+    word_loads(run, insn)
+
+
+def word_loads(run, insn):
+    """The quick decoder: a register below 32, a length of 2 or 4."""
+    for transformed in (0, 1):
+        assume = [insn == z3.SignExt(32, z3.Extract(31, 0, insn))]
+        for state in run.paths("proof_word_load", [insn, transformed, POOL], [Region("access", POOL, 16)], assume):
+            length = expr(state.regions["access"].word(8)) & 0xFFFFFFFF
+            fine = z3.And(z3.ULT(expr(state.result), 32), z3.Or(length == 2, length == 4))
+            run.must(state, fine, "a load of a word out of range")
 
 
 # name: proof, source, breakages of the source as (what it says, what it then says)
@@ -353,7 +364,8 @@ PROOFS = {
         ("range_within(gpa, len,", "range_within(gpa, 1,")]),
     "loads and stores: registers, widths and lengths in range": (decoded, "metal/decode.h", [
         ("a->write ? 20 : 7, 5)", "a->write ? 20 : 7, 6)"), ("size & 3)", "size & 7)"),
-        ("insn & 2 ? 4 : 2", "insn & 2 ? 4 : 3")]),
+        ("insn & 2 ? 4 : 2", "insn & 2 ? 4 : 3"), ("0x2003)\n        return decode_bits(insn, 7, 5)", "0x2003)\n        return insn >> 7"),
+        ("(insn & 0xe003) == 0x4000 ? 8 +", "(insn & 0xe003) == 0x4000 ? 32 +"), ("a->length = 2;\n    a->width = is_half", "a->length = 1;\n    a->width = is_half")]),
 }
 
 

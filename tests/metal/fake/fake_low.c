@@ -79,6 +79,13 @@ s64 guest_fetch(u64 from)
     return guest_copy_in(&parcel, from, sizeof(parcel)) ? parcel : -1;
 }
 
+s64 guest_fetch_word(u64 from)
+{
+    u32 word;
+
+    return guest_copy_in(&word, from, sizeof(word)) ? (s64)word : -1;
+}
+
 void hfence_vvma_all(void)
 {
 }
@@ -147,12 +154,12 @@ void intc_level(struct partition *p, u32 source, bool level)
 {
 }
 
-s64 intc_read(struct vcpu *v, u64 offset, u32 width)
+s64 intc_read(struct partition *p, u64 offset)
 {
     return -1;
 }
 
-bool intc_write(struct vcpu *v, u64 offset, u32 width, u64 value)
+bool intc_write(struct partition *p, u64 offset, u32 width, u64 value)
 {
     return false;
 }
