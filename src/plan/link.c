@@ -7,6 +7,7 @@
 #include "base/endian.h"
 #include "machine/elf_file.h"
 #include "metal/sha256.h"
+#include "plan/audit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ int plan_link(const struct plan *p, const struct plan_core *core, u8 **bytes, u6
 {
     struct metal_config *config = malloc(sizeof(*config));
     u8 *out = calloc(1, p->self_size);
+    const char *wrong;
 
     if (!config || !out) {
         free(config);
@@ -74,6 +76,15 @@ int plan_link(const struct plan *p, const struct plan_core *core, u8 **bytes, u6
                        (unsigned long long)(p->self_size / MIB));
     }
     plan_emit(p, p->self_size, config);
+    wrong = audit_config(config);
+    if (wrong) {
+        free(config);
+        free(out);
+        return err_set(err, EIO,
+                       "the configuration that was made breaks a rule, so it is not used: %s. "
+                       "This is an error of cosm, please report it",
+                       wrong);
+    }
     memcpy(out, core->flat.bytes, core->flat.size);
     memcpy(out + core->config, config, sizeof(*config));
     for (u32 i = 0; i < p->image_count; i++)

@@ -19,6 +19,7 @@ import tap  # noqa: E402
 
 try:
     import z3
+    import audit
     import symbolic
     from symbolic import Region, Run, Unproved, expr
 except ImportError:
@@ -40,10 +41,10 @@ def wide(e):
     return z3.ZeroExt(2, expr(e))
 
 
-def build(source, tree):
+def build(source, tree, flags):
     sources = [LAYOUT] + ([tree / "src" / source] if source.endswith(".c") else [])
-    level = "-Os" if source.endswith(".c") else "-O2"  # as src/metal/meson.build has it
-    return symbolic.Program(sources, [tree / "src", ROOT], level)
+    level = "-Os" if source.startswith("metal/") and source.endswith(".c") else "-O2"  # as src/metal/meson.build has it
+    return symbolic.Program(sources, [tree / "src", ROOT], [level, *flags])
 
 
 # --- src/metal/gstage.c
@@ -362,15 +363,32 @@ PROOFS = {
     "partition_owns: three regions, all addresses and lengths": (owns, "metal/partition.c", [
         ("(r->flags & flags) == flags", "(r->flags & flags)"), (" && !(r->flags & METAL_REGION_DEVICE);", ";"),
         ("range_within(gpa, len,", "range_within(gpa, 1,")]),
+    "configurations: a region alone": (audit.kept, "plan/audit.c", [
+        ("(r->gpa | r->hpa | r->size) % PAGE", "(r->gpa | r->hpa) % PAGE"),
+        ("range_within(r->gpa, r->size, 0, GPA_LIMIT)", "range_within(r->gpa, 1, 0, GPA_LIMIT)"),
+        ("align_up(b->self_size, 2 * MIB)", "b->self_size"), ("b->uart_hpa ? PAGE : 0", "0"), ("b->iommu_hpa ? PAGE : 0", "0"),
+        ("h < b->hart_count; h++) {\n        if (range", "h < 1; h++) {\n        if (range"),
+        ("METAL_REGION_DEVICE | METAL_REGION_SHARED", "METAL_REGION_DEVICE")]),
+    "configurations: two regions, of one or of two partitions": (audit.apart, "plan/audit.c", [
+        ("j < index", "j + 1 < index"), ("return !range_overlaps(a->hpa", "return !range_overlaps(a->gpa"),
+        ("a->size != b->size", "false"), ("return (first &&", "return (second &&"),
+        ("c->vdev[i].service == service &&", "")]),
+    "configurations: windows of a hart": (audit.windows, "plan/audit.c", [
+        ("end = w->start + w->length;", "end = w->start;"), ("w->vcpu < h->vcpu_first", "false"),
+        ("range_within(w->start, w->length, 0", "range_within(w->start, 1, 0"), ("!w->length ||", ""),
+        ("== METAL_HART_CYCLIC;", "!= METAL_HART_CYCLIC;")]),
     "loads and stores: registers, widths and lengths in range": (decoded, "metal/decode.h", [
         ("a->write ? 20 : 7, 5)", "a->write ? 20 : 7, 6)"), ("size & 3)", "size & 7)"),
         ("insn & 2 ? 4 : 2", "insn & 2 ? 4 : 3"), ("0x2003)\n        return decode_bits(insn, 7, 5)", "0x2003)\n        return insn >> 7"),
         ("(insn & 0xe003) == 0x4000 ? 8 +", "(insn & 0xe003) == 0x4000 ? 32 +"), ("a->length = 2;\n    a->width = is_half", "a->length = 1;\n    a->width = is_half")]),
 }
 
+FLAGS = {audit.kept: audit.FLAGS, audit.apart: audit.FLAGS}
+LONG = g_stage_one, schedule, audit.kept, audit.apart, audit.windows  # minutes
+
 
 def holds(proof, source):
-    proof(build(source, ROOT))
+    proof(build(source, ROOT, FLAGS.get(proof, ())))
 
 
 def breaks(proof, source, before, after):
@@ -380,7 +398,7 @@ def breaks(proof, source, before, after):
         tree = pathlib.Path(folder)
         shutil.copytree(ROOT / "src", tree / "src")
         (tree / "src" / source).write_text(text.replace(before, after, 1))
-        program = build(source, tree)
+        program = build(source, tree, FLAGS.get(proof, ()))
     try:
         proof(program)
     except Unproved:
@@ -392,7 +410,7 @@ if not shutil.which(symbolic.CC):
     print(f"1..0 # SKIP no {symbolic.CC}")
     sys.exit(0)
 for title, (proof, source, breakages) in PROOFS.items():
-    is_long = proof in (g_stage_one, schedule)  # minutes
+    is_long = proof in LONG
     tap.test(title, is_long)(functools.partial(holds, proof, source))
     for before, after in breakages:
         name = f"{title}: not with '{' '.join(after.split())}' for '{' '.join(before.split())}'"
