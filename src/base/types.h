@@ -24,6 +24,7 @@ typedef u64 gva_t; /* guest-virtual address */
 #define MUST_CHECK        __attribute__((warn_unused_result))
 #define NOINLINE          __attribute__((noinline))
 #define ALWAYS_INLINE     inline __attribute__((always_inline))
+#define COLD              __attribute__((cold)) /* seldom called: made for size */
 #define NORETURN          __attribute__((noreturn))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define LIKELY(x)         __builtin_expect(!!(x), 1)

@@ -160,12 +160,18 @@ static struct vcpu *pick(struct hart *h, struct vcpu *current, u64 now)
 
 static void hart_switch(struct hart *h, struct vcpu *from, struct vcpu *to)
 {
-    if (from)
+    if (from) {
+        if (UNLIKELY(from->steal_gpa != SBI_STEAL_NOWHERE))
+            partition_account(from, true);
         vcpu_out(from);
+    }
     /* Before to's requests are read: see vcpu_request. */
     atomic_store_explicit(&h->current, to, memory_order_seq_cst);
-    if (to)
+    if (to) {
         vcpu_in(to);
+        if (UNLIKELY(to->steal_gpa != SBI_STEAL_NOWHERE))
+            partition_account(to, false);
+    }
     intc_switch(h, from ? from->partition : NULL, to ? to->partition : NULL);
     if (h->config->mode != METAL_HART_EXCLUSIVE)
         trace(TRACE_SLOT, to ? (u32)(to - metal.vcpu) : METAL_NONE, h->due);
@@ -236,6 +242,10 @@ struct vcpu *hart_next_on(struct hart *h, struct vcpu *current)
             interrupts_poll(h);
         }
         if (next->state == VCPU_READY && !h->resched) {
+            if (UNLIKELY(next->suspended)) {
+                next->suspended = false;
+                sbi_hart_resumed(next->sbi, next->number);
+            }
             release(h);
             return next;
         }

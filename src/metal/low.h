@@ -44,8 +44,8 @@ struct emulated {
 };
 
 /* Called by entry.S. */
-u32 boot_first(u64 hart_id);                           /* the boot hart, once; returns its index */
-struct vcpu *boot_hart(u32 index);                     /* every hart, once */
+u32 boot_first(u64 hart_id);       /* the boot hart, once; returns its index */
+struct vcpu *boot_hart(u32 index); /* every hart, once */
 /* The rest of a guest's registers is where it was, none of it in v->x. True: then hart_next. */
 bool trap_ecall(struct vcpu *v);
 bool trap_interrupt(struct vcpu *v);

@@ -354,3 +354,35 @@ bool partition_write(struct partition *p, gpa_t gpa, const void *buf, size_t len
     access_end(&saved);
     return done;
 }
+
+/*
+ * The words of the struct of SBI 2.0 section 16.1: sequence (odd while steal is written) and flags,
+ * steal in nanoseconds, whether it has no hart. Regions never change: what was the partition's when
+ * it was chosen still is.
+ */
+static void steal_tell(struct vcpu *v, bool away)
+{
+    u64 tick = metal_config.board.timebase, second = 1000000000;
+    u64 word[3] = {++v->steal_sequence,
+                   v->stolen / tick * second + v->stolen % tick * second / tick, away};
+    struct trap_csrs saved = access_begin();
+
+    (void)guest_copy_words(v->steal_gpa, word, 8);
+    atomic_thread_fence(memory_order_release);
+    (void)guest_copy_words(v->steal_gpa + 8, word + 1, 16);
+    atomic_thread_fence(memory_order_release);
+    word[0] = ++v->steal_sequence;
+    (void)guest_copy_words(v->steal_gpa, word, 8);
+    access_end(&saved);
+}
+
+void partition_account(struct vcpu *v, bool loses)
+{
+    bool away = loses && v->state == VCPU_READY && !v->yielded;
+    u64 now = time_now();
+
+    if (v->away_since)
+        v->stolen += now - v->away_since;
+    v->away_since = away ? now : 0;
+    steal_tell(v, away);
+}

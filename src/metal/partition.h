@@ -14,6 +14,11 @@ bool partition_halt(struct partition *p, u32 then);
 /* Starts a stopped partition; false: it is not stopped. */
 bool partition_start(struct partition *p, bool cold);
 
+/*
+ * v, which is in, has got its hart or is about to lose it: what was told to its partition of the
+ * time in which it could not run, as it asked for.
+ */
+void partition_account(struct vcpu *v, bool loses);
 /* The hart of a vCPU of p has taken it off. */
 void partition_vcpu_halted(struct partition *p);
 /* On vCPU 0's hart, which is in. */

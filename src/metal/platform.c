@@ -99,12 +99,33 @@ static void hart_stop(void *ctx, u32 number)
 
 static void hart_suspend(void *ctx, u32 number)
 {
-    struct partition *p = ctx;
-    struct vcpu *v = partition_vcpu(p, number);
+    struct vcpu *v = partition_vcpu(ctx, number);
 
     v->state = VCPU_WAITING;
+    v->suspended = true;
     v->hart->resched = true;
-    sbi_hart_resumed(p->sbi, number);
+}
+
+/* It is in. What woke it is still pending, and enabled in vsie. */
+static COLD void hart_resume(void *ctx, u32 number, gpa_t pc, u64 opaque)
+{
+    struct vcpu *v = partition_vcpu(ctx, number);
+
+    v->pc = pc;
+    v->x[10] = number;
+    v->x[11] = opaque;
+    csr_write(vsatp, 0);
+    csr_clear(vsstatus, STATUS_SIE);
+}
+
+static COLD void steal_time(void *ctx, u32 number, gpa_t gpa)
+{
+    struct vcpu *v = partition_vcpu(ctx, number);
+
+    v->steal_gpa = gpa;
+    v->steal_sequence = 0;
+    v->stolen = 0;
+    v->away_since = 0;
 }
 
 static void system_reset(void *ctx, enum sbi_reset_type type, bool failed)
@@ -139,6 +160,8 @@ static const struct sbi_platform platform = {
     .hart_start = hart_start,
     .hart_stop = hart_stop,
     .hart_suspend = hart_suspend,
+    .hart_resume = hart_resume,
+    .steal_time = steal_time,
     .system_reset = system_reset,
     .console_write = write_console,
     .is_pressed = is_pressed,

@@ -70,6 +70,10 @@ struct vcpu {
     _Atomic u32 requests;    /* REQUEST_... */
     u64 start_pc, start_arg; /* for REQUEST_START; set before it by whoever won the race in HSM */
     bool yielded;            /* gave the rest of its window away */
+    bool suspended;          /* VCPU_WAITING since HSM's or SUSP's suspend */
+    u32 steal_sequence;      /* of what is told at steal_gpa; SBI_STEAL_NOWHERE: of nothing */
+    u64 steal_gpa, stolen;   /* ticks in which it was ready and did not have its hart */
+    u64 away_since;          /* ticks: ready without its hart; 0: it has it, or does not want it */
     u64 budget_left, replenish_at; /* METAL_HART_PRIORITY, ticks */
     struct access access;          /* VCPU_ASKING: what is answered */
     _Atomic u64 asked;             /* vdev.c */

@@ -55,6 +55,8 @@ void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
         v->csr.hstatus |= HSTATUS_VTW;
     v->csr.vsstatus = STATUS_UXL;
     v->csr.vstimecmp = UINT64_MAX;
+    v->suspended = false;
+    v->steal_gpa = SBI_STEAL_NOWHERE;
 }
 
 void vcpu_in(struct vcpu *v)
@@ -128,15 +130,12 @@ void vcpu_serve_fences(struct vcpu *v)
 
 void vcpu_serve(struct vcpu *v)
 {
-    u32 fences = REQUEST_FENCE_I | REQUEST_FENCE_VMA;
     u32 bits = atomic_load_explicit(&v->requests, memory_order_acquire);
     u32 state;
 
     if (LIKELY(!bits))
         return;
     fence(v, bits);
-    if (bits & ~fences && v->state == VCPU_WAITING)
-        v->state = VCPU_READY;
     if (bits & REQUEST_HALT) {
         v->state = VCPU_STOPPED;
         atomic_store(&v->asked, 0);
@@ -155,6 +154,9 @@ void vcpu_serve(struct vcpu *v)
         csr_set(hvip, BIT(IRQ_VSSI));
     if (bits & REQUEST_IRQ)
         intc_refresh(v);
+    /* Other interrupts are found when it is asked whether it wants to run. */
+    if (v->state == VCPU_WAITING && csr_read(hvip) >> 1 & csr_read(vsie))
+        v->state = VCPU_READY;
 }
 
 void vcpu_inject(struct vcpu *v, u64 cause, u64 tval)

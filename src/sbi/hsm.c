@@ -17,10 +17,9 @@
 enum { HSM_HART_START, HSM_HART_STOP, HSM_HART_GET_STATUS, HSM_HART_SUSPEND };
 
 /* Suspend types; bit 31 stands for "state is lost, resume at an address". */
-#define SUSPEND_RETENTIVE          0x00000000u
-#define SUSPEND_NON_RETENTIVE      0x80000000u
-#define SUSPEND_PLATFORM_RETENTIVE 0x10000000u
-#define SUSPEND_PLATFORM_NON_RET   0x90000000u
+#define SUSPEND_RETENTIVE     0x00000000u
+#define SUSPEND_NON_RETENTIVE 0x80000000u
+#define SUSPEND_PLATFORM      0x70000000u /* any of these bits: the platform's own */
 
 static bool state_change(struct sbi *sbi, u32 hart, u32 from, u32 to)
 {
@@ -104,34 +103,36 @@ static struct sbi_ret hart_get_status(struct sbi *sbi, u64 target)
     return sbi_done(state_get(sbi, (u32)target));
 }
 
-static enum sbi_error suspend_type_check(const struct sbi *sbi, u32 type)
+static enum sbi_error suspend_type_check(u32 type)
 {
-    if (type == SUSPEND_RETENTIVE)
+    if ((type & ~SUSPEND_NON_RETENTIVE) == SUSPEND_RETENTIVE)
         return SBI_SUCCESS;
-    if (type == SUSPEND_NON_RETENTIVE)
-        return sbi->platform->hart_resume ? SBI_SUCCESS : SBI_ERR_NOT_SUPPORTED;
-    if (type & SUSPEND_NON_RETENTIVE)
-        return type < SUSPEND_PLATFORM_NON_RET ? SBI_ERR_INVALID_PARAM : SBI_ERR_NOT_SUPPORTED;
-    return type < SUSPEND_PLATFORM_RETENTIVE ? SBI_ERR_INVALID_PARAM : SBI_ERR_NOT_SUPPORTED;
+    return type & SUSPEND_PLATFORM ? SBI_ERR_NOT_SUPPORTED : SBI_ERR_INVALID_PARAM;
 }
 
-static struct sbi_ret hart_suspend(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+struct sbi_ret hsm_suspend(struct sbi *sbi, u32 hart, const struct sbi_call *call, bool elsewhere)
 {
     struct sbi_hart *h = &sbi->hart[hart];
-    u32 type = (u32)call->arg[0];
-    enum sbi_error error = suspend_type_check(sbi, type);
 
-    if (error != SBI_SUCCESS)
-        return sbi_fail(error);
-    if (type == SUSPEND_NON_RETENTIVE && !entry_is_valid(sbi, call->arg[1]))
+    if (elsewhere && !entry_is_valid(sbi, call->arg[1]))
         return sbi_fail(SBI_ERR_INVALID_ADDRESS);
-    h->resume_elsewhere = type == SUSPEND_NON_RETENTIVE;
+    h->resume_elsewhere = elsewhere;
     h->resume_pc = call->arg[1];
     h->resume_opaque = call->arg[2];
     if (!state_change(sbi, hart, HSM_STARTED, HSM_SUSPENDED))
         return sbi_fail(SBI_ERR_FAILED);
     sbi->platform->hart_suspend(sbi->ctx, hart);
     return sbi_done(0);
+}
+
+static struct sbi_ret hart_suspend(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+{
+    u32 type = (u32)call->arg[0];
+    enum sbi_error error = suspend_type_check(type);
+
+    if (error != SBI_SUCCESS)
+        return sbi_fail(error);
+    return hsm_suspend(sbi, hart, call, type == SUSPEND_NON_RETENTIVE);
 }
 
 struct sbi_ret sbi_hsm_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)

@@ -13,11 +13,13 @@ bool sbi_probe(const struct sbi *sbi, u64 id)
 #define SBI_EXTENSION(name, eid) \
     case eid:                    \
         return true;
+#define SBI_SELDOM SBI_EXTENSION
 #define SBI_OPTIONAL(name, first, last) \
     case first ... last:                \
         return sbi_##name##_probe(sbi, id);
 #include SBI_EXTENSIONS
 #undef SBI_EXTENSION
+#undef SBI_SELDOM
 #undef SBI_OPTIONAL
     default:
         return false;
@@ -78,12 +80,14 @@ static struct sbi_ret unknown(struct sbi *sbi, u32 hart, const struct sbi_call *
     return sbi_fail(SBI_ERR_NOT_SUPPORTED);
 }
 
-/* Apart from sbi_ecall, which so needs no stack: every hypercall goes through here. */
-static NOINLINE struct sbi_ret serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+/* Apart from those that are called often, which so are found in fewer steps. */
+static NOINLINE COLD struct sbi_ret serve_seldom(struct sbi *sbi, u32 hart,
+                                                 const struct sbi_call *call)
 {
     switch (call->ext) {
-#define SBI_EXTENSION(name, eid) \
-    case eid:                    \
+#define SBI_EXTENSION(name, eid)
+#define SBI_SELDOM(name, eid) \
+    case eid:                 \
         return sbi_##name##_serve(sbi, hart, call);
 #define SBI_OPTIONAL(name, first, last)          \
     case first ... last:                         \
@@ -92,11 +96,30 @@ static NOINLINE struct sbi_ret serve(struct sbi *sbi, u32 hart, const struct sbi
         return sbi_##name##_serve(sbi, hart, call);
 #include SBI_EXTENSIONS
 #undef SBI_EXTENSION
+#undef SBI_SELDOM
 #undef SBI_OPTIONAL
     default:
         break;
     }
     return unknown(sbi, hart, call);
+}
+
+/*
+ * Apart from sbi_ecall, which so needs no stack: every hypercall goes through here. Those in front
+ * of the list are found first.
+ */
+static NOINLINE struct sbi_ret serve(struct sbi *sbi, u32 hart, const struct sbi_call *call)
+{
+#define SBI_EXTENSION(name, eid) \
+    if (call->ext == (eid))      \
+        return sbi_##name##_serve(sbi, hart, call);
+#define SBI_SELDOM(name, eid)
+#define SBI_OPTIONAL(name, first, last)
+#include SBI_EXTENSIONS
+#undef SBI_EXTENSION
+#undef SBI_SELDOM
+#undef SBI_OPTIONAL
+    return serve_seldom(sbi, hart, call);
 }
 
 static NOINLINE struct sbi_ret serve_first(struct sbi *sbi, u32 hart, const struct sbi_call *call)

@@ -12,6 +12,8 @@
 
 #define SBI_HARTS_MAX 64
 
+#define SBI_STEAL_NOWHERE UINT64_MAX
+
 enum sbi_error {
     SBI_SUCCESS = 0,
     SBI_ERR_FAILED = -1,
@@ -77,8 +79,13 @@ struct sbi_platform {
      * in sie (whatever SIE says); then the platform calls sbi_hart_resumed on the hart's thread.
      */
     void (*hart_suspend)(void *ctx, u32 hart);
-    /* Optional (non-retentive suspend): from within sbi_hart_resumed; registers as hart_start. */
+    /* From within sbi_hart_resumed, after a non-retentive suspend; registers as hart_start. */
     void (*hart_resume)(void *ctx, u32 hart, gpa_t pc, u64 opaque);
+    /*
+     * Optional: how long hart has been kept from running is to be told in the struct of SBI 2.0
+     * section 16.1 at gpa, 64 bytes of RAM, zeroed; SBI_STEAL_NOWHERE: no longer.
+     */
+    void (*steal_time)(void *ctx, u32 hart, gpa_t gpa);
     void (*system_reset)(void *ctx, enum sbi_reset_type type, bool failed); /* after the ecall */
     size_t (*console_write)(void *ctx, const u8 *bytes, size_t len);        /* bytes taken */
     /* Optional: the calling hart is due for something else; calls that may be done in part end. */

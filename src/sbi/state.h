@@ -87,16 +87,17 @@ static inline struct sbi_ret sbi_fail(enum sbi_error error)
 }
 
 /*
- * Each extension: serve answers one call of hart; probe says whether extension id (within the
- * line's range) is available with this platform.
+ * Each extension: serve answers one call of hart; probe, where a list has it as optional, says
+ * whether extension id (within the line's range) is available with this platform.
  */
 #define SBI_EXTENSION(name, id) \
     struct sbi_ret sbi_##name##_serve(struct sbi *sbi, u32 hart, const struct sbi_call *call);
-#define SBI_OPTIONAL(name, first, last) \
-    SBI_EXTENSION(name, first)          \
-    bool sbi_##name##_probe(const struct sbi *sbi, u64 id);
+#define SBI_SELDOM(name, eid) \
+    COLD SBI_EXTENSION(name, eid) bool sbi_##name##_probe(const struct sbi *sbi, u64 id);
+#define SBI_OPTIONAL(name, first, last) SBI_SELDOM(name, first)
 #include SBI_EXTENSIONS
 #undef SBI_EXTENSION
+#undef SBI_SELDOM
 #undef SBI_OPTIONAL
 
 /* sbi.c: is extension id served here? */
@@ -121,6 +122,11 @@ static inline void pmu_count(struct sbi *sbi, u32 hart, enum pmu_fw_event event)
 #endif
 }
 
+/*
+ * hsm.c: the calling hart suspends until an interrupt wakes it. elsewhere: it then goes on at the
+ * call's second argument, with its third one; else behind the call.
+ */
+struct sbi_ret hsm_suspend(struct sbi *sbi, u32 hart, const struct sbi_call *call, bool elsewhere);
 /* hsm.c: hart, which is not STARTED, executes an ecall, so whatever was pending for it to run is
  * over. */
 void hsm_note_running(struct sbi *sbi, u32 hart);

@@ -78,8 +78,9 @@ image = "{program.stem}.bin"
     return text + (f"[partition.health]\n{health}\n" if health else "")
 
 
-def config(partitions, harts=2, memory="64M", intc="plic", more=""):
+def config(partitions, harts=2, memory="64M", intc="plic", more="", vector=False):
     aia = "aia = true\naia-guests = 3\n" if intc == "aia" else ""
+    aia += "vector = true\n" * vector
     return f'[board]\nmachine = "virt"\nharts = {harts}\nmemory = "{memory}"\n{aia}' + "".join(partitions) + more
 
 

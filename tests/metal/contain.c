@@ -26,6 +26,10 @@ static const bool is_tame = false;
 
 #define MEMORY UINT64_C(0x80000000)
 
+#define SBI_SUSP 0x53555350
+#define SBI_STA  0x535441
+#define SBI_FWFT 0x46574654
+
 /* A hart's own; two of them may be at work. */
 struct source {
     u64 state;
@@ -109,9 +113,9 @@ static u64 draw_argument(struct source *s)
 /* ---- Calls ---- */
 
 static const long extensions[] = {
-    SBI_BASE,   SBI_TIME,   SBI_IPI,    SBI_RFENCE, SBI_HSM,    SBI_SRST, SBI_DBCN,   COSM_SBI_EXT,
-    0x504d55,   0x53555350, 0x4e41434c, 0x535441,   0x46574654, 0x535345, 0x43505043, 0x44425452,
-    0x08000000, 0x09000000, 0x0a000000, 0,          1,          2,        3,          4,
+    SBI_BASE,   SBI_TIME,   SBI_IPI,    SBI_RFENCE, SBI_HSM,  SBI_SRST, SBI_DBCN,   COSM_SBI_EXT,
+    0x504d55,   SBI_SUSP,   0x4e41434c, SBI_STA,    SBI_FWFT, 0x535345, 0x43505043, 0x44425452,
+    0x08000000, 0x09000000, 0x0a000000, 0,          1,        2,        3,          4,
     5,          6,          7,          8,          9,
 };
 
@@ -119,7 +123,20 @@ static const long extensions[] = {
 static bool is_final(long extension, long function)
 {
     return extension == SBI_SRST || extension == 8 || extension == SBI_HSM ||
-           extension == 0x53555350 || (extension == COSM_SBI_EXT && function == COSM_CALL_RAISE);
+           extension == SBI_SUSP || (extension == COSM_SBI_EXT && function == COSM_CALL_RAISE);
+}
+
+/* Arguments that get past the first checks: structs at aligned addresses, small numbers. */
+static void likely(struct source *s, long extension, u64 arg[6])
+{
+    if (extension == SBI_STA) {
+        arg[0] = below(s, 8) ? arg[0] & ~UINT64_C(63) : MEMORY + 0x100000 + 64 * below(s, 64);
+        arg[1] = 0;
+        arg[2] = 0;
+    } else if (extension == SBI_SUSP || extension == SBI_FWFT) {
+        arg[0] = below(s, 6);
+        arg[2] = extension == SBI_FWFT ? below(s, 4) : arg[2];
+    }
 }
 
 static void call(struct source *s)
@@ -132,6 +149,8 @@ static void call(struct source *s)
     function = below(s, 4) ? (long)below(s, 16) : (long)draw_argument(s);
     for (u32 i = 0; i < ARRAY_SIZE(arg); i++)
         arg[i] = draw_argument(s);
+    if (below(s, 2))
+        likely(s, extension, arg);
     /* OpenSBI itself does not survive all of these. */
     if (is_tame && extension != SBI_BASE && extension != COSM_SBI_EXT)
         return;

@@ -30,17 +30,19 @@ def ticker(**defines):
     return metal.guest(HERE / "tick.c", name="tick-" + "-".join(map(str, defines.values())), defines=words)
 
 
-def attacker(seed, harts):
+def attacker(seed, harts, intc):
+    """With vectors on boards with AIA."""
     program = metal.guest(HERE / "contain.c", defines=["CONTAIN_SELF=1", f"CONTAIN_SEED={seed}"])
-    return program, metal.partition("attacker", harts, program, extra='watchdog = "2ms"', health=POLICY)
+    return program, metal.partition("attacker", harts, program, extra=f'watchdog = "2ms"\nvector = {str(intc == "aia").lower()}',
+                                      health=POLICY)
 
 
 def beside(tick, neighbour, name, intc, seconds, **options):
     """What the ticker said beside a (program, partition), or alone."""
     program, text = neighbour or (None, "")
-    config = metal.config([metal.partition("tick", [0], tick), text], harts=3, intc=intc)
+    config = metal.config([metal.partition("tick", [0], tick), text], harts=3, intc=intc, vector=intc == "aia")
     output = metal.boot(config, [tick] + [program] * bool(program), name, [ENDED], seconds, memory="64M", harts=3,
-                        intc=intc, **options)
+                        intc=intc, cpu=metal.CPUS[intc == "aia"], **options)
     return metal.said(output, "tick")
 
 
@@ -49,7 +51,7 @@ def attack(intc, lives, seconds):
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
     tick = ticker(TICK_WATCHED=1, TICK_RESTARTS=lives, TICK_SLACK_US=SLACK_US)
     tap.say(f"seed {seed}")
-    lines = beside(tick, attacker(seed, [1]), f"attack-{intc}", intc, seconds, icount=metal.FASTER)
+    lines = beside(tick, attacker(seed, [1], intc), f"attack-{intc}", intc, seconds, icount=metal.FASTER)
     want = ["tick: one each 1000 us", "tick: 0 missing, 0 late", "tick: as planned"]
     tap.check(lines == want, "\n".join(lines))
 
@@ -59,7 +61,7 @@ def attack_by_two(intc, lives, seconds):
     seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
     tick = ticker(TICK_WATCHED=1, TICK_RESTARTS=lives)
     tap.say(f"seed {seed}")
-    lines = beside(tick, attacker(seed, [1, 2]), f"attack-two-{intc}", intc, seconds)
+    lines = beside(tick, attacker(seed, [1, 2], intc), f"attack-two-{intc}", intc, seconds)
     tap.check(len(lines) == 3, "\n".join(lines))
 
 

@@ -49,7 +49,7 @@ windows = [
     { hart = 0, partition = "scrub2", start = "500us", length = "500us" },
 ]
 """
-    config = metal.config(parts, intc=intc, more=plan).replace("[board]", "[board]\nvector = true" if vector else "[board]")
+    config = metal.config(parts, intc=intc, more=plan, vector=bool(vector))
     output = metal.boot(config, links, f"scrub-{intc}-{len(vector)}-{cpu}", [rf"metal\] scrub{n}: raised .*: stopped" for n in (1, 2)],
                         memory="64M", intc=intc, icount=metal.FASTER, cpu=cpu or metal.CPUS[bool(vector)])
     for n in (1, 2):

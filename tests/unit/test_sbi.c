@@ -22,6 +22,7 @@ enum {
     EXT_DBCN = 0x4442434E,
     EXT_FWFT = 0x46574654,
     EXT_SUSP = 0x53555350,
+    EXT_STA = 0x535441,
 };
 
 #define HARTS          4
@@ -60,6 +61,7 @@ struct world {
     bool running[HW];
     u32 config_event[HW];
     bool ad_updating;
+    u64 steal[HARTS];
 };
 
 static struct world w;
@@ -111,6 +113,11 @@ static void fake_resume(void *ctx, u32 hart, gpa_t pc, u64 opaque)
     w.start_hart = hart;
     w.start_pc = pc;
     w.start_opaque = opaque;
+}
+
+static void fake_steal(void *ctx, u32 hart, gpa_t gpa)
+{
+    w.steal[hart] = gpa;
 }
 
 static void fake_reset(void *ctx, enum sbi_reset_type type, bool failed)
@@ -217,6 +224,7 @@ static void setup(void)
         .hart_stop = fake_stop,
         .hart_suspend = fake_suspend,
         .hart_resume = fake_resume,
+        .steal_time = fake_steal,
         .system_reset = fake_reset,
         .console_write = fake_write,
         .console_read = fake_read,
@@ -282,7 +290,8 @@ TEST(base)
     static const u64 present[] = {EXT_BASE, EXT_TIME, EXT_IPI,  EXT_RFENCE, EXT_HSM, EXT_SRST,
                                   EXT_PMU,  EXT_DBCN, EXT_FWFT, 0,          1,       2,
                                   3,        4,        5,        6,          7,       8};
-    static const u64 absent[] = {9, 0xf, 0x11, EXT_SUSP, EXT_HSM | BIT(32), UINT64_MAX};
+    static const u64 absent[] = {9,         0xf, 0x11, 0x4e41434c /* NACL */, EXT_HSM | BIT(32),
+                                 UINT64_MAX};
 
     setup();
     CHECK_EQ(CALL(EXT_BASE, 0, 0).value, 0x2000000);
@@ -305,13 +314,14 @@ TEST(optional_ops)
     setup();
     w.platform.clear_ipi = NULL;
     w.platform.read_virtual = NULL;
-    w.platform.hart_resume = NULL;
+    w.platform.steal_time = NULL;
     for (u64 ext = 3; ext <= 7; ext++) {
         CHECK_EQ(CALL(EXT_BASE, 3, ext).value, 0);
         CHECK_EQ(ERR(CALL(ext, 0, 0)), SBI_ERR_NOT_SUPPORTED);
     }
     CHECK_EQ(CALL(EXT_BASE, 3, 8).value, 1);
-    CHECK_EQ(ERR(CALL(EXT_HSM, 3, 0x80000000, RAM)), SBI_ERR_NOT_SUPPORTED);
+    CHECK_EQ(CALL(EXT_BASE, 3, EXT_STA).value, 0);
+    CHECK_EQ(ERR(CALL(EXT_STA, 0, RAM)), SBI_ERR_NOT_SUPPORTED);
 }
 
 TEST(time)
@@ -445,6 +455,57 @@ TEST(hsm_suspend)
     CHECK_EQ(ERR(CALL_ON(1, EXT_HSM, 3, 0x90000000)), SBI_ERR_NOT_SUPPORTED);
     CHECK_EQ(status(1), 0);
     CHECK_EQ(w.suspends, 2);
+}
+
+TEST(system_suspend)
+{
+    setup();
+    CHECK_EQ(CALL(EXT_BASE, 3, EXT_SUSP).value, 1);
+    start(1);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 0, RAM + 0x200, 9)), SBI_ERR_DENIED);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_HSM, 1, 0)), SBI_SUCCESS);
+    /* On its way to be stopped it still runs. */
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 0, RAM + 0x200, 9)), SBI_ERR_DENIED);
+    sbi_hart_stopped(w.sbi, 1);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 1, RAM)), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 0x80000000, RAM)), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 0, RAM + 1)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 0, ROM)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, 0, RAM + RAM_SIZE)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 1, 0, RAM)), SBI_ERR_NOT_SUPPORTED);
+    CHECK_EQ(w.suspends, 0);
+    /* The type has 32 bits. */
+    CHECK_EQ(ERR(CALL(EXT_SUSP, 0, UINT64_C(1) << 32, RAM + 0x200, 9)), SBI_SUCCESS);
+    CHECK(w.suspends == 1 && w.resumes == 0);
+    sbi_hart_resumed(w.sbi, 0);
+    CHECK(w.resumes == 1 && w.start_hart == 0 && w.start_pc == RAM + 0x200 && w.start_opaque == 9);
+    CHECK_EQ(status(0), 0);
+}
+
+TEST(steal_time)
+{
+    setup();
+    CHECK_EQ(CALL(EXT_BASE, 3, EXT_STA).value, 1);
+    start(1);
+    memset(w.ram, 0xff, 256);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, RAM + 64, 0, 0)), SBI_SUCCESS);
+    CHECK_EQ(w.steal[1], RAM + 64);
+    for (u32 i = 0; i < 256; i++)
+        CHECK_EQ(w.ram[i], i >= 64 && i < 128 ? 0 : 0xff);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, RAM + 128, 0, 1)), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, ALL, ALL, 1)), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, RAM + 32, 0, 0)), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, ALL, 0, 0)), SBI_ERR_INVALID_PARAM);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, RAM, 1, 0)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, RAM, ALL, 0)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, ROM, 0, 0)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, RAM + RAM_SIZE, 0, 0)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, -UINT64_C(64), 0, 0)), SBI_ERR_INVALID_ADDRESS);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 1, RAM, 0, 0)), SBI_ERR_NOT_SUPPORTED);
+    CHECK_EQ(w.steal[1], RAM + 64);
+    CHECK_EQ(ERR(CALL_ON(1, EXT_STA, 0, ALL, ALL, 0)), SBI_SUCCESS);
+    CHECK_EQ(w.steal[1], SBI_STEAL_NOWHERE);
+    CHECK_EQ(w.steal[0], 0);
 }
 
 TEST(srst)
@@ -696,14 +757,14 @@ static u64 random_argument(void)
 
 TEST(random_calls)
 {
-    static const u64 ids[] = {EXT_BASE, EXT_TIME, EXT_IPI,  EXT_RFENCE, EXT_HSM,
-                              EXT_SRST, EXT_PMU,  EXT_DBCN, EXT_FWFT,   EXT_SUSP};
+    static const u64 ids[] = {EXT_BASE, EXT_TIME, EXT_IPI,  EXT_RFENCE, EXT_HSM, EXT_SRST,
+                              EXT_PMU,  EXT_DBCN, EXT_FWFT, EXT_SUSP,   EXT_STA};
 
     setup();
     for (u32 n = 0; n < 400000; n++) {
         u32 hart = (u32)(random64() % HARTS);
         u64 pick = random64() % 24;
-        struct sbi_call call = {.ext = pick < 9    ? ids[pick]
+        struct sbi_call call = {.ext = pick < 11   ? ids[pick]
                                        : pick < 14 ? EXT_PMU
                                        : pick < 22 ? random64() % 20
                                                    : random_argument(),
@@ -714,7 +775,7 @@ TEST(random_calls)
             call.arg[i] = random_argument();
         ret = sbi_ecall(w.sbi, hart, &call);
         if (!sbi_is_legacy(call.ext))
-            CHECK(ERR(ret) <= 0 && ERR(ret) >= SBI_ERR_NO_SHMEM);
+            CHECK(ERR(ret) <= 0 && ERR(ret) >= SBI_ERR_DENIED_LOCKED);
         if (n % 3 == 0)
             sbi_hart_stopped(w.sbi, (u32)(random64() % HARTS));
         if (n % 5 == 0)
