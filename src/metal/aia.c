@@ -13,7 +13,7 @@
 #include "metal/vaplic.h"
 
 /* Interrupt identities of HS-mode's own files. */
-#define EID_KICK  1
+#define EID_KICK  KICK
 #define EID_IOMMU 2
 
 /* Registers of an IMSIC file behind siselect and vsiselect (section 3.8); of the last two, those
@@ -50,13 +50,9 @@ static volatile u32 *reg(u64 offset)
     return (volatile u32 *)paging_io(metal_config.board.aplic_hpa + offset);
 }
 
-/* To a file of a hart, 0 is HS-mode's own: who gets it sees what was stored before. */
-static void message(const struct hart *h, u32 file, u32 id)
+static volatile u32 *file_of(const struct hart *h, u32 file)
 {
-    u64 hpa = imsic_hpa(&metal_config.board, h->config->imsic_index) + 4096 * (u64)file;
-
-    fence_to_device();
-    *(volatile u32 *)paging_io(hpa) = id;
+    return paging_io(imsic_hpa(&metal_config.board, h->config->imsic_index) + 4096 * (u64)file);
 }
 
 /* The source of the board that is a partition's; all who ask know that there is one. */
@@ -73,7 +69,8 @@ static void send(void *ctx, u32 number, u32 eiid)
 {
     const struct vcpu *v = partition_vcpu(ctx, number);
 
-    message(v->hart, v->config->guest_file, eiid);
+    fence_to_device(); /* who gets it sees what was stored before */
+    *file_of(v->hart, v->config->guest_file) = eiid;
 }
 
 /* A target of 0 goes to the first vCPU with identity 0, which no file takes. */
@@ -118,6 +115,8 @@ void aia_init(void)
 {
     for (u32 i = 0; i < METAL_PARTITIONS_MAX; i++)
         metal.partition[i].domain = &domains[i];
+    for (u32 i = 0; i < metal_config.board.hart_count; i++)
+        metal.hart[i].kick = file_of(&metal.hart[i], 0); /* HS-mode's own */
     for (u32 s = 1; s <= metal_config.board.sources; s++)
         *reg(SOURCECFG(s)) = 0;
     for (u32 i = 0; i < metal_config.irq_count; i++) {
@@ -167,12 +166,6 @@ void aia_init_hart(struct hart *h)
     file_reset(own_write);
     own_write(EIE0, BIT(EID_KICK));
     own_write(EIDELIVERY, 1);
-}
-
-bool aia_kick(struct hart *h)
-{
-    message(h, 0, EID_KICK);
-    return true;
 }
 
 bool aia_external(struct hart *h)

@@ -13,7 +13,6 @@
 /* As intc.h's functions of the same names. */
 void aia_init(void);
 void aia_init_hart(struct hart *h);
-bool aia_kick(struct hart *h);
 bool aia_external(struct hart *h);
 void aia_switch(const struct partition *to); /* NULL: nobody is in now */
 void aia_start(struct vcpu *v);

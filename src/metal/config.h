@@ -13,7 +13,7 @@
 #include "base/types.h"
 
 #define METAL_MAGIC   UINT64_C(0x4c4154454d534f43) /* "COSMETAL" as bytes */
-#define METAL_VERSION 5
+#define METAL_VERSION 6
 
 #define METAL_NAME_MAX       16 /* with the NUL */
 #define METAL_HARTS_MAX      8
@@ -55,6 +55,7 @@ struct metal_board {
     u32 uart_shift; /* register n is at uart_hpa + (n << uart_shift) */
     u32 intc;       /* enum metal_intc */
     u64 plic_hpa, plic_size;   /* METAL_INTC_PLIC */
+    u64 sswi_hpa;              /* METAL_INTC_PLIC: an ACLINT SSWI device; 0: none */
     u64 aplic_hpa, aplic_size; /* METAL_INTC_AIA: the supervisor domain */
     u64 imsic_hpa;             /* the S-level files */
     u32 imsic_guest_bits;      /* a hart's files: 1 << this, a page each; file 0 is S's own */
@@ -97,7 +98,8 @@ struct metal_hart {
     u16 imsic_index;  /* its place among the S-level files */
     u16 vcpu_count;   /* vCPUs on it, which lie one after the other in the table of vCPUs */
     u16 vcpu_first;
-    u16 reserved[3];
+    u16 sswi_index; /* its register of the SSWI device */
+    u16 reserved[2];
 };
 
 /* A window of a hart's frame. The windows of a frame are in order and do not overlap; the rest is

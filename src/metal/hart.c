@@ -37,10 +37,14 @@ bool hart_is_pressed(void)
 
 void hart_kick(struct hart *h)
 {
-    if (h == hart_self())
+    if (h == hart_self()) {
         h->resched = true;
-    else if (!intc_kick(h))
+    } else if (h->kick) {
+        fence_to_device(); /* it sees what was stored before */
+        *h->kick = KICK;
+    } else {
         sbi_call(EID_IPI, IPI_SEND, 1, h->config->hart_id, 0);
+    }
 }
 
 void hart_switch_plan(u32 plan)
@@ -114,7 +118,7 @@ static struct vcpu *pick_cyclic(struct hart *h, u64 now)
         u32 next = frame_ends ? plan_of_frame(c->end) : c->plan;
 
         h->due = h->cycle.end;
-        schedule_advance(&h->cycle, plans, h->index, next, 0);
+        schedule_advance(&h->cycle, plans, h->index, next);
     }
     if (h->cycle.plan != before)
         trace(TRACE_PLAN, h->cycle.plan, 0);
@@ -125,10 +129,8 @@ static struct vcpu *pick_cyclic(struct hart *h, u64 now)
 
 static struct vcpu *pick_exclusive(struct hart *h)
 {
-    u64 at = NEVER;
     struct vcpu *v = vcpu_at(h->config->vcpu_first);
-
-    at = atomic_load_explicit(&v->partition->watchdog_at, memory_order_acquire);
+    u64 at = atomic_load_explicit(&v->partition->watchdog_at, memory_order_acquire);
     hart_timer_at(h, v->number ? NEVER : at);
     return v;
 }
@@ -257,21 +259,34 @@ struct vcpu *hart_next(struct vcpu *current)
     return hart_next_on(current->hart, current);
 }
 
+/* Most that is wanted of a vCPU is done while it runs. With priorities it may be for another one.
+ */
+static void kicked(struct hart *h)
+{
+    struct vcpu *v = atomic_load_explicit(&h->current, memory_order_relaxed);
+
+    if (!v || h->config->mode == METAL_HART_PRIORITY || !vcpu_serve_running(v))
+        h->resched = true;
+}
+
 void hart_interrupt(struct hart *h, u32 irq)
 {
-    h->resched = true;
     switch (irq) {
     case IRQ_STI:
+        h->resched = true;
         hart_timer_at(h, NEVER);
         health_watchdogs(h, time_now());
         break;
     case IRQ_SGEI: /* a waiting vCPU's */
+        h->resched = true;
         break;
     case IRQ_SSI:
         csr_clear(sip, BIT(IRQ_SSI));
+        kicked(h);
         break;
     default:
-        h->resched = intc_external(h);
+        if (intc_external(h))
+            kicked(h);
         break;
     }
 }

@@ -95,7 +95,7 @@ void health_kick_watchdog(struct partition *p, u64 now)
         atomic_exchange_explicit(&p->watchdog_at, now + p->config->watchdog, memory_order_release);
     /* Later kicks only put it off: the timer comes too early and is set anew. */
     if (before == UINT64_MAX)
-        hart_kick(partition_vcpu(p, 0)->hart);
+        vcpu_request(partition_vcpu(p, 0), REQUEST_TIMER);
 }
 
 void health_watchdogs(struct hart *h, u64 now)

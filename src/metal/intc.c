@@ -10,6 +10,7 @@
 #include "metal/board_plic.h"
 #include "metal/csr.h"
 #include "metal/iommu.h"
+#include "metal/paging.h"
 #include "metal/vcpu.h"
 #include "metal/vplic.h"
 
@@ -18,6 +19,14 @@ static struct vplic vplic[METAL_PARTITIONS_MAX];
 static bool has_aia(void)
 {
     return metal_config.board.intc == METAL_INTC_AIA;
+}
+
+static void init_kicks(void)
+{
+    for (u32 i = 0; metal_config.board.sswi_hpa && i < metal_config.board.hart_count; i++) {
+        struct hart *h = &metal.hart[i];
+        h->kick = paging_io(metal_config.board.sswi_hpa + 4 * (u64)h->config->sswi_index);
+    }
 }
 
 void intc_init(void)
@@ -29,6 +38,7 @@ void intc_init(void)
     for (u32 i = 0; i < METAL_PARTITIONS_MAX; i++)
         metal.partition[i].vplic = &vplic[i];
     board_plic_init();
+    init_kicks();
 }
 
 void intc_init_hart(struct hart *h)
@@ -37,11 +47,6 @@ void intc_init_hart(struct hart *h)
         aia_init_hart(h);
     else
         board_plic_init_hart(h);
-}
-
-bool intc_kick(struct hart *h)
-{
-    return has_aia() && aia_kick(h);
 }
 
 /* The line of v's context, which is in, to its hart. */

@@ -5,13 +5,13 @@
 
 #include "metal/state.h"
 
-/* Boot hart, once: the board's PLIC or APLIC is silent but for what partitions own. */
+/* Boot hart, once: the board's PLIC or APLIC is silent but for what partitions own; harts know how
+ * they are kicked. */
 void intc_init(void);
 /* Each hart, once: its context or S-level file takes what is for HS-mode. */
 void intc_init_hart(struct hart *h);
-/* Gets another hart's attention without firmware; false: the board cannot. */
-bool intc_kick(struct hart *h);
-/* An external interrupt of HS-mode on the calling hart. True: others kicked it. */
+/* An external interrupt of HS-mode on the calling hart. True: others kicked it, or asked for more.
+ */
 bool intc_external(struct hart *h);
 
 /* The calling hart goes from a vCPU of one partition to another's; NULL: idle. */

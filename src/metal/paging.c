@@ -114,6 +114,8 @@ u64 paging_init(u64 hpa)
         map_imsic();
     } else {
         map_io(board->plic_hpa, board->plic_size);
+        if (board->sswi_hpa)
+            map_io(board->sswi_hpa, PAGE);
     }
     if (board->iommu_hpa)
         map_io(board->iommu_hpa, PAGE);

@@ -272,13 +272,13 @@ static void run_anew(struct partition *p)
     trace(TRACE_LOADED, p->index, time_now() - atomic_load(&p->halted_at));
 }
 
-bool partition_load_some(struct partition *p)
+void partition_load_some(struct partition *p)
 {
     u64 vsatp;
 
     if (p->load.image == p->config->image_count && p->load.region == p->config->region_count) {
         run_anew(p);
-        return true;
+        return;
     }
     vsatp = memory_begin();
     if (p->load.region < p->config->region_count)
@@ -286,7 +286,6 @@ bool partition_load_some(struct partition *p)
     else
         load_image(p);
     csr_write(vsatp, vsatp);
-    return false;
 }
 
 void partition_vcpu_start(struct vcpu *v)

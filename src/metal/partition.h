@@ -23,8 +23,8 @@ void partition_account(struct vcpu *v, bool loses);
 void partition_vcpu_halted(struct partition *p);
 /* On vCPU 0's hart, which is in. */
 void partition_load_begin(struct partition *p);
-/* Some more of it, a page at most; true: done, and vCPU 0 is ready. */
-bool partition_load_some(struct partition *p);
+/* Some more of it, a page at most; vCPU 0 is ready when it is done. */
+void partition_load_some(struct partition *p);
 /* The hart of v, which is in: v begins where HSM was told. */
 void partition_vcpu_start(struct vcpu *v);
 

@@ -68,14 +68,19 @@ static void await(struct vcpu *self, struct vcpu *v, u32 bit)
 static void remote_fence(void *ctx, u32 number, u64 mask, const struct sbi_fence_range *range)
 {
     struct vcpu *self = partition_vcpu(ctx, number);
+    u32 others = (u32)(mask & ~BIT(number)); /* METAL_VCPUS_MAX are fewer */
     u32 bit = range->kind == SBI_FENCE_I ? REQUEST_FENCE_I : REQUEST_FENCE_VMA;
 
-    for (u64 left = mask & ~BIT(number); left; left &= left - 1)
-        vcpu_request(partition_vcpu(ctx, (u32)__builtin_ctzll(left)), bit);
+    for (u32 i = 0; others >> i; i++) {
+        if (others >> i & 1)
+            vcpu_request(partition_vcpu(ctx, i), bit);
+    }
     if (mask & BIT(number))
         fence_here(range);
-    for (u64 left = mask & ~BIT(number); left; left &= left - 1)
-        await(self, partition_vcpu(ctx, (u32)__builtin_ctzll(left)), bit);
+    for (u32 i = 0; others >> i; i++) {
+        if (others >> i & 1)
+            await(self, partition_vcpu(ctx, i), bit);
+    }
 }
 
 static void hart_start(void *ctx, u32 number, gpa_t pc, u64 opaque)

@@ -13,7 +13,7 @@ void schedule_begin(struct cycle *c, const struct metal_config *config, u32 hart
     c->end = origin;
 }
 
-void schedule_advance(struct cycle *c, const struct metal_plan *plans, u32 hart, u32 next, u64 at)
+void schedule_advance(struct cycle *c, const struct metal_plan *plans, u32 hart, u32 next)
 {
     const struct metal_plan *plan = &plans[c->plan];
     const struct metal_window *window;
@@ -22,8 +22,7 @@ void schedule_advance(struct cycle *c, const struct metal_plan *plans, u32 hart,
     if (c->end == c->frame_start + plan->frame) {
         c->frame_start = c->end;
         c->window = 0;
-        if (at < c->frame_start)
-            c->plan = next;
+        c->plan = next;
         plan = &plans[c->plan];
     }
     c->vcpu = METAL_NONE;

@@ -24,10 +24,10 @@ struct vcpu;
 void schedule_begin(struct cycle *c, const struct metal_config *config, u32 hart, u32 plan,
                     u64 origin);
 /*
- * The next slot. At a frame's end plan next comes into force if it was asked for (at) before that.
- * All harts have the same frames, so all change at the same time.
+ * The next slot. At a frame's end plan next comes into force. All harts have the same frames, so
+ * all change at the same time.
  */
-void schedule_advance(struct cycle *c, const struct metal_plan *plans, u32 hart, u32 next, u64 at);
+void schedule_advance(struct cycle *c, const struct metal_plan *plans, u32 hart, u32 next);
 
 /* Who runs on a hart with priorities, and sets its timer to when that may change. */
 struct vcpu *schedule_priority(struct hart *h, struct vcpu *current, u64 now,

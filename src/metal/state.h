@@ -41,6 +41,7 @@ enum vcpu_state {
 #define REQUEST_HALT      32u  /* the partition stops: be stopped, and say so */
 #define REQUEST_LOAD      64u  /* vCPU 0: begin the partition anew */
 #define REQUEST_VDEV      128u /* its access may be answered */
+#define REQUEST_TIMER     256u /* its hart's timer is to be set anew */
 
 /* The CSRs of VS-mode, and for the return there, while the vCPU does not have its hart, as listed
  * once in vcpu.c. */
@@ -82,6 +83,9 @@ struct vcpu {
 _Static_assert(offsetof(struct vcpu, x) == VCPU_X && offsetof(struct vcpu, pc) == VCPU_PC,
                "entry.S");
 
+/* To an IMSIC the identity, to an ACLINT SSWI device the bit it raises. */
+#define KICK 1
+
 struct hart {
     const struct metal_hart *config;
     u32 index;
@@ -89,6 +93,7 @@ struct hart {
     struct vcpu *vector; /* whose vector registers it holds, saved or not; NULL: nobody's */
     _Atomic u32 up;      /* runs the hypervisor */
     bool resched;        /* hart_next is due before a guest runs; its own alone */
+    volatile u32 *kick;  /* where a store of KICK gets its attention; NULL: firmware does */
     u64 timer;           /* ticks: what stimecmp is */
     u64 released;        /* METAL_HART_CYCLIC: start of the last slot that began */
     struct cycle cycle;  /* METAL_HART_CYCLIC */

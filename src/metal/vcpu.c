@@ -128,6 +128,26 @@ void vcpu_serve_fences(struct vcpu *v)
         fence(v, bits);
 }
 
+static void serve_lines(struct vcpu *v, u32 bits)
+{
+    if (bits & REQUEST_SSI)
+        csr_set(hvip, BIT(IRQ_VSSI));
+    if (bits & REQUEST_IRQ)
+        intc_refresh(v);
+}
+
+bool vcpu_serve_running(struct vcpu *v)
+{
+    u32 simple = REQUEST_FENCE_I | REQUEST_FENCE_VMA | REQUEST_SSI | REQUEST_IRQ;
+    u32 bits = atomic_load_explicit(&v->requests, memory_order_acquire);
+
+    if (bits & ~simple || v->state != VCPU_READY)
+        return false;
+    fence(v, bits);
+    serve_lines(v, bits);
+    return true;
+}
+
 void vcpu_serve(struct vcpu *v)
 {
     u32 bits = atomic_load_explicit(&v->requests, memory_order_acquire);
@@ -150,10 +170,7 @@ void vcpu_serve(struct vcpu *v)
         partition_vcpu_start(v);
     if (bits & REQUEST_VDEV)
         vdev_answered(v);
-    if (bits & REQUEST_SSI)
-        csr_set(hvip, BIT(IRQ_VSSI));
-    if (bits & REQUEST_IRQ)
-        intc_refresh(v);
+    serve_lines(v, bits);
     /* Other interrupts are found when it is asked whether it wants to run. */
     if (v->state == VCPU_WAITING && csr_read(hvip) >> 1 & csr_read(vsie))
         v->state = VCPU_READY;

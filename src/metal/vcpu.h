@@ -29,6 +29,8 @@ bool vcpu_is_woken(const struct vcpu *v, u64 now);
 void vcpu_request(struct vcpu *v, u32 bits);
 /* Its own hart, v being in: answers what was requested. */
 void vcpu_serve(struct vcpu *v);
+/* Likewise, as far as that needs no look at who runs next; false: more was requested. */
+bool vcpu_serve_running(struct vcpu *v);
 /* As far as they are fences: what can be done while v is in the middle of a trap. */
 void vcpu_serve_fences(struct vcpu *v);
 

@@ -12,7 +12,8 @@
 #include <libfdt.h>
 #include <string.h>
 
-#define IRQ_S_EXT 9
+#define IRQ_S_SOFT 1
+#define IRQ_S_EXT  9
 
 /* What cannot reach memory by itself. All else may, as a virtio or an Ethernet device does: a list
  * of those that can would be too short one day. */
@@ -175,22 +176,46 @@ static int read_harts(struct plan_board *b, struct err *err)
     return 0;
 }
 
+/* The place of a hart's interrupt among those that node raises; UINT32_MAX: it does not. */
+static u32 place_of(const void *fdt, int node, u32 intc, u32 irq)
+{
+    u32 parent;
+
+    for (u32 i = 0; (parent = dt_cell(fdt, node, "interrupts-extended", 2 * i, 0)); i++) {
+        if (parent == intc && dt_cell(fdt, node, "interrupts-extended", 2 * i + 1, 0) == irq)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
 /* Where the harts' S-mode interrupts stand among those that the controller raises. */
 static void find_contexts(struct plan_board *b, int node, bool imsic)
 {
-    u32 parent, irq;
+    for (u32 h = 0; h < b->hart_count; h++) {
+        u32 place = place_of(b->fdt, node, b->hart[h].intc, IRQ_S_EXT);
 
-    for (u32 i = 0; (parent = dt_cell(b->fdt, node, "interrupts-extended", 2 * i, 0)); i++) {
-        irq = dt_cell(b->fdt, node, "interrupts-extended", 2 * i + 1, 0);
-        for (u32 h = 0; h < b->hart_count && irq == IRQ_S_EXT; h++) {
-            if (b->hart[h].intc != parent)
-                continue;
-            if (imsic)
-                b->hart[h].imsic_index = i;
-            else
-                b->hart[h].plic_context = i;
+        *(imsic ? &b->hart[h].imsic_index : &b->hart[h].plic_context) = place;
+    }
+}
+
+/* S-mode's software interrupts by a store (ACLINT 1.0, chapter 4), if they reach all harts. */
+static void read_sswi(struct plan_board *b)
+{
+    bool all = true;
+    int node;
+
+    DT_EACH(b->fdt, node)
+    {
+        if (b->sswi.size || fdt_node_check_compatible(b->fdt, node, "riscv,aclint-sswi") ||
+            !dt_is_okay(b->fdt, node) || !dt_reg(b->fdt, node, 0, &b->sswi.base, &b->sswi.size))
+            continue;
+        for (u32 h = 0; h < b->hart_count; h++) {
+            b->hart[h].sswi_index = place_of(b->fdt, node, b->hart[h].intc, IRQ_S_SOFT);
+            all = all && b->hart[h].sswi_index < 1024; /* of the page that is mapped */
         }
     }
+    if (!all)
+        b->sswi.size = 0;
 }
 
 static int check_contexts(const struct plan_board *b, struct err *err)
@@ -274,6 +299,7 @@ static bool read_plic(struct plan_board *b)
         b->intc_cells = dt_cell(fdt, node, "#interrupt-cells", 0, 1);
         b->sources = dt_cell(fdt, node, "riscv,ndev", 0, 0);
         find_contexts(b, node, false);
+        read_sswi(b);
         return true;
     }
     return false;

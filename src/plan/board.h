@@ -38,7 +38,7 @@ struct plan_device {
 struct plan_board_hart {
     u32 id;
     u32 intc; /* phandle of its local controller */
-    u32 plic_context, imsic_index;
+    u32 plic_context, imsic_index, sswi_index;
 };
 
 struct plan_board {
@@ -56,10 +56,10 @@ struct plan_board {
     u64 uart;
     u32 uart_shift;
     enum metal_intc intc;
-    u32 intc_phandle; /* of the PLIC or the APLIC */
-    u32 intc_cells;   /* of an interrupt */
-    struct plan_range plic, aplic, imsic, iommu;
-    u32 iommu_phandle, iommu_source; /* 0: none */
+    u32 intc_phandle;                                  /* of the PLIC or the APLIC */
+    u32 intc_cells;                                    /* of an interrupt */
+    struct plan_range plic, aplic, imsic, iommu, sswi; /* size 0: none */
+    u32 iommu_phandle, iommu_source;                   /* 0: none */
     u32 imsic_guest_bits, imsic_hart_bits, imsic_group_shift, imsic_ids;
     u32 sources;
 };

@@ -32,6 +32,7 @@ static void emit_board(const struct plan *p, struct metal_config *c)
     if (b->intc == METAL_INTC_PLIC) {
         c->board.plic_hpa = b->plic.base;
         c->board.plic_size = b->plic.size;
+        c->board.sswi_hpa = b->sswi.size ? b->sswi.base : 0;
         return;
     }
     c->board.aplic_hpa = b->aplic.base;
@@ -57,6 +58,7 @@ static void emit_harts(const struct plan *p, struct metal_config *c)
             .mode = p->hart[h].mode,
             .plic_context = aia ? 0 : b->plic_context,
             .imsic_index = (u16)(aia ? b->imsic_index : 0),
+            .sswi_index = (u16)(aia ? 0 : b->sswi_index),
             .vcpu_first = (u16)next,
         };
         for (; next < p->vcpu_count && p->vcpu[next].hart == h; next++)

@@ -174,9 +174,9 @@ class Plans:
         self.program = program
         self.c = program.constant
         self.plans = Region("plans", REGIONS, 4 * self.c("plan_bytes"))
-        self.cycle = Region("cycle", POOL, 32)
+        self.cycle = Region("cycle", POOL, 40)
         self.hart, self.plan, self.next = hart, plan, following
-        self.when, self.k, self.frame_start = u64("at"), u64("window"), u64("frame_start")
+        self.k, self.frame_start = u64("window"), u64("frame_start")
         if place == "first":
             self.k = z3.BitVecVal(0, 64)
         self.end, self.place = self.frame_start + self.offset(place), PLACES[place](self)
@@ -246,7 +246,7 @@ def by_plan(p, plan, claim):
 
 def advance(program, p):
     run = Run(program)
-    args = [POOL, REGIONS, p.hart, p.next, p.when]
+    args = [POOL, REGIONS, p.hart, p.next]
     c = program.constant
     for state in run.paths("schedule_advance", args, [p.plans, p.cycle], p.assumptions()):
         cycle = state.regions["cycle"]
@@ -256,7 +256,7 @@ def advance(program, p):
         vcpu = expr(cycle.word(c("cycle__vcpu"))) & 0xFFFF
         new = p.end == p.frame_start + p.frame(p.plan)
         j = z3.If(new, z3.BitVecVal(0, 64), p.k)  # the window that is next
-        want_plan = z3.If(z3.And(new, z3.ULT(p.when, p.end)), expr(p.next), expr(p.plan))
+        want_plan = z3.If(new, expr(p.next), expr(p.plan))
         start, offset, gone = (p.end - frame_start), (end - frame_start), k != j
 
         def slot(n, gone=gone, start=start, offset=offset, vcpu=vcpu, j=j):
@@ -270,7 +270,7 @@ def advance(program, p):
         for claim, what in (
                 (z3.UGT(end, p.end), "the slot ends after it begins"),
                 (frame_start == z3.If(new, p.end, p.frame_start), "frames follow each other without a gap"),
-                (plan == want_plan, "a plan changes at a frame's end alone, if it was asked for before"),
+                (plan == want_plan, "a plan changes at a frame's end alone"),
                 (z3.Or(k == j, k == j + 1), "no window is left out"),
                 (by_plan(p, plan, lambda n: p.is_place(n, k, frame_start, end)), "the next slot begins at such a place again"),
                 (by_plan(p, plan, slot), "the slot is the window, or no window's")):
@@ -355,8 +355,8 @@ PROOFS = {
     "g-stage: two regions, refused if and only if they overlap": (g_stage_two, "metal/gstage.c", [
         ("if (!entry || *entry)", "if (!entry)"), ("pool->used++", "pool->used")]),
     "cyclic plans: windows, frames and changes of plan": (schedule, "metal/schedule.c", [
-        ("at < c->frame_start", "at <= c->frame_start"), ("window->start + window->length", "window->length"),
-        ("c->frame_start = c->end;", "c->frame_start = at;"), ("    c->window++;\n", ""),
+        ("        c->plan = next;\n", ""), ("window->start + window->length", "window->length"),
+        ("c->frame_start = c->end;", "c->frame_start += 1;"), ("    c->window++;\n", ""),
         ("window->start > c->end", "window->start >= c->end")]),
     "ranges: within and overlapping, all numbers": (ranges, "base/checked.h", [
         ("len <= size - (start - base)", "start + len <= base + size"), ("b - a < alen", "b - a <= alen")]),

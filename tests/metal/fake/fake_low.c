@@ -124,11 +124,6 @@ void vector_load(const u8 *registers, const u64 csr[4])
     held = registers[0];
 }
 
-bool intc_kick(struct hart *h)
-{
-    return false;
-}
-
 bool intc_external(struct hart *h)
 {
     return true;

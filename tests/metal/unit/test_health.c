@@ -7,6 +7,7 @@
 #include "metal/partition.h"
 #include "metal/sbi_call.h"
 #include "metal/trace.h"
+#include "metal/vcpu.h"
 #include "tests/metal/fake/fake.h"
 #include "tests/random.h"
 #include "tests/test.h"
@@ -36,7 +37,7 @@ void hart_switch_plan(u32 plan)
     did.plan = plan;
 }
 
-void hart_kick(struct hart *h)
+void vcpu_request(struct vcpu *v, u32 bits)
 {
     did.kicks++;
 }
