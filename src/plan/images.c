@@ -139,6 +139,7 @@ static void place_linux(struct plan_image *image)
         image->span = span;
 }
 
+/* None: it is among images =, where entry = says. */
 static int find_program(struct plan *p, const struct plan_partition *part,
                         const struct toml_node **found)
 {
@@ -152,8 +153,10 @@ static int find_program(struct plan *p, const struct plan_partition *part,
         if (n[i])
             *found = n[i];
     }
-    if (!*found)
-        return plan_refuse(p, part->node, "'%s' has nothing to run: image = FILE or kernel = FILE",
+    if (!*found && !(part->images && part->entry_node))
+        return plan_refuse(p, part->node,
+                           "'%s' has nothing to run: image = FILE or kernel = FILE, or images = "
+                           "[...] and entry",
                            part->name);
     return 0;
 }
@@ -189,6 +192,8 @@ static int load_program(struct plan *p, u32 partition)
     u64 entry;
     int r = find_program(p, part, &image.node);
 
+    if (!r && !image.node)
+        return 0;
     if (!r && part->program)
         r = read_program(p, image.node, &image);
     else if (!r)

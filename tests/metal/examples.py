@@ -53,6 +53,23 @@ def _():
     tap.check(re.search(r"100 samples, (8|9) orders taken, speed 12(00|25)", output), output[-2000:])
 
 
+@tap.test("uboot: Debian's U-Boot, as it is, to its prompt and off")
+def _():
+    program = metal.obtain("firmware", "sid") / "u-boot-s.bin"
+    kernel = metal.image(metal.EXAMPLES / "uboot" / "uboot.toml", [program], "uboot")
+    with metal.board(kernel, memory="512M") as console:
+        console.expect(r"Model: cosm-metal,uboot", metal.SECONDS)
+        console.expect(r"DRAM:  128 MiB", metal.SECONDS)
+        console.expect(r"Hit any key", metal.SECONDS)
+        console.send(" ")
+        console.expect(r"=> ", metal.SECONDS)
+        console.send("setexpr n 6 * 7; echo n is 0x${n}\r")
+        console.expect(r"n is 0x2a", metal.SECONDS)
+        console.send("poweroff\r")
+        tap.check_equal(console.wait(metal.SECONDS), 0, "QEMU's status")
+        tap.check("[metal] uboot: shutdown at 0x0: stopped" in console.output, console.tail())
+
+
 @tap.test("cyclic: Linux and a ticker share a hart", long=True)
 def _():
     linux = metal.obtain("linux", "trixie")
