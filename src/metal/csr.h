@@ -116,6 +116,12 @@ enum trap_cause {
 #define HENVCFG_CBZE  BIT(7)
 #define HENVCFG_CBCFE BIT(6)
 #define HENVCFG_CBIE  (UINT64_C(3) << 4)
+#define HENVCFG_GUEST (HENVCFG_STCE | HENVCFG_PBMTE | HENVCFG_CBZE | HENVCFG_CBCFE | HENVCFG_CBIE)
+
+/* hcounteren */
+#define COUNTER_CY BIT(0)
+#define COUNTER_TM BIT(1)
+#define COUNTER_IR BIT(2)
 
 /* What guests may touch, if the hart has Smstateen: senvcfg, and the AIA's CSRs. */
 #define HSTATEEN0_AIA (BIT(62) | BIT(60) | BIT(59) | BIT(58))

@@ -133,6 +133,21 @@ static COLD void steal_time(void *ctx, u32 number, gpa_t gpa)
     v->away_since = 0;
 }
 
+/* henvcfg keeps the bit if the board has Svadu and its firmware lets HS-mode switch it. */
+static COLD bool ad_updating(void *ctx, u32 number, const bool *set, bool *on)
+{
+    u64 before = csr_read(henvcfg);
+
+    csr_set(henvcfg, HENVCFG_ADUE);
+    if (!(csr_read(henvcfg) & HENVCFG_ADUE))
+        return false;
+    *on = set ? *set : before & HENVCFG_ADUE;
+    if (!*on)
+        csr_clear(henvcfg, HENVCFG_ADUE);
+    hfence_vvma_all();
+    return true;
+}
+
 static void system_reset(void *ctx, enum sbi_reset_type type, bool failed)
 {
     u32 event = type == SBI_RESET_SHUTDOWN ? METAL_EVENT_SHUTDOWN : METAL_EVENT_REBOOT;
@@ -167,6 +182,7 @@ static const struct sbi_platform platform = {
     .hart_suspend = hart_suspend,
     .hart_resume = hart_resume,
     .steal_time = steal_time,
+    .ad_updating = ad_updating,
     .system_reset = system_reset,
     .console_write = write_console,
     .is_pressed = is_pressed,

@@ -49,7 +49,7 @@ struct vcpu_csrs {
     u64 sstatus; /* SPP, SPIE, FS: where SRET leads */
     u64 hstatus;
     u64 vsstatus, vsie, vstvec, vsscratch, vsepc, vscause, vstval, vsatp, vstimecmp, hvip,
-        scounteren, senvcfg;
+        scounteren, senvcfg, henvcfg;
     u64 vsiselect; /* METAL_INTC_AIA */
 };
 

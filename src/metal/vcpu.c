@@ -18,7 +18,7 @@
     X(vsie)         \
     X(vstvec)       \
     X(vsscratch)    \
-    X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) X(scounteren) X(senvcfg)
+    X(vsepc) X(vscause) X(vstval) X(vsatp) X(vstimecmp) X(hvip) X(scounteren) X(senvcfg) X(henvcfg)
 
 /* A hart keeps vector registers until another vCPU that has some comes: nobody else may name them.
  */
@@ -55,6 +55,7 @@ void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
         v->csr.hstatus |= HSTATUS_VTW;
     v->csr.vsstatus = STATUS_UXL;
     v->csr.vstimecmp = UINT64_MAX;
+    v->csr.henvcfg = HENVCFG_GUEST;
     v->suspended = false;
     v->steal_gpa = SBI_STEAL_NOWHERE;
 }

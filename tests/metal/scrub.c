@@ -301,6 +301,25 @@ static void read_vstart(u64 unused)
     __asm__ volatile("csrr zero, 0x008");
 }
 
+static void read_cycle(u64 unused)
+{
+    (void)unused;
+    (void)csr_read(cycle);
+}
+
+static void read_instret(u64 unused)
+{
+    (void)unused;
+    (void)csr_read(instret);
+}
+
+/* They count for who shares the hart, too. */
+static void try_counters(void)
+{
+    if (attempt(read_cycle, 0).cause != 2 || attempt(read_instret, 0).cause != 2)
+        print("scrub: counters of the hart are there\n");
+}
+
 /* Whatever it says in its sstatus. */
 static void try_vectors(void)
 {
@@ -313,6 +332,7 @@ void guest_main(u64 hart, const void *tree)
 {
     (void)hart, (void)tree;
     try_vectors();
+    try_counters();
     if (cosm_info().error == 0)
         look_at_start();
     csr_set(sstatus, SSTATUS_FS);

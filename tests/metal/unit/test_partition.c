@@ -10,6 +10,7 @@
 
 #include "metal/hart.h"
 #include "metal/low.h"
+#include "metal/platform.h"
 #include "metal/sha256.h"
 #include "metal/vcpu.h"
 #include "metal/vdev.h"
@@ -128,10 +129,15 @@ static void configure_partition(struct metal_config *c, u32 i)
     configure_image(c, i);
 }
 
+/* Once, as at boot. */
 static void make(void)
 {
     struct metal_config *c = fake_config();
+    static bool made;
 
+    if (made)
+        return;
+    made = true;
     memset(c, 0, sizeof(*c));
     memset(&metal, 0, sizeof(metal));
     fake_time_set(1000);
@@ -355,6 +361,48 @@ static void go_wild(void)
         sched_yield();
     }
     CHECK(restarts() >= RESTARTS);
+}
+
+enum { EID_FWFT = 0x46574654, FWFT_SET = 0, FWFT_GET, AD_UPDATING = 4, LANDING_PAD = 1 };
+
+static s64 fwft(struct vcpu *v, u64 function, u64 feature, u64 value, u64 flags)
+{
+    (void)call(v, EID_FWFT, function, feature, value, flags);
+    return v->x[10] ? (s64)v->x[10] : (s64)v->x[11];
+}
+
+/* Each vCPU has its own choice of hardware updates of A and D; off at first, and after a start. */
+TEST(updates_of_a_and_d)
+{
+    struct vcpu *a, *b;
+
+    make();
+    a = partition_vcpu(&metal.partition[0], 2);
+    b = partition_vcpu(&metal.partition[1], 0);
+    platform_init(a->partition);
+    platform_init(b->partition);
+    fake_hart_begin(2);
+    vcpu_in(a);
+    CHECK_EQ(fwft(a, FWFT_GET, AD_UPDATING, 0, 0), 0);
+    CHECK_EQ(csr_read(henvcfg), HENVCFG_GUEST);
+    CHECK_EQ(fwft(a, FWFT_SET, AD_UPDATING, 1, 0), 0);
+    CHECK_EQ(csr_read(henvcfg), HENVCFG_GUEST | HENVCFG_ADUE);
+    CHECK_EQ(fwft(a, FWFT_GET, AD_UPDATING, 0, 0), 1);
+    CHECK_EQ(fwft(a, FWFT_GET, LANDING_PAD, 0, 0), SBI_ERR_NOT_SUPPORTED);
+    vcpu_out(a);
+    vcpu_in(b);
+    CHECK_EQ(csr_read(henvcfg), HENVCFG_GUEST);
+    CHECK_EQ(fwft(b, FWFT_GET, AD_UPDATING, 0, 0), 0);
+    vcpu_out(b);
+    vcpu_in(a);
+    CHECK_EQ(csr_read(henvcfg), HENVCFG_GUEST | HENVCFG_ADUE);
+    CHECK_EQ(fwft(a, FWFT_SET, AD_UPDATING, 0, 1), 0);
+    CHECK_EQ(csr_read(henvcfg), HENVCFG_GUEST);
+    CHECK_EQ(fwft(a, FWFT_SET, AD_UPDATING, 1, 0), SBI_ERR_DENIED_LOCKED);
+    csr_set(henvcfg, HENVCFG_ADUE);
+    vcpu_reset(a, 0, 0);
+    CHECK_EQ(a->csr.henvcfg, HENVCFG_GUEST);
+    fake_hart_begin(HARTS);
 }
 
 TEST(all_at_once)
