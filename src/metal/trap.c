@@ -96,11 +96,11 @@ static inline s64 emulate(struct vcpu *v, u64 gpa, const struct access *access)
     if (LIKELY(p->config->intc_gpa && intc < VPLIC_SIZE)) {
         if (!access->write)
             return access->width == 4 ? intc_read(p, intc) : -1;
-        known = intc_write(p, intc, access->width, v->x[access->reg]);
+        known = intc_write(p, intc, access->width, vcpu_access_value(v, access));
     } else if (p->config->uart_gpa && uart < VUART_SIZE) {
         if (!access->write)
             return vuart_read(p, uart, access->width);
-        known = vuart_write(p, uart, access->width, v->x[access->reg]);
+        known = vuart_write(p, uart, access->width, vcpu_access_value(v, access));
     } else {
         return -1;
     }

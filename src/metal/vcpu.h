@@ -46,6 +46,12 @@ static inline u64 access_extend(const struct access *access, u64 value)
     return access->is_signed && access->width < 8 ? sext(value, 8 * access->width) : value;
 }
 
+/* What a store writes; x[0] is not the guest's. */
+static inline u64 vcpu_access_value(const struct vcpu *v, const struct access *access)
+{
+    return access->reg ? v->x[access->reg] : 0;
+}
+
 /* Goes on behind a load or store that was done. */
 static inline void vcpu_access_done(struct vcpu *v, const struct access *access, u64 value)
 {

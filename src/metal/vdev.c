@@ -105,7 +105,7 @@ static bool begin(struct vcpu *v, u64 n, u64 offset, const struct access *a)
     if (a->width > 4 || offset & (a->width - 1))
         return false;
     if (a->write)
-        word = (u64)KIND_WRITE << KIND_SHIFT | low_bytes(v->x[a->reg], a->width);
+        word = (u64)KIND_WRITE << KIND_SHIFT | low_bytes(vcpu_access_value(v, a), a->width);
     if (a->write && a->width == 4 && offset == config_of(n)->notify_offset) {
         notify(n, (u32)word);
         v->pc += a->length;

@@ -191,6 +191,19 @@ TEST(widths_and_signs)
     CHECK_EQ(next(1, 0).value, 0x5678);
 }
 
+TEST(a_store_of_x0_writes_zero)
+{
+    const struct access a = {.width = 4, .reg = 0, .length = 4, .write = true};
+    struct request r;
+
+    make();
+    metal.vcpu[0].x[0] = 0xffffffc000045670; /* the hart's stack */
+    CHECK(vdev_access(&metal.vcpu[0], GPA + 0x70, &a));
+    r = next(1, 0);
+    CHECK_EQ(r.kind, WRITE);
+    CHECK_EQ(r.value, 0);
+}
+
 TEST(what_is_no_access_to_a_device)
 {
     struct vcpu *v = &metal.vcpu[0];
