@@ -77,6 +77,19 @@ static void ipi_sent(void)
     sbi_ipi(other);
 }
 
+/* Of a device that another partition serves (answerer.c). */
+static u64 vdev;
+
+static void vdev_read(void)
+{
+    (void)*(volatile u32 *)(uintptr_t)(vdev + 0x100);
+}
+
+static void vdev_notify(void)
+{
+    *(volatile u32 *)(uintptr_t)(vdev + 0x50) = 0;
+}
+
 /* There and back: a trap and an IPI on either side. */
 static void ipi_back(void)
 {
@@ -204,6 +217,13 @@ void guest_main(u64 hart, const void *tree)
         cost("hypercall", info);
     if (attempt(touch_controller, 0).cause == ATTEMPT_FINE)
         cost("controller", controller);
+    vdev = fdt_address(tree, "virtio,mmio", 0);
+    if (vdev) {
+        cost("vdev-read", vdev_read);
+        cost("vdev-notify", vdev_notify);
+        print("costs: done\n");
+        return;
+    }
     cost("rfence-self", rfence_self);
     with_another_hart(hart);
     print("costs: done\n");

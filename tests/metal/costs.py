@@ -70,10 +70,24 @@ def sswi():
     tap.check(sent <= 400 and back <= 1500 and least <= 1000, "kicks take more")
 
 
+def vdev(intc, read, notify):
+    """Registers of a device that another partition answers: with all that its service, a hart of its own, does for it."""
+    programs = [metal.guest(HERE / "costs.c"), metal.guest(HERE / "answerer.c")]
+    config = metal.config([metal.partition("costs", [0], programs[0]), metal.partition("answerer", [1], programs[1])], intc=intc,
+                          more='[[virtio]]\npartition = "costs"\nservice = "answerer"\n')
+    output = metal.boot(config, programs, f"vdev-{intc}", [r"costs\] costs: done"], memory="64M", intc=intc, icount=metal.COUNTED)
+    for name, limit in [("read", read), ("notify", notify)]:
+        least, median, most = (int(n) for n in re.search(rf"cost: vdev-{name} (\d+) (\d+) (\d+)", output).groups())
+        tap.say(f"a {name} of a served device: {least} to {most} instructions, median {median}, limit of the median {limit}")
+        tap.check(median <= limit, f"a {name} of a served device took {median} instructions, more than {limit}")
+
+
 for machine in metal.MACHINES:
     tap.add(f"calls of a guest, {machine}", costs, machine)
 # With a PLIC the kick goes through the firmware.
 tap.add("a fence of another hart, plic", fence, "plic", 1500)
 tap.add("a fence of another hart, aia", fence, "aia", 700)
 tap.add("kicks by a store, sswi", sswi)
+tap.add("a served device, plic", vdev, "plic", 7000, 600)
+tap.add("a served device, aia", vdev, "aia", 3500, 600)
 tap.main(sys.argv[1:])

@@ -5,6 +5,7 @@ one faults, stops, restarts or attacks. A ticker beside them loses nothing.
 """
 
 import hashlib
+import os
 import pathlib
 import random
 import re
@@ -162,7 +163,33 @@ for machine in metal.MACHINES:
     tap.add(f"a service that faults with requests in hand, {machine}", faults, machine)
     tap.add(f"a service that stops with requests in hand, {machine}", stops, machine)
     tap.add(f"a service that answers at random, {machine}", anything, machine, 30, metal.SECONDS)
-    tap.add_long(f"1,000 lives of a service that answers at random, {machine}", anything, machine, 1000, 7200)
+    tap.add_long(f"1,000 lives of a random service, {machine}", anything, machine, 1000, 7200)
+
+
+def attacked(intc, lives, rounds, seconds):
+    """A driver that attacks its devices with all that it has: the service lives, another driver is served, ticks go on."""
+    seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+    tap.say(f"seed {seed}")
+    programs = [guest("disk", DISK_ROUNDS=rounds), guest("rings", RINGS_SEED=seed, RINGS_DEVICES=4),
+                guest("tick", TICK_WATCHED=1, TICK_RESTARTS=lives, TICK_SLACK_US=SLACK_US)]
+    config = metal.config([metal.partition("disk", [3], programs[0]),
+                           metal.partition("rings", [1], programs[1], health='raised = "restart"\nmemory = "guest"'),
+                           service([2], "2M"), metal.partition("tick", [0], programs[2]), device("disk", more=DISK),
+                           device("rings", more='device = "blk"\ndisk = { at = 0x90100000, size = "1M" }'),
+                           device("rings", more='device = "net"\njoin = "lan"'),
+                           device("rings", more='device = "net"\njoin = "lan"'),
+                           device("rings", more='device = "console"')],
+                          harts=4, memory="128M", intc=intc)
+    output = run(f"attacked-{intc}", programs, config, [r"disk\] disk: \d+ rounds", r"tick\] tick: (as planned|DISTURBED)"], seconds,
+                 intc=intc, harts=4, icount=metal.FASTER, extra=metal.SHORT_TURNS)
+    tap.check_equal(metal.said(output, "tick")[-2:], PLANNED, "the ticks")
+    tap.check_equal(metal.said(output, "disk"), [f"disk: {rounds} rounds, 0 resets, by interrupts"], "what the other driver says")
+    tap.check("[metal] service" not in output and "unexpected trap" not in output, output[-3000:])
+
+
+for machine in metal.MACHINES:
+    tap.add(f"a driver that attacks the service, {machine}", attacked, machine, 20, 200, metal.SECONDS)
+    tap.add_long(f"1,000 lives of an attacking driver, {machine}", attacked, machine, 1000, 2000, 7200)
 
 
 LEFT = """#!/bin/sh
