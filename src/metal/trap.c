@@ -71,7 +71,7 @@ static inline s64 fetch(u64 pc)
 enum look { LOOK_ACCESS, LOOK_OTHER, LOOK_GONE };
 
 /* Is it a load or store that trapped at pc? GONE: the guest cannot fetch it any more. */
-static inline enum look look_at(u64 pc, struct access *access)
+static NOINLINE enum look look_at(u64 pc, struct access *access)
 {
     s64 insn = (s64)csr_read(htinst);
 
@@ -87,7 +87,7 @@ static inline enum look look_at(u64 pc, struct access *access)
  * A load or store of emulated registers, what is stored from x. Negative: there are none, or they
  * are not accessed so; else what was loaded.
  */
-static inline s64 emulate(struct vcpu *v, u64 gpa, const struct access *access)
+static NOINLINE s64 emulate(struct vcpu *v, u64 gpa, const struct access *access)
 {
     struct partition *p = v->partition;
     u64 intc = gpa - p->config->intc_gpa, uart = gpa - p->config->uart_gpa;
@@ -173,19 +173,13 @@ struct vcpu *trap_settle(struct vcpu *v)
     return v->hart->resched ? hart_next(v) : v;
 }
 
-/* Where it need not be quick. */
-static NOINLINE bool access_look(const struct vcpu *v, struct access *access)
-{
-    return look_at(v->pc, access) == LOOK_ACCESS;
-}
-
 /* True: a load or store of registers that the hypervisor emulates, or another partition answers. */
 static bool access_answer(struct vcpu *v, u64 gpa)
 {
     struct access access;
     s64 value;
 
-    if (!access_look(v, &access))
+    if (look_at(v->pc, &access) != LOOK_ACCESS)
         return false;
     value = emulate(v, gpa, &access); /* what trap_access did not take */
     if (value < 0)
@@ -204,7 +198,7 @@ static NOINLINE void violation(struct vcpu *v, u64 cause, u64 gpa)
     if (action > METAL_ACTION_GUEST)
         return;
     if (action == METAL_ACTION_GUEST || cause == CAUSE_FETCH_GUEST_PAGE ||
-        !access_look(v, &access)) {
+        look_at(v->pc, &access) != LOOK_ACCESS) {
         vcpu_inject(v, access_fault(cause), tval);
         return;
     }
