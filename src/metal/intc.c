@@ -96,6 +96,9 @@ void intc_switch(struct hart *h, const struct partition *from, const struct part
         aia_switch(to);
         return;
     }
+    /* On a hart of its own a device may wake who sleeps. */
+    if (!to && h->config->mode == METAL_HART_EXCLUSIVE)
+        return;
     for (u32 i = 0; i < metal_config.irq_count; i++) {
         const struct metal_irq *irq = &metal_config.irq[i];
         if (irq->hart != h->index)

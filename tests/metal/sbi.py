@@ -40,9 +40,9 @@ def run(source, mode, intc):
     # A hart that waits for another in a loop needs threads, in which time is the host's.
     threads = (source, mode) == ("suspend", "exclusive")
     program = metal.guest(HERE / f"{source}.c", name=f"{source}-{threads}", 
-                          defines=["SUSPEND_SLACK_US=1000000", "SUSPEND_AWAY_US=300000"] * threads)
+                          defines=["SUSPEND_SLACK_US=1000000", "SUSPEND_AWAY_US=300000", "SUSPEND_DEVICE=1"] * threads)
     noise = metal.guest(HERE / "noise.c")
-    parts = [metal.partition("first", [0, 1], program)] + ([metal.partition("noise", [0], noise)] if MODES[mode] else [])
+    parts = [metal.partition("first", [0, 1], program, extra='devices = ["rtc@101000"]' * threads)] + ([metal.partition("noise", [0], noise)] if MODES[mode] else [])
     output = metal.boot(metal.config(parts, intc=intc, more=MODES[mode]), [program, noise], f"{source}-{mode}-{intc}",
                         [rf"first\] {source}: \d+ wrong"], memory="64M", intc=intc, icount=None if threads else metal.FASTER, extra=metal.SHORT_TURNS if source == "suspend" and not threads else [])
     return metal.said(output, "first")

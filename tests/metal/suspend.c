@@ -10,6 +10,9 @@ enum { STARTED, STOPPED, SUSPENDED = 4 };
 
 #define SUSPEND_NON_RETENTIVE 0x80000000
 
+#ifndef SUSPEND_DEVICE
+#define SUSPEND_DEVICE 0
+#endif
 #ifndef SUSPEND_SLACK_US
 #define SUSPEND_SLACK_US 2000
 #endif
@@ -168,9 +171,44 @@ static void wake_other(void)
     check(counted == 1, "it did not come back");
 }
 
+/* The board's clock, a Goldfish RTC: its alarm is a wire to the interrupt controller. */
+static volatile u32 *rtc(u32 offset)
+{
+    return (volatile u32 *)(uintptr_t)(0x101000 + offset);
+}
+
+static void on_alarm(unsigned source)
+{
+    (void)source;
+    taken = 10;
+    *rtc(0x14) = 1; /* clear the alarm */
+    *rtc(0x1c) = 1; /* and its interrupt */
+}
+
+static void wake_by_device(const void *tree)
+{
+    struct back back = {.hart = 99};
+    u64 now;
+    long how;
+
+    irq_init(tree);
+    irq_enable(11, on_alarm, false);
+    now = *rtc(0);
+    now |= (u64)*rtc(4) << 32;
+    now += 300000000; /* ns */
+    *rtc(0x10) = 1;
+    *rtc(0xc) = (u32)(now >> 32);
+    *rtc(8) = (u32)now;
+    taken = 0;
+    how = suspend(SBI_SUSP, 0, 0, &back);
+    check(how == 0 && back.hart == 0 && taken == 0, "the clock did not wake it");
+    interrupts_on();
+    csr_clear(sstatus, SSTATUS_SIE);
+    check(taken == 10, "the clock's interrupt did not come");
+}
+
 void guest_main(u64 hart, const void *tree)
 {
-    (void)tree;
     trap_on_interrupt(IRQ_TIMER, on_timer);
     check(sbi_has(SBI_SUSP), "there is no SUSP");
     if (hart == 0)
@@ -179,5 +217,7 @@ void guest_main(u64 hart, const void *tree)
     away("stay", SBI_HSM, HSM_SUSPEND, 0);
     away("partition", SBI_SUSP, 0, 0);
     wake_other();
+    if (SUSPEND_DEVICE)
+        wake_by_device(tree);
     print("suspend: %u wrong\n", wrong);
 }
