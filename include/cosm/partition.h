@@ -29,11 +29,11 @@ enum cosm_call {
     COSM_CALL_CONTROL = 4,
     COSM_CALL_PLAN = 5,
     COSM_CALL_TRACE_READ = 6,
+    COSM_CALL_LOG_READ = 7,
     COSM_CALL_WINDOW_END = 8,
     COSM_CALL_VDEV_NEXT = 9,
     COSM_CALL_VDEV_REPLY = 10,
     COSM_CALL_STATUS = 11,
-    /* 7 is kept for the log. */
 };
 
 enum cosm_control {
@@ -166,6 +166,15 @@ static inline struct cosm_sbi_result cosm_trace_read(unsigned hart, uint64_t gpa
                                                      uint64_t since)
 {
     return cosm_sbi4(COSM_SBI_EXT, COSM_CALL_TRACE_READ, hart, gpa, count, since);
+}
+
+/* Copies up to 128 bytes of the hypervisor's log, from its byte number since on (of all that were
+ * ever written, modulo 2^32), to memory of this partition. The value is the number of the byte
+ * behind them | how many << 32; more than that ahead of since: the log keeps 512 bytes, and what
+ * was before them is lost. Needs the right to monitor. */
+static inline struct cosm_sbi_result cosm_log_read(uint64_t gpa, uint64_t bytes, uint32_t since)
+{
+    return cosm_sbi(COSM_SBI_EXT, COSM_CALL_LOG_READ, gpa, bytes, since);
 }
 
 /* On a hart with a cyclic plan: gives the rest of this window away, returns in the next. */

@@ -287,3 +287,19 @@ void console_log(struct log_limit *limit, const char *fmt, ...)
     lock_release(&console.lock);
     console_drain(NULL);
 }
+
+size_t console_log_read(u32 *at, char *text, size_t len)
+{
+    const struct writer *self = &console.writer[SELF];
+    size_t n = 0;
+    u32 in;
+
+    lock_acquire(&console.lock);
+    in = atomic_load_explicit(&self->in, memory_order_relaxed);
+    if (in - *at > ROOM) /* overwritten since, or never written */
+        *at = in < ROOM ? 0 : in - ROOM;
+    for (u32 from = *at; n < len && from != in; from++)
+        text[n++] = self->text[from % ROOM];
+    lock_release(&console.lock);
+    return n;
+}

@@ -33,5 +33,8 @@ void console_flush(void);
 size_t console_read(struct partition *p, u8 *bytes, size_t len);
 /* A line of the hypervisor's. With a limit: those that a guest can provoke grow rare. */
 void console_log(struct log_limit *limit, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Copies what the hypervisor wrote from byte *at of all on to text, as far as it still has it: *at
+ * is then where that begins. Returns how many bytes. */
+size_t console_log_read(u32 *at, char *text, size_t len);
 
 #endif

@@ -92,6 +92,21 @@ static struct sbi_ret read_trace(struct partition *self, const u64 *arg)
     return sbi_done(n);
 }
 
+/* arg: gpa, bytes, place in the log. */
+static struct sbi_ret read_log(struct partition *self, const u64 *arg)
+{
+    char text[128];
+    u32 at = (u32)arg[2];
+    size_t n;
+
+    if (!(self->config->rights & METAL_MAY_MONITOR))
+        return sbi_fail(SBI_ERR_DENIED);
+    n = console_log_read(&at, text, arg[1] < sizeof(text) ? arg[1] : sizeof(text));
+    if (n && !partition_write(self, arg[0], text, n))
+        return sbi_fail(SBI_ERR_INVALID_ADDRESS);
+    return sbi_done((u64)n << 32 | (u32)(at + n));
+}
+
 static struct sbi_ret status(u64 target)
 {
     struct partition *p;
@@ -132,6 +147,8 @@ struct sbi_ret sbi_partition_serve(struct sbi *sbi, u32 hart, const struct sbi_c
         return plan(p, call->arg[0]);
     case CALL_TRACE_READ:
         return read_trace(p, call->arg);
+    case CALL_LOG_READ:
+        return read_log(p, call->arg);
     case CALL_WINDOW_END:
         return window_end(partition_vcpu(p, hart));
     case CALL_VDEV_NEXT:

@@ -117,6 +117,36 @@ TEST(lines_are_whole_and_labelled)
     CHECK_STR(output(), "[two] next\r\n");
 }
 
+TEST(the_hypervisors_log_can_be_read)
+{
+    char text[600];
+    u32 at = 0, first;
+
+    make();
+    console_log(NULL, "first line");
+    at = UINT32_MAX / 2; /* nothing was ever there */
+    CHECK(console_log_read(&at, text, sizeof(text)) >= 11);
+    at += (u32)console_log_read(&at, text, sizeof(text));
+    CHECK_EQ(console_log_read(&at, text, sizeof(text)), 0);
+    first = at;
+    console_log(NULL, "second line");
+    console_flush(); /* it was sent, and is still there */
+    CHECK_EQ(console_log_read(&at, text, 7), 7);
+    CHECK_EQ(at, first);
+    CHECK(!memcmp(text, "second ", 7));
+    at += 7;
+    CHECK_EQ(console_log_read(&at, text, sizeof(text)), 5);
+    CHECK(!memcmp(text, "line\n", 5));
+    for (u32 i = 0; i < 100; i++) {
+        console_log(NULL, "line %u of many", i);
+        console_flush();
+    }
+    CHECK_EQ(console_log_read(&at, text, sizeof(text)), 512);
+    CHECK(at - first > 512);
+    CHECK(!memcmp(text + 512 - 16, "line 99 of many\n", 16));
+    (void)output();
+}
+
 TEST(long_lines_are_broken)
 {
     char text[301], want[400];

@@ -32,7 +32,7 @@
 
 enum { EID_HSM = 0x48534D, EID_SPI = 0x735049, EID_RFENCE = 0x52464E43, EID_SRST = 0x53525354 };
 enum { EID_PARTITION = 0x0A434F53, CALL_WATCHDOG = 1, CALL_RAISE = 3, CALL_CONTROL, CALL_PLAN };
-enum { CALL_WINDOW_END = 8, CALL_VDEV_NEXT, CALL_VDEV_REPLY };
+enum { CALL_LOG_READ = 7, CALL_WINDOW_END, CALL_VDEV_NEXT, CALL_VDEV_REPLY };
 
 #define VDEV UINT64_C(0x10001000) /* of A, served by B */
 
@@ -112,7 +112,7 @@ static void configure_partition(struct metal_config *c, u32 i)
         .region_count = 1,
         .image_first = (u16)i,
         .image_count = 1,
-        .rights = METAL_MAY_CONTROL | METAL_MAY_VECTOR,
+        .rights = METAL_MAY_CONTROL | METAL_MAY_MONITOR | METAL_MAY_VECTOR,
         .vmid = i + 1,
         .start = 1,
         .entry = ram_of(i) + 0x1000,
@@ -234,6 +234,19 @@ static bool serve(struct vcpu *v, u64 r)
     return v->hart->resched;
 }
 
+/* To where each life has its image anew; beyond the partition's memory is refused. */
+static bool read_log(struct vcpu *v)
+{
+    u64 ram = ram_of(v->partition->index);
+    bool resched = call(v, EID_PARTITION, CALL_LOG_READ, ram + 0x1000, 64, UINT32_MAX / 2);
+
+    CHECK_EQ(v->x[10], 0);
+    CHECK(v->x[11] >> 32 <= 64);
+    resched |= call(v, EID_PARTITION, CALL_LOG_READ, ram + RAM, 64, UINT32_MAX / 2);
+    CHECK(v->x[10] || !(v->x[11] >> 32)); /* nothing was logged yet */
+    return resched;
+}
+
 static bool guest_acts(struct vcpu *v, u64 r)
 {
     struct partition *p = v->partition;
@@ -264,6 +277,8 @@ static bool guest_acts(struct vcpu *v, u64 r)
         return call(v, EID_PARTITION, CALL_WINDOW_END, 0, 0, 0);
     case 35 ... 38:
         return serve(v, r);
+    case 63:
+        return read_log(v);
     case 33 ... 34:
         return call(v, EID_PARTITION, CALL_WATCHDOG, 0, 0, 0);
     case 39 ... 44:
