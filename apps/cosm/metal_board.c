@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A board under cosm-metal, in QEMU. */
+/* A board under cosm-metal, in QEMU or in cosm itself. */
 #include "apps/cosm/metal_board.h"
 
 #include "apps/cosm/metal.h"
@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 
 #define QEMU      "qemu-system-riscv64"
+#define SELF      "/proc/self/exe"
+#define CPU       "rv64,h=true"
 #define PACKAGE   "apt-get install qemu-system-misc"
 #define FILE_MAX  (2 * GIB)
 #define WORDS_MAX 96
@@ -95,15 +97,27 @@ int metal_config_load(const struct options *o, const char *path, struct metal_co
     return r ? r : metal_config_find(*bytes, *size, config, err);
 }
 
+/* What an image may want that cosm's board lacks; NULL: nothing. */
+static const char *lacks(const struct metal_board *b)
+{
+    if (b->intc == METAL_INTC_AIA)
+        return "AIA";
+    if (b->iommu_hpa)
+        return "an IOMMU";
+    return b->vector_size ? "vectors" : NULL;
+}
+
 static int check_on(const struct options *o, const struct metal_config *c, struct err *err)
 {
-    const char *on = o->metal.on ? o->metal.on : "qemu";
+    const char *on = o->metal.on ? o->metal.on : "qemu", *lack = lacks(&c->board);
 
-    if (!strcmp(on, "cosm"))
+    if (strcmp(on, "qemu") && strcmp(on, "cosm"))
+        return err_set(err, EINVAL, "--on: '%.64s' is no board to run on; give qemu or cosm", on);
+    if (!strcmp(on, "cosm") && lack)
         return err_set(err, ENOTSUP,
-                       "--on cosm: cosm's own CPU has no hypervisor extension yet; give --on qemu");
-    if (strcmp(on, "qemu"))
-        return err_set(err, EINVAL, "--on: '%.64s' is no board to run on; give qemu", on);
+                       "--on cosm: this image is for a board with %s, which cosm's lacks; give "
+                       "--on qemu",
+                       lack);
     if (c->board.ram_hpa != VIRT_RAM || (c->board.uart_hpa && c->board.uart_hpa != VIRT_UART))
         return err_set(err, ENOTSUP,
                        "this image is for another board than QEMU's virt: its memory is at 0x%llx",
@@ -111,7 +125,7 @@ static int check_on(const struct options *o, const struct metal_config *c, struc
     return 0;
 }
 
-/* The words of QEMU's command line. */
+/* The words of a command line, QEMU's or our own. */
 struct words {
     char *word[WORDS_MAX + 1];
     char machine[64], harts[16], memory[24], image[32];
@@ -133,46 +147,75 @@ static void add_two(struct words *w, const char *option, const char *value)
     add(w, value);
 }
 
-static int make_words(struct words *w, const struct metal_board_run *run, const struct options *o,
-                      struct err *err)
+/* What both take alike: harts, memory, the image. */
+static void add_board(struct words *w, const struct metal_board_run *run, const struct options *o)
+{
+    const struct metal_board *b = &run->config.board;
+
+    fmt_print(w->harts, sizeof(w->harts), "%u", b->hart_count);
+    fmt_print(w->memory, sizeof(w->memory), "%lluk", (unsigned long long)(b->ram_size / KIB));
+    fmt_print(w->image, sizeof(w->image), "/proc/self/fd/%d", run->image);
+    add_two(w, "--smp", w->harts);
+    add_two(w, "-m", w->memory);
+    add_two(w, "--kernel", run->image >= 0 ? w->image : o->operand[1]);
+}
+
+static void add_qemu(struct words *w, const struct metal_board_run *run, const struct options *o)
 {
     const struct metal_board *b = &run->config.board;
     size_t n;
 
-    memset(w, 0, sizeof(*w));
     n = fmt_print(w->machine, sizeof(w->machine), "virt%s", b->iommu_hpa ? ",iommu-sys=on" : "");
     if (b->intc == METAL_INTC_AIA)
         fmt_print(w->machine + n, sizeof(w->machine) - n, ",aia=aplic-imsic,aia-guests=%u",
                   (1u << b->imsic_guest_bits) - 1);
-    fmt_print(w->harts, sizeof(w->harts), "%u", b->hart_count);
-    fmt_print(w->memory, sizeof(w->memory), "%lluk", (unsigned long long)(b->ram_size / KIB));
-    fmt_print(w->image, sizeof(w->image), "/proc/self/fd/%d", run->image);
     add(w, QEMU);
     add_two(w, "-M", w->machine);
-    add_two(w, "-cpu", b->vector_size ? "rv64,h=true,v=true,vext_spec=v1.0" : "rv64,h=true");
-    add_two(w, "-smp", w->harts);
-    add_two(w, "-m", w->memory);
+    add_two(w, "-cpu", b->vector_size ? CPU ",v=true,vext_spec=v1.0" : CPU);
+    add_board(w, run, o);
     add(w, "-nodefaults");
     add_two(w, "-display", "none");
     add_two(w, "-chardev", "stdio,id=serial,signal=off");
     add_two(w, "-serial", "chardev:serial");
     add_two(w, "-bios", o->metal.firmware ? o->metal.firmware : "default");
-    add_two(w, "-kernel", run->image >= 0 ? w->image : o->operand[1]);
     if (o->metal.icount)
         add_two(w, "-icount", "shift=0,sleep=off");
-    for (u32 i = o->before_rest; i < o->operands; i++)
-        add(w, o->operand[i]);
-    return w->full ? err_set(err, E2BIG, "too many options for QEMU behind --") : 0;
 }
 
-/* The image as a file that only QEMU finds. */
+/* Our own board: without firmware the SBI that is built in starts the image. */
+static void add_cosm(struct words *w, const struct metal_board_run *run, const struct options *o)
+{
+    add(w, SELF);
+    add(w, "run");
+    add_two(w, "--cpu", CPU);
+    add_board(w, run, o);
+    if (o->metal.firmware)
+        add_two(w, "--bios", o->metal.firmware);
+    if (o->metal.icount)
+        add(w, "--icount=shift=0");
+}
+
+static int make_words(struct words *w, const struct metal_board_run *run, const struct options *o,
+                      struct err *err)
+{
+    memset(w, 0, sizeof(*w));
+    if (run->ours)
+        add_cosm(w, run, o);
+    else
+        add_qemu(w, run, o);
+    for (u32 i = o->before_rest; i < o->operands; i++)
+        add(w, o->operand[i]);
+    return w->full ? err_set(err, E2BIG, "too many options behind --") : 0;
+}
+
+/* The image as a file that only the board finds. */
 static int keep_image(struct metal_board_run *run, const u8 *bytes, u64 size, struct err *err)
 {
     int r;
 
     run->image = memfd_create("cosm-metal.bin", 0);
     r = run->image < 0 ? -errno : file_write_all(run->image, bytes, size);
-    return r ? err_set(err, -r, "cannot keep the image for QEMU: %s", strerror(-r)) : 0;
+    return r ? err_set(err, -r, "cannot keep the image for the board: %s", strerror(-r)) : 0;
 }
 
 static int start(struct metal_board_run *run, const struct options *o, int complaints,
@@ -204,6 +247,7 @@ int metal_board_start(struct metal_board_run *run, const struct options *o, int 
     int r;
 
     run->pid = run->serial = run->image = -1;
+    run->ours = o->metal.on && !strcmp(o->metal.on, "cosm");
     r = metal_config_load(o, o->operand[1], &run->config, &bytes, &size, err);
     if (!r)
         r = check_on(o, &run->config, err);
@@ -229,6 +273,8 @@ int metal_board_stop(struct metal_board_run *run, bool end, struct err *err)
     if (end || !status)
         return 0;
     if (WIFSIGNALED(status))
-        return err_set(err, ECHILD, QEMU " died of signal %d", WTERMSIG(status));
-    return err_set(err, ECHILD, QEMU " ended with status %d", WEXITSTATUS(status));
+        return err_set(err, ECHILD, "%s died of signal %d", run->ours ? "cosm run" : QEMU,
+                       WTERMSIG(status));
+    return err_set(err, ECHILD, "%s ended with status %d", run->ours ? "cosm run" : QEMU,
+                   WEXITSTATUS(status));
 }

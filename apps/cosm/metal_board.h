@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A board under cosm-metal, in QEMU: its image, and the process with its serial line. */
+/* A board under cosm-metal, in QEMU or in cosm: its image, and the process with its serial line. */
 #ifndef COSM_APPS_METAL_BOARD_H
 #define COSM_APPS_METAL_BOARD_H
 
@@ -13,10 +13,11 @@ struct metal_board_run {
     pid_t pid;
     int serial; /* both ways */
     int image;  /* a file in memory, or -1: it has a name */
+    bool ours;  /* the board is cosm, not QEMU */
 };
 
 /*
- * Builds the image if the operand is a configuration, and starts QEMU with what the options say;
+ * Builds the image if the operand is a configuration, and starts the board that the options say;
  * its complaints go to the descriptor given. Then metal_board_stop. A failure may be -EINVAL with a
  * wrong command line, else another.
  */

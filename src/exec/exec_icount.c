@@ -8,6 +8,9 @@
  * deadline, too, so that timers fire at exact counts. Between slices, and right after a store to a
  * device or a CSR, a hart looks for interrupts; what lies in between depends on no engine.
  *
+ * With the H extension, whose users hold plans to the microsecond, the hart that a timer calls has
+ * the next turn; else it waits for it, as it did before there was H.
+ *
  * A pause from outside (debugger, end of the VM) interrupts a slice, which later goes on as if
  * nothing had been.
  */
@@ -28,6 +31,8 @@ struct icount {
     u32 turn;             /* the hart that runs, or ran last */
     u64 left;             /* of its slice; 0: the next one's turn */
     bool resumes;         /* the slice goes on after a pause */
+    bool prompt;          /* a timer that fires may end another hart's slice: there are guests */
+    bool fired;           /* and one did */
     struct vcpu *current; /* it runs: its count moves on */
     _Atomic u32 idle;     /* nothing will happen by itself */
 };
@@ -75,6 +80,7 @@ int icount_create(struct exec *exec, u32 shift, struct err *err)
     ic->clock.count = count_all;
     ic->clock.sooner = sooner;
     ic->clock.ctx = exec;
+    ic->prompt = isa_has(&exec->config.isa, ISA_H);
     exec->icount = ic;
     return 0;
 }
@@ -119,21 +125,44 @@ static bool is_ready(const struct vcpu *v)
     return !(v->waits || v->rest == REST_SUSPEND) || v->step || trap_wakes(v->hart);
 }
 
+static struct vcpu *give_turn(struct exec *exec, u32 next)
+{
+    struct icount *ic = exec->icount;
+
+    ic->turn = next;
+    ic->left = exec->count == 1 ? SLICE_ALONE : SLICE;
+    ic->resumes = false;
+    return &exec->vcpus[next];
+}
+
+/* Another hart than the one whose turn it is that would take an interrupt at once; count: none. */
+static u32 called_hart(const struct exec *exec)
+{
+    const u32 turn = exec->icount->turn;
+
+    for (u32 i = 1; i < exec->count; i++) {
+        u32 next = (turn + i) % exec->count;
+        if (is_ready(&exec->vcpus[next]) && trap_pending(exec->harts[next]) >= 0)
+            return next;
+    }
+    return exec->count;
+}
+
 /* Whose turn it is; NULL: all wait. */
 static struct vcpu *choose_locked(struct exec *exec)
 {
     struct icount *ic = exec->icount;
+    u32 called = ic->fired ? called_hart(exec) : exec->count;
 
+    ic->fired = false;
+    if (called < exec->count && trap_pending(exec->harts[ic->turn]) < 0)
+        return give_turn(exec, called);
     if (ic->left && is_ready(&exec->vcpus[ic->turn]))
         return &exec->vcpus[ic->turn];
     for (u32 i = 1; i <= exec->count; i++) {
         u32 next = (ic->turn + i) % exec->count;
-        if (!is_ready(&exec->vcpus[next]))
-            continue;
-        ic->turn = next;
-        ic->left = exec->count == 1 ? SLICE_ALONE : SLICE;
-        ic->resumes = false;
-        return &exec->vcpus[next];
+        if (is_ready(&exec->vcpus[next]))
+            return give_turn(exec, next);
     }
     return NULL;
 }
@@ -267,6 +296,7 @@ void *icount_main(void *arg)
             vcpu_resume(v);
         why = run_slice(exec, v, step);
         vclock_publish(&ic->clock);
+        ic->fired = ic->prompt && vclock_next(&ic->clock) <= vclock_now(&ic->clock);
         vclock_expire(&ic->clock);
         act_on(exec, v, why);
     }

@@ -157,7 +157,6 @@ static void file_reset(void (*write)(u32 select, u64 value))
 void aia_init_hart(struct hart *h)
 {
     (void)h;
-    (void)hstateen0_write(HSTATEEN0_AIA); /* false: guests need no leave */
     csr_write(hvictl, 0);
     csr_write(hviprio1, 0);
     csr_write(hviprio2, 0);

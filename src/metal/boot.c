@@ -129,6 +129,7 @@ static void init_csrs(const struct hart *h)
                               ? COUNTER_CY | COUNTER_TM | COUNTER_IR
                               : COUNTER_TM);
     csr_write(henvcfg, HENVCFG_GUEST);
+    (void)hstateen0_write(HSTATEEN0_GUEST); /* false: guests need no leave */
     csr_write(sstatus, STATUS_FS_INITIAL);
     if (metal_config.board.vector_size) {
         csr_set(sstatus, STATUS_VS);

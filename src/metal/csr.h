@@ -124,7 +124,7 @@ enum trap_cause {
 #define COUNTER_IR BIT(2)
 
 /* What guests may touch, if the hart has Smstateen: senvcfg, and the AIA's CSRs. */
-#define HSTATEEN0_AIA (BIT(62) | BIT(60) | BIT(59) | BIT(58))
+#define HSTATEEN0_GUEST (BIT(62) | BIT(60) | BIT(59) | BIT(58))
 
 #define HGATP_SV39X4     (UINT64_C(8) << 60)
 #define HGATP_VMID_SHIFT 44

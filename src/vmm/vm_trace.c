@@ -115,15 +115,18 @@ static const char *cause_name(u64 cause)
         [CAUSE_INSN_PAGE] = "instruction page fault",
         [CAUSE_LOAD_PAGE] = "load page fault",
         [CAUSE_STORE_PAGE] = "store page fault",
+        [CAUSE_ECALL_VS] = "ecall from VS",
+        [CAUSE_INSN_GUEST_PAGE] = "instruction guest-page fault",
+        [CAUSE_LOAD_GUEST_PAGE] = "load guest-page fault",
+        [CAUSE_VIRTUAL] = "virtual instruction",
+        [CAUSE_STORE_GUEST_PAGE] = "store guest-page fault",
     };
     static const char *const interrupts[] = {
-        [IRQ_SSI] = "S software",
-        [IRQ_MSI] = "M software",
-        [IRQ_STI] = "S timer",
-        [IRQ_MTI] = "M timer",
-        [IRQ_SEI] = "S external",
-        [IRQ_MEI] = "M external",
-        [IRQ_LCOFI] = "counter overflow",
+        [IRQ_SSI] = "S software", [IRQ_MSI] = "M software",
+        [IRQ_STI] = "S timer",    [IRQ_VSSI] = "VS software",
+        [IRQ_VSTI] = "VS timer",  [IRQ_VSEI] = "VS external",
+        [IRQ_MTI] = "M timer",    [IRQ_SEI] = "S external",
+        [IRQ_MEI] = "M external", [IRQ_LCOFI] = "counter overflow",
     };
     const u64 number = cause & ~BIT(63);
     const char *name = NULL;

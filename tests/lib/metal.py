@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the tests of cosm-metal share: guest programs, configurations built by cosm, boards in QEMU."""
+"""What the tests of cosm-metal share: guest programs, configurations built by cosm, boards in QEMU.
 
+With METAL_ON=cosm in the environment the boards are cosm's own where a test does not ask for what only QEMU has (AIA, other
+options, vectors); METAL_ENGINE then names the --cpu-engine. Such a test skips."""
+
+import os
 import pathlib
 import re
 import shutil
@@ -20,6 +24,7 @@ FIRMWARES = ["qemu", "sid"]  # QEMU's own OpenSBI; that of Debian's sid
 UNDER_FIRMWARE = 0x80200000  # where OpenSBI starts what QEMU's -kernel names
 SECONDS = 120  # generous: others use the machine, too
 COUNTED = "shift=0,sleep=off"  # -icount: an instruction is a nanosecond, idle time takes none
+OURS = os.environ.get("METAL_ON", "qemu") == "cosm"
 FASTER = "shift=3,sleep=off"  # the same, but an instruction is eight: seconds pass in fewer instructions
 # With -icount a hart has its turn until the next timer of the board is due: a filter without packets has one each 1000
 # instructions.
@@ -33,6 +38,11 @@ def need(*tools):
     for tool in tools:
         if not shutil.which(tool):
             raise tap.Skip(f"no {tool} here")
+
+
+def need_qemu():
+    if OURS:
+        raise tap.Skip("this is for QEMU's board")
 
 
 def guest(source, name=None, base=0x80000000, defines=()):
@@ -97,6 +107,8 @@ def said(output, name):
 
 def where(console):
     """Where the harts of a board are that does not come on: by QEMU's monitor."""
+    if OURS:
+        return ""
     start = len(console.output)
     console.send("\x01cinfo registers -a\r")
     end = time.monotonic() + 3
@@ -136,6 +148,8 @@ def boot(config_or_file, programs, name, patterns, seconds=SECONDS, **options):
 
 def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, cpu=CPUS[0], extra=()):
     """QEMU's virt board with the H extension, running; a Console, to be used in a with statement."""
+    if OURS:
+        return own_board(kernel, intc, harts, memory, bios, icount, cpu, extra)
     need(QEMU)
     command = [QEMU, "-M", MACHINES[intc], "-cpu", cpu, "-smp", harts, "-m", memory, "-nographic", "-nodefaults",
                "-serial", "mon:stdio", "-bios", firmware(bios), "-kernel", kernel, *extra]
@@ -144,9 +158,22 @@ def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None,
     return Console(command)
 
 
+def own_board(kernel, intc, harts, memory, bios, icount, cpu, extra):
+    """The same in cosm, started by the SBI that is built in unless firmware is named."""
+    if intc != "plic" or cpu != CPUS[0] or extra:
+        need_qemu()
+    command = [COSM, "run", "--cpu-engine", os.environ.get("METAL_ENGINE", "jit"), "--cpu", cpu, "--smp", harts, "-m", memory,
+               "--kernel", kernel]
+    if bios != "qemu":
+        command += ["--bios", firmware(bios)]
+    if icount:
+        command += [f"--icount={icount.split(',')[0]}"]
+    return Console(command)
+
+
 def run(kernel, seconds=SECONDS, **options):
     """Runs a board until it powers off; returns what it printed."""
     with board(kernel, **options) as console:
         status = console.wait(seconds)
-        tap.check(status == 0, f"QEMU ended with {status}; last output:\n{console.tail()}")
+        tap.check(status == 0, f"the board ended with {status}; last output:\n{console.tail()}")
         return console.output.replace("\r", "")

@@ -37,6 +37,7 @@ for machine in metal.MACHINES:
 
 @tap.test("reboot: firmware and partitions begin anew")
 def _():
+    metal.need_qemu()  # its firmware says that it begins
     with metal.board(last("reboot", "plic", "reboot")) as console:
         output = metal.until(console, [r"(?s:stopped.*OpenSBI v.*all partitions have stopped)"])
     tap.check_equal(metal.said(output, "first").count("started: 0"), 2, "lives of the first")
@@ -44,6 +45,7 @@ def _():
 
 @tap.test("stay: on, with harts that sleep")
 def _():
+    metal.need_qemu()  # its monitor tells
     with metal.board(last("stay", "plic", "stay")) as console:
         metal.until(console, [r"all partitions have stopped"])
         before = console.cpu_seconds()

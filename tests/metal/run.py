@@ -250,6 +250,19 @@ def _():
     tap.check("no-such-option" in done.stderr and "ended with status 1" in done.stderr, done.stderr)
 
 
+@tap.test("cosm itself is the board: by its own SBI, and counted")
+def _():
+    path = two()
+    for words in ([], ["--icount"]):
+        done = cosm("run", path, "--on", "cosm", *words, env={**os.environ, "PATH": "/nonexistent"})
+        tap.check_equal(done.returncode, 0, done.stderr)
+        for name in ("left", "right"):
+            tap.check_equal(len(re.findall(rf"^\[{name}\] tick \d", done.stdout, re.M)), 5, done.stdout)
+    done = cosm("run", path, "--on", "cosm", "--", "--no-such-option")
+    tap.check_equal(done.returncode, 1, "the exit status")
+    tap.check("no-such-option" in done.stderr and "ended with status 2" in done.stderr, done.stderr)
+
+
 def refused(arguments, status, *words, **options):
     done = cosm(*arguments, **options)
     tap.check_equal(done.returncode, status, f"the exit status of {arguments}: {done.stderr}")
@@ -262,8 +275,10 @@ def _():
     path = two()
     other = path.with_name("nothing.bin")
     other.write_bytes(bytes(4096))
-    refused(["run", path, "--on", "cosm"], 1, "hypervisor extension", "--on qemu")
-    refused(["run", path, "--on", "moon"], 2, "'moon'", "qemu")
+    refused(["run", path, "--on", "moon"], 2, "'moon'", "qemu", "cosm")
+    aia = path.with_name("aia.toml")
+    aia.write_text(path.read_text().replace("[board]", "[board]\naia = true"))
+    refused(["run", aia, "--on", "cosm"], 1, "AIA", "--on qemu")
     refused(["run", path, "--split", "--lines"], 2, "--split and --lines")
     refused(["run", path, "--split"], 1, "needs a terminal")
     refused(["run", path], 1, "qemu-system-riscv64", "qemu-system-misc", env={**os.environ, "PATH": "/nonexistent"})
