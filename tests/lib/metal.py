@@ -146,13 +146,14 @@ def boot(config_or_file, programs, name, patterns, seconds=SECONDS, **options):
         return until(console, patterns, seconds)
 
 
-def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, cpu=CPUS[0], extra=()):
+def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, cpu=CPUS[0], extra=(),
+          serial="mon:stdio"):
     """QEMU's virt board with the H extension, running; a Console, to be used in a with statement."""
     if OURS:
         return own_board(kernel, intc, harts, memory, bios, icount, cpu, extra)
     need(QEMU)
     command = [QEMU, "-M", MACHINES[intc], "-cpu", cpu, "-smp", harts, "-m", memory, "-nographic", "-nodefaults",
-               "-serial", "mon:stdio", "-bios", firmware(bios), "-kernel", kernel, *extra]
+               "-serial", serial, "-bios", firmware(bios), "-kernel", kernel, *extra]
     if icount:
         command += ["-icount", icount]
     return Console(command)

@@ -4,7 +4,8 @@
  * every few milliseconds. Its partition needs may = ["monitor"].
  *
  * Lines, numbers in hexadecimal: "trace HART NUMBER TIME KIND WHAT DETAIL", a record each; "time
- * TIME", ten times a second, so that readers see time pass when nothing happens.
+ * TIME", ten times a second, so that readers see time pass when nothing happens. It ends when all
+ * others have stopped.
  */
 #include "guest.h"
 
@@ -42,6 +43,21 @@ static bool follow(unsigned hart)
     return true;
 }
 
+/* Does any partition but this one run, or begin to? */
+static bool is_needed(void)
+{
+    u64 self = cosm_info().value >> 16;
+
+    for (unsigned i = 0;; i++) {
+        struct cosm_sbi_result r = cosm_status(i);
+
+        if (r.error)
+            return false;
+        if (i != self && (r.value & 0xff) != COSM_STOPPED)
+            return true;
+    }
+}
+
 void guest_main(u64 hart, const void *tree)
 {
     u64 at = time_now(), count;
@@ -57,8 +73,11 @@ void guest_main(u64 hart, const void *tree)
     for (u32 period = 0;; period++) {
         for (unsigned i = 0; i < GUEST_HARTS && follow(i); i++)
             ;
-        if (period % BEAT == 0)
+        if (period % BEAT == 0) {
             print("time %lx\n", time_now());
+            if (!is_needed())
+                return;
+        }
         at += time_from_us(PERIOD_US);
         if (at < time_now())
             at = time_now();
