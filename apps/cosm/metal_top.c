@@ -5,13 +5,16 @@
 #include "plan/plan.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define LATE_US 10                    /* a window that begins later than this began late */
 #define OWNERS  (METAL_VCPUS_MAX + 1) /* the last one is nobody */
 #define NOBODY  METAL_VCPUS_MAX
 #define UNKNOWN OWNERS
+#define TEXT    (8 * KIB) /* of a table */
 
 struct hart_top {
     bool seen;
@@ -34,7 +37,43 @@ struct top {
     bool midway; /* the trace does not begin with the board */
     struct hart_top hart[METAL_HARTS_MAX];
     struct partition_top partition[METAL_PARTITIONS_MAX];
+    char text[TEXT]; /* the table that is being made */
+    size_t len;
 };
+
+__attribute__((format(printf, 2, 3))) static void say(struct top *t, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(t->text + t->len, sizeof(t->text) - t->len, fmt, ap);
+    va_end(ap);
+    if (n > 0 && (size_t)n < sizeof(t->text) - t->len)
+        t->len += (size_t)n;
+}
+
+/* In the place of the last one, cut to the terminal's width; elsewhere below it. */
+static void show(struct top *t)
+{
+    struct winsize size = {0};
+
+    if (!t->screen || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+        size.ws_col = UINT16_MAX;
+    if (t->screen)
+        printf("\033[H\033[2J");
+    for (const char *line = t->text, *end = t->text + t->len; line < end;) {
+        const char *next = memchr(line, '\n', (size_t)(end - line));
+        int length = (int)((next ? next : end) - line);
+
+        printf("%.*s\n", length < size.ws_col ? length : size.ws_col, line);
+        line += length + 1;
+    }
+    if (!t->screen)
+        putchar('\n');
+    fflush(stdout);
+    t->len = 0;
+}
 
 static void settle(const struct top *t, struct hart_top *h, u64 until)
 {
@@ -68,7 +107,7 @@ static u32 owner_of(const struct top *t, u32 hart)
     return t->hart[hart].owner;
 }
 
-static void print_shares(const struct top *t, u32 hart)
+static void print_shares(struct top *t, u32 hart)
 {
     const struct hart_top *h = &t->hart[hart];
     u64 span = t->end - t->begin;
@@ -76,33 +115,33 @@ static void print_shares(const struct top *t, u32 hart)
     bool first = true;
 
     if (t->source.configured && t->source.config.hart[hart].mode == METAL_HART_EXCLUSIVE) {
-        printf("all");
+        say(t, "all");
         return;
     }
     for (u32 i = 0; i < OWNERS; i++) {
         if (!h->had[i])
             continue;
-        printf("%s%s %.1f %%", first ? "" : ", ",
-               trace_vcpu_name(&t->source, i == NOBODY ? METAL_NONE : i, name),
-               100.0 * (double)h->had[i] / (double)span);
+        say(t, "%s%s %.1f %%", first ? "" : ", ",
+            trace_vcpu_name(&t->source, i == NOBODY ? METAL_NONE : i, name),
+            100.0 * (double)h->had[i] / (double)span);
         first = false;
     }
 }
 
-static void print_hart(const struct top *t, u32 hart)
+static void print_hart(struct top *t, u32 hart)
 {
     const struct hart_top *h = &t->hart[hart];
     u32 owner = owner_of(t, hart);
     char name[TRACE_NAME_MAX], worst[TRACE_NAME_MAX];
 
-    printf("%4u  %-9s  %-12s  %7llu  %6llu  %9s  ", hart, mode_of(t, hart),
-           owner == UNKNOWN  ? ""
-           : owner == NOBODY ? "idle"
-                             : trace_vcpu_name(&t->source, owner, name),
-           (unsigned long long)h->windows, (unsigned long long)h->late,
-           h->worst ? trace_duration(&t->source, h->worst, worst) : "-");
+    say(t, "%4u  %-9s  %-12s  %7llu  %6llu  %9s  ", hart, mode_of(t, hart),
+        owner == UNKNOWN  ? ""
+        : owner == NOBODY ? "idle"
+                          : trace_vcpu_name(&t->source, owner, name),
+        (unsigned long long)h->windows, (unsigned long long)h->late,
+        h->worst ? trace_duration(&t->source, h->worst, worst) : "-");
     print_shares(t, hart);
-    putchar('\n');
+    say(t, "\n");
 }
 
 static u64 restarts(const struct top *t, const struct partition_top *p)
@@ -110,17 +149,17 @@ static u64 restarts(const struct top *t, const struct partition_top *p)
     return p->loads - (p->loads && !t->midway);
 }
 
-static void print_partition(const struct top *t, u32 partition)
+static void print_partition(struct top *t, u32 partition)
 {
     const struct partition_top *p = &t->partition[partition];
     const char *event = plan_event_name(p->event), *action = plan_action_name(p->action);
     char name[TRACE_NAME_MAX];
 
-    printf("%-16s  %8llu  %6llu", trace_partition_name(&t->source, partition, name),
-           (unsigned long long)restarts(t, p), (unsigned long long)p->events);
+    say(t, "%-16s  %8llu  %6llu", trace_partition_name(&t->source, partition, name),
+        (unsigned long long)restarts(t, p), (unsigned long long)p->events);
     if (p->events)
-        printf("  %s: %s", event ? event : "?", action ? action : "?");
-    putchar('\n');
+        say(t, "  %s: %s", event ? event : "?", action ? action : "?");
+    say(t, "\n");
 }
 
 static void print_table(struct top *t)
@@ -128,22 +167,19 @@ static void print_table(struct top *t)
     const struct metal_config *c = &t->source.config;
     bool known = t->source.configured;
 
-    if (t->screen)
-        printf("\033[H\033[2J");
-    printf("second %llu\n", (unsigned long long)(t->begin / trace_timebase(&t->source)));
-    printf("hart  mode       now           windows    late      worst  time\n");
+    say(t, "second %llu\n", (unsigned long long)(t->begin / trace_timebase(&t->source)));
+    say(t, "hart  mode       now           windows    late      worst  time\n");
     for (u32 i = 0; i < METAL_HARTS_MAX; i++) {
         if (known ? i < c->board.hart_count && c->hart[i].mode != METAL_HART_UNUSED
                   : t->hart[i].seen)
             print_hart(t, i);
     }
-    printf("partition         restarts  events  the last one\n");
+    say(t, "partition         restarts  events  the last one\n");
     for (u32 i = 0; i < METAL_PARTITIONS_MAX; i++) {
         if (known ? i < c->partition_count : t->partition[i].loads || t->partition[i].events)
             print_partition(t, i);
     }
-    if (!t->screen)
-        putchar('\n');
+    show(t);
 }
 
 static void end_second(struct top *t, u64 length)
@@ -229,6 +265,7 @@ int metal_top(const struct options *o, struct err *err)
     t->source.line = take;
     t->source.ctx = t;
     t->screen = isatty(STDOUT_FILENO);
+    setvbuf(stdout, NULL, _IOFBF, BUFSIZ); /* a table at once: it does not flicker */
     r = trace_source_run(&t->source, o, err);
     if (!r && t->latest > t->begin) { /* what is there of the last second */
         t->end = t->latest;

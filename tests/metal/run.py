@@ -389,6 +389,16 @@ def _():
     tap.check_equal(lines[6], ["worker", "0", "1", "memory: restart"], "the partition that was restarted")
 
 
+@tap.test("top: cut to the width of a terminal")
+def _():
+    path, log = traced()
+    with terminal("top", path, "--from", log, columns=44) as console:
+        tap.check_equal(console.wait(), 0, "the exit status")
+        lines = console.output.replace("\r", "").splitlines()
+    tap.check("second 1" in lines[0] and lines[0].startswith("\x1b[H\x1b[2J"), repr(lines[0]))
+    tap.check_equal(max(map(len, lines[1:])), 44, "the longest line")
+
+
 def monitored():
     programs = [metal.guest(metal.EXAMPLES / name) for name in ["cyclic/ticker.c", "restart/crasher.c", "monitor/monitor.c"]]
     return folder("monitor", programs, metal.EXAMPLES / "monitor" / "monitor.toml")
