@@ -50,6 +50,7 @@ enum {
 #define FAULTS        128 /* of 32 bytes */
 #define FAULT_IOVA    2   /* word of a record */
 #define PCI_FUNCTIONS 256 /* of a bus */
+#define PCI_COMMAND   4
 #define PCI_NOBODY    0xffffffff
 #define COLD          __attribute__((cold))
 
@@ -63,14 +64,24 @@ static u32 functions_off; /* of PCI's first bus: as many are switched off since 
 
 #define BOARD (&metal_config.board)
 
-static volatile u32 *reg(u64 offset)
+static u32 get(u64 offset)
 {
-    return (volatile u32 *)(volatile void *)(registers + offset);
+    return io_read(registers + offset);
 }
 
-static volatile u64 *reg64(u64 offset)
+static u64 get_long(u64 offset)
 {
-    return (volatile u64 *)(volatile void *)(registers + offset);
+    return io_read_long(registers + offset);
+}
+
+static void put(u64 offset, u32 value)
+{
+    io_write(registers + offset, value);
+}
+
+static void put_long(u64 offset, u64 value)
+{
+    io_write_long(registers + offset, value);
 }
 
 /* As registers and directories name a page. */
@@ -89,12 +100,12 @@ static void set_contexts(u64 first_word, u64 hgatp)
         *(volatile u64 *)context = first_word;
     }
     fence_to_device();
-    *reg(CQT) = (*reg(CQT) + BATCH) % COMMANDS;
+    put(CQT, (get(CQT) + BATCH) % COMMANDS);
 }
 
 static bool is_flushed(void)
 {
-    return *reg(CQH) == *reg(CQT);
+    return get(CQH) == get(CQT);
 }
 
 /* The queue holds one batch over and over: forget the directory and what the partition's devices
@@ -115,18 +126,18 @@ static COLD void queue_set(u64 csr, u32 bits)
 {
     u32 state = bits ? QUEUE_ON : 0;
 
-    *reg(csr) = bits;
-    while ((*reg(csr) & (QUEUE_ON | QUEUE_BUSY)) != state)
+    put(csr, bits);
+    while ((get(csr) & (QUEUE_ON | QUEUE_BUSY)) != state)
         ;
 }
 
 /* False: it is no value that this IOMMU takes. */
 static COLD bool set_directory(u64 value)
 {
-    *reg64(DDTP) = value;
-    while (*reg64(DDTP) & DDTP_BUSY)
+    put_long(DDTP, value);
+    while (get_long(DDTP) & DDTP_BUSY)
         ;
-    return !((*reg64(DDTP) ^ value) & DDTP_MODE);
+    return !((get_long(DDTP) ^ value) & DDTP_MODE);
 }
 
 /* The least of the levels that the ids need and the IOMMU has. */
@@ -156,15 +167,15 @@ COLD void iommu_init(void)
     (void)set_directory(0); /* off: nothing passes */
     if (!BOARD->iommu_count)
         return;
-    caps = *reg64(CAPS);
+    caps = get_long(CAPS);
     ASSERT((caps & (CAPS_VERSION | CAPS_SV39X4)) == (CAPS_1_0 | CAPS_SV39X4));
     context_words = caps & CAPS_MSI_FLAT ? 8 : 4;
     queue_set(CQCSR, 0);
     queue_set(FQCSR, 0);
-    *reg(FCTL) = FCTL_WSI;
-    *reg64(ICVEC) = 0;
-    *reg64(CQB) = page(commands) | 3; /* log2(COMMANDS) - 1 */
-    *reg64(FQB) = page(faults) | 6;
+    put(FCTL, FCTL_WSI);
+    put_long(ICVEC, 0);
+    put_long(CQB, page(commands) | 3); /* log2(COMMANDS) - 1 */
+    put_long(FQB, page(faults) | 6);
     init_commands();
     queue_set(CQCSR, QUEUE_ENABLE);
     queue_set(FQCSR, QUEUE_ENABLE | FQ_IE);
@@ -183,7 +194,7 @@ void iommu_open(struct partition *p)
 {
     if (!has_devices(p) || !registers)
         return;
-    *reg(FQH) = *reg(FQT); /* of the time before */
+    put(FQH, get(FQT)); /* of the time before */
     set_contexts(VALID, p->hgatp);
 }
 
@@ -200,10 +211,10 @@ void iommu_close(const struct partition *p)
  * does what is behind it, if it is a bridge. */
 static void function_off(u64 function)
 {
-    volatile u32 *config = paging_io(BOARD->pci_hpa + 4096 * function);
+    volatile u8 *config = paging_io(BOARD->pci_hpa + 4096 * function);
 
-    if (config[0] != PCI_NOBODY)
-        config[1] = 0; /* its command register */
+    if (io_read(config) != PCI_NOBODY)
+        io_write(config + PCI_COMMAND, 0);
 }
 
 bool iommu_quiesce(const struct partition *p)
@@ -221,16 +232,18 @@ void iommu_external(void)
 {
     struct partition *p = &metal.partition[BOARD->dma_partition];
     u32 head, tail;
+    u64 iova;
 
-    if (*reg(FQCSR) & FQ_LOST)
-        *reg(FQCSR) = QUEUE_ENABLE | FQ_IE | FQ_LOST;
-    *reg(IPSR) = IPSR_FAULT; /* what is refused from here on is told anew */
-    head = *reg(FQH);
-    tail = *reg(FQT);
+    if (get(FQCSR) & FQ_LOST)
+        put(FQCSR, QUEUE_ENABLE | FQ_IE | FQ_LOST);
+    put(IPSR, IPSR_FAULT); /* what is refused from here on is told anew */
+    head = get(FQH);
+    tail = get(FQT);
     if (head == tail)
         return;
-    *reg(FQH) = tail;
     fence_from_device();
+    iova = faults[head % FAULTS][FAULT_IOVA];
+    put(FQH, tail);
     if (atomic_load(&p->state) == PARTITION_RUNNING)
-        health_event(p, METAL_EVENT_DMA, faults[head % FAULTS][FAULT_IOVA]);
+        health_event(p, METAL_EVENT_DMA, iova);
 }

@@ -24,4 +24,25 @@ static inline volatile void *paging_io(u64 hpa)
     return (volatile void *)(PAGING_IO + hpa);
 }
 
+/* A register of 4 or 8 bytes. */
+static inline u32 io_read(const volatile void *at)
+{
+    return *(const volatile u32 *)at;
+}
+
+static inline u64 io_read_long(const volatile void *at)
+{
+    return *(const volatile u64 *)at;
+}
+
+static inline void io_write(volatile void *at, u32 value)
+{
+    *(volatile u32 *)at = value;
+}
+
+static inline void io_write_long(volatile void *at, u64 value)
+{
+    *(volatile u64 *)at = value;
+}
+
 #endif

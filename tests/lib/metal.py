@@ -147,12 +147,14 @@ def boot(config_or_file, programs, name, patterns, seconds=SECONDS, **options):
 
 
 def board(kernel, intc="plic", harts=2, memory="128M", bios="qemu", icount=None, cpu=CPUS[0], extra=(),
-          serial="mon:stdio"):
-    """QEMU's virt board with the H extension, running; a Console, to be used in a with statement."""
+          serial="mon:stdio", qemu=None, machine=""):
+    """QEMU's virt board with the H extension, running; a Console, to be used in a with statement. qemu: the words that start
+    another one than the system's; machine: more of its -M."""
     if OURS:
         return own_board(kernel, intc, harts, memory, bios, icount, cpu, extra)
-    need(QEMU)
-    command = [QEMU, "-M", MACHINES[intc], "-cpu", cpu, "-smp", harts, "-m", memory, "-nographic", "-nodefaults",
+    if not qemu:
+        need(QEMU)
+    command = [*(qemu or [QEMU]), "-M", MACHINES[intc] + machine, "-cpu", cpu, "-smp", harts, "-m", memory, "-nographic", "-nodefaults",
                "-serial", serial, "-bios", firmware(bios), "-kernel", kernel, *extra]
     if icount:
         command += ["-icount", icount]

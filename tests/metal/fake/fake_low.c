@@ -173,3 +173,21 @@ volatile void *paging_io(u64 hpa)
 
     return registers;
 }
+
+u32 io_read(const volatile void *at)
+{
+    return 0;
+}
+
+u64 io_read_long(const volatile void *at)
+{
+    return 0;
+}
+
+void io_write(volatile void *at, u32 value)
+{
+}
+
+void io_write_long(volatile void *at, u64 value)
+{
+}

@@ -8,5 +8,9 @@
 u64 paging_hpa(const void *address);
 const u8 *paging_image(u64 offset);
 volatile void *paging_io(u64 hpa);
+u32 io_read(const volatile void *at);
+u64 io_read_long(const volatile void *at);
+void io_write(volatile void *at, u32 value);
+void io_write_long(volatile void *at, u64 value);
 
 #endif
