@@ -55,3 +55,4 @@ taskset 2 sh "$0" "$seconds" 1 &
 talk
 wait
 echo "load: done"
+sleep 1 # what is still to be sent is lost when the power goes
