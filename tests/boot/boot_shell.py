@@ -32,6 +32,21 @@ def _():
         tap.check_equal(console.wait(60), 0, "the exit status after poweroff")
 
 
+@tap.test("a machine suspends to RAM, and a key wakes it with both harts")
+def _():
+    with world.boot(harts=2, append="no_console_suspend") as console:
+        console.run("echo enabled > /sys/class/tty/ttyS0/power/wakeup; echo kept > /root/before")
+        console.send("echo mem > /sys/power/state; echo back $(nproc) $(cat /root/before)\r")
+        console.expect("CPU1: off", 60)
+        time.sleep(2)
+        console.read(0.5)
+        tap.check("CPU1 is up" not in console.output, "it did not stay suspended")
+        console.send("\r")
+        console.expect("back 2 kept", 60)
+        console.send("poweroff\r")
+        tap.check_equal(console.wait(60), 0, "the exit status after poweroff")
+
+
 @tap.test("reboot starts again, twice")
 def _():
     with world.boot(append="quiet") as console:
