@@ -68,6 +68,7 @@ static bool board_is_sane(const struct metal_board *b)
            range_within(b->self_hpa, b->self_size, b->ram_hpa, b->ram_size) &&
            range_within(b->uart_hpa, PAGE, 0, HPA_LIMIT) &&
            range_within(b->iommu_hpa, PAGE, 0, HPA_LIMIT) &&
+           range_within(b->sswi_hpa, PAGE, 0, HPA_LIMIT) &&
            range_within(b->plic_hpa, b->plic_size, 0, HPA_LIMIT) &&
            range_within(b->aplic_hpa, b->aplic_size, 0, HPA_LIMIT);
 }
@@ -118,7 +119,8 @@ static bool is_kept(const struct metal_config *c, const struct metal_region *r)
         range_overlaps(r->hpa, r->size, b->iommu_hpa, b->iommu_hpa ? PAGE : 0))
         return true;
     if (b->intc == METAL_INTC_PLIC)
-        return range_overlaps(r->hpa, r->size, b->plic_hpa, b->plic_size);
+        return range_overlaps(r->hpa, r->size, b->plic_hpa, b->plic_size) ||
+               range_overlaps(r->hpa, r->size, b->sswi_hpa, b->sswi_hpa ? PAGE : 0);
     for (u32 h = 0; h < b->hart_count; h++) {
         if (range_overlaps(r->hpa, r->size, imsic_hpa(b, c->hart[h].imsic_index), PAGE))
             return true;

@@ -72,9 +72,9 @@ class World:
         self.config = c = Config(program)
         page = z3.BitVecVal(4096, 64)
         self.ram, self.self_, self.intc = ((u64(n), u64(n + "_size")) for n in ("ram", "self", "intc"))
-        self.uart, self.iommu = (u64("uart"), page), (u64("iommu"), page)
+        self.uart, self.iommu, self.sswi = ((u64(n), page) for n in ("uart", "iommu", "sswi"))
         c.board(ram_hpa=self.ram[0], ram_size=self.ram[1], self_hpa=self.self_[0], self_size=self.self_[1], uart_hpa=self.uart[0],
-                iommu_hpa=self.iommu[0], intc=int(aia))
+                iommu_hpa=self.iommu[0], sswi_hpa=self.sswi[0], intc=int(aia))
         controller = "aplic" if aia else "plic"
         c.board(**{controller + "_hpa": self.intc[0], controller + "_size": self.intc[1]})
         self.files = []
@@ -100,7 +100,7 @@ class World:
     def assumptions(self):
         """audit_counts: the board's ranges do not wrap, the hypervisor is in memory."""
         sane = []
-        for base, size in (self.ram, self.self_, self.uart, self.iommu, self.intc, *self.files):
+        for base, size in (self.ram, self.self_, self.uart, self.iommu, self.sswi, self.intc, *self.files):
             sane += [z3.ULE(base, 1 << 56), z3.ULE(size, (1 << 56) - base)]
         inside = [z3.UGE(self.self_[0], self.ram[0]), z3.ULE(self.self_[0] + self.self_[1], self.ram[0] + self.ram[1])]
         return sane + inside + [z3.ULT(f, 32) for *_, f in self.regions]
@@ -131,6 +131,7 @@ def one_region(program, aia):
         (z3.Implies(flags & EXEC != 0, flags & (DEVICE | SHARED) == 0), "what is shared or a device is not executable"),
         (z3.Or(w.uart[0] == 0, z3.Not(OVERLAPS(*memory, *w.uart))), "it does not meet the hypervisor's console"),
         (z3.Or(w.iommu[0] == 0, z3.Not(OVERLAPS(*memory, *w.iommu))), "it does not meet the IOMMU"),
+        (z3.Or(aia, w.sswi[0] == 0, z3.Not(OVERLAPS(*memory, *w.sswi))), "it does not meet what harts are kicked by"),
         (z3.Not(OVERLAPS(*memory, w.self_[0], self_size)), "it does not meet the hypervisor"),
         *((z3.Not(OVERLAPS(*memory, *k)), "it does not meet an interrupt controller") for k in (w.intc, *w.files))])
 

@@ -366,7 +366,8 @@ PROOFS = {
     "configurations: a region alone": (audit.kept, "plan/audit.c", [
         ("(r->gpa | r->hpa | r->size) % PAGE", "(r->gpa | r->hpa) % PAGE"),
         ("range_within(r->gpa, r->size, 0, GPA_LIMIT)", "range_within(r->gpa, 1, 0, GPA_LIMIT)"),
-        ("align_up(b->self_size, 2 * MIB)", "b->self_size"), ("b->uart_hpa ? PAGE : 0", "0"), ("b->iommu_hpa ? PAGE : 0", "0"),
+        ("align_up(b->self_size, 2 * MIB)", "b->self_size"), ("b->uart_hpa ? PAGE : 0", "0"),
+        ("b->iommu_hpa ? PAGE : 0", "0"), ("b->sswi_hpa ? PAGE : 0", "0"),
         ("h < b->hart_count; h++) {\n        if (range", "h < 1; h++) {\n        if (range"),
         ("METAL_REGION_DEVICE | METAL_REGION_SHARED", "METAL_REGION_DEVICE")]),
     "configurations: two regions, of one or of two partitions": (audit.apart, "plan/audit.c", [
@@ -380,7 +381,8 @@ PROOFS = {
     "loads and stores: registers, widths and lengths in range": (decoded, "metal/decode.h", [
         ("a->write ? 20 : 7, 5)", "a->write ? 20 : 7, 6)"), ("size & 3)", "size & 7)"),
         ("insn & 2 ? 4 : 2", "insn & 2 ? 4 : 3"), ("0x2003)\n        return decode_bits(insn, 7, 5)", "0x2003)\n        return insn >> 7"),
-        ("(insn & 0xe003) == 0x4000 ? 8 +", "(insn & 0xe003) == 0x4000 ? 32 +"), ("a->length = 2;\n    a->width = is_half", "a->length = 1;\n    a->width = is_half")]),
+        ("(insn & 0xe003) == 0x4000 ? 8 +", "(insn & 0xe003) == 0x4000 ? 32 +"),
+        ("a->length = 2;\n    a->width = is_half", "a->length = 1;\n    a->width = is_half")]),
 }
 
 FLAGS = {audit.kept: audit.FLAGS, audit.apart: audit.FLAGS}
