@@ -58,7 +58,7 @@ static u64 contexts[512] __attribute__((aligned(4096)));
 static u64 directory[2][512] __attribute__((aligned(4096))); /* above contexts, and above that */
 static u64 faults[FAULTS][4] __attribute__((aligned(4096)));
 static u64 commands[COMMANDS][2] __attribute__((aligned(4096)));
-static volatile u8 *registers; /* NULL: there is no IOMMU */
+static volatile u8 *registers; /* NULL: there is no IOMMU, or nobody has what is behind it */
 static u32 context_words;
 static u32 functions_off; /* of PCI's first bus: as many are switched off since the last end */
 
@@ -165,8 +165,10 @@ COLD void iommu_init(void)
         return;
     registers = paging_io(BOARD->iommu_hpa);
     (void)set_directory(0); /* off: nothing passes */
-    if (!BOARD->iommu_count)
+    if (!BOARD->iommu_count) {
+        registers = NULL; /* nothing is told to it */
         return;
+    }
     caps = get_long(CAPS);
     ASSERT((caps & (CAPS_VERSION | CAPS_SV39X4)) == (CAPS_1_0 | CAPS_SV39X4));
     context_words = caps & CAPS_MSI_FLAT ? 8 : 4;
