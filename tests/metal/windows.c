@@ -1,24 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When windows begin: a partition of a cyclic hart that has the last part of each frame counts, by
- * instret under QEMU's -icount, how far the first instruction it sees of each window is from where
- * the one before would have it. WINDOWS_NOISE is the neighbour instead, who has the first part: it
- * leaves other state behind each time.
+ * When windows begin: a partition of a cyclic hart that has the last part of each frame measures
+ * how far the first instruction it sees of each window is from where the first window would have
+ * it; its neighbour leaves other state behind each time. Nobody on a shared hart has instret, but
+ * with -icount shift=0 the instructions until the time CSR moves on tell where in a tick it is.
  */
 #include "guest.h"
 
 #define COUNT 200
-#define GAP   5000    /* instructions in a row that others had: a window began */
-#define FRAME 1000000 /* instructions of a frame of 1 ms */
+#define TICK  100            /* instructions */
+#define GAP   50             /* ticks in a row that others had: a window began */
+#define FRAME (10000 * TICK) /* of 1 ms */
+
+/* The instruction at which time was first, a moment ago: counted back from the next tick. */
+static u64 instruction_at(u64 first)
+{
+    u64 rounds = 0, time;
+
+    __asm__ volatile("1: addi %0, %0, 1\n"
+                     "   rdtime %1\n"
+                     "   beq %1, %2, 1b"
+                     : "+r"(rounds), "=&r"(time)
+                     : "r"(first));
+    return time * TICK - 3 * rounds;
+}
 
 static u64 next_window(void)
 {
-    u64 last = csr_read(instret), now;
+    u64 last = time_now(), now;
 
     for (;;) {
-        now = csr_read(instret);
+        now = time_now();
         if (now - last > GAP)
-            return now;
+            return instruction_at(now);
         last = now;
     }
 }
