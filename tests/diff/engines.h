@@ -46,6 +46,9 @@
 #define PAGE_SPECIALS  26 /* numbers of note, read only */
 #define PAGE_CODE      28
 #define CODE_PAGES     16 /* and as many again with a copy */
+#define PAGE_G_ROOT    60 /* of guests' physical addresses; from the third page on beyond 1 TiB */
+#define PAGE_G_MIDDLE  62
+#define PAGE_G_LAST    63
 #define SAVE_TABLE     1024
 #define SAVE_LINE      128 /* bytes a fragment */
 #define SAVE_LOG       4096
@@ -160,6 +163,8 @@ struct fragment {
     u32 item;
     u64 view; /* where it finds RAM */
     bool copy;
+    bool guest;  /* with V */
+    bool nested; /* guests' physical addresses are translated, too */
     enum priv priv;
     u64 data_view, mmio;
     u64 mstatus;
@@ -174,7 +179,7 @@ enum insn_class {
     CLASS_FP,
     CLASS_FP_MEM,
     CLASS_ATOMIC,
-    CLASS_CACHE,
+    CLASS_CACHE, /* and what HS-mode loads and stores as a guest */
     CLASS_CRYPTO,
     CLASS_HINT,
     CLASSES,
@@ -184,6 +189,7 @@ struct program {
     u64 seed;
     u32 count, fragments, functions; /* functions: the first item of them */
     bool translated, interrupts, delegates, s_update, compressed;
+    bool guests;  /* some fragments run in VS- or VU-mode, others access as those */
     bool vague;   /* interrupts come somewhere: counts and their like are not to be seen */
     bool hot;     /* loops of thousands of rounds */
     bool calm;    /* little faults before something is changed */
@@ -224,6 +230,7 @@ void emit_place(struct text *t, struct label *l);
 /* engines_insn.c */
 void engines_insn_init(const struct isa *isa);
 bool engines_compressed(void);
+bool engines_guests(void); /* is there the H extension? */
 u32 engines_free_reg(u64 *rng);
 void engines_emit_plain(struct text *t);
 void engines_emit_fp(struct text *t, u32 format); /* 0: single, 1: double, 2: half */

@@ -3,6 +3,7 @@
 #include "tests/diff/engines.h"
 
 #include "base/endian.h"
+#include "rv/csr.h"
 
 static u32 random_flags(const struct program *p, u64 *rng, bool code)
 {
@@ -92,6 +93,22 @@ static void build_middle(u8 *image, u32 table)
     put(image, PAGE_MIDDLE + table, 2, MMIO_BASE >> 2 | data);
 }
 
+/* Guests' physical addresses: mostly as they are; data and code as in the other tables. */
+static void build_guest_tables(const struct program *p, u8 *image, u64 *rng)
+{
+    const u32 all = PTE_V | PTE_R | PTE_W | PTE_X | PTE_AD | PTE_U;
+
+    put(image, PAGE_G_ROOT, 0, all & ~PTE_X);
+    put(image, PAGE_G_ROOT, RAM_BASE >> 30, engines_pte_of(PAGE_G_MIDDLE, PTE_V));
+    put(image, PAGE_G_MIDDLE, 0, engines_pte_of(PAGE_G_LAST, PTE_V));
+    for (u32 i = 0; i < RAM_PAGES; i++) {
+        bool data = i >= PAGE_DATA && i < PAGE_DATA + DATA_PAGES, code = i >= PAGE_CODE;
+        bool some = i < PAGE_G_ROOT && (data || code) && !engines_rnd(rng, data ? 3 : 10);
+        put(image, PAGE_G_LAST, i,
+            some ? engines_random_pte(p, rng, i, true) : engines_pte_of(i, all));
+    }
+}
+
 static void build_tables(const struct program *p, u8 *image)
 {
     const u32 all = PTE_V | PTE_R | PTE_W | PTE_X | PTE_AD;
@@ -101,6 +118,8 @@ static void build_tables(const struct program *p, u8 *image)
         build_last(p, image, table, &rng);
         build_middle(image, table);
     }
+    if (p->guests)
+        build_guest_tables(p, image, &rng);
     for (u32 space = 0; space < SPACES; space++) {
         u32 root = PAGE_ROOT + space, up = PAGE_ROOT_48 + space, top = PAGE_ROOT_57 + space;
         put(image, root, 1, engines_pte_of(PAGE_MIDDLE + 1 + space, PTE_V));
@@ -125,6 +144,12 @@ static u64 satp_of(const struct program *p, const struct fragment *f)
            (RAM_BASE / PAGE_SIZE + roots[f->mode - 8] + f->space);
 }
 
+static u64 hgatp_of(const struct fragment *f)
+{
+    return f->nested ? UINT64_C(8) << 60 | UINT64_C(1) << 44 | (RAM_BASE / PAGE_SIZE + PAGE_G_ROOT)
+                     : 0;
+}
+
 static void build_fragment(const struct program *p, u8 *image, u32 index, u64 *rng)
 {
     const struct fragment *f = &p->fragment[index];
@@ -139,7 +164,9 @@ static void build_fragment(const struct program *p, u8 *image, u32 index, u64 *r
                     data + engines_rnd(rng, 32) - 16,
                     f->mmio,
                     f->data_view + (PAGE_STACK + 1) * PAGE_SIZE - 16,
-                    f->data_view + PAGE_DATA * PAGE_SIZE};
+                    f->data_view + PAGE_DATA * PAGE_SIZE,
+                    f->mstatus & (MSTATUS_SUM | MSTATUS_MXR | MSTATUS_FS),
+                    hgatp_of(f)};
 
     _Static_assert(sizeof(values) <= SAVE_LINE && SAVE_LINE == 1 << 7, "as the handler reads it");
     for (u32 k = 0; k < ARRAY_SIZE(values); k++)

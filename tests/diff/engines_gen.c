@@ -324,6 +324,10 @@ static void draw_fragment(struct gen *g, struct fragment *f)
     f->mstatus = (u64)f->priv << 11 | (rnd(g, 10) ? (1 + rnd(g, 3)) << 13 : 0) | MSTATUS_MPIE |
                  (test_random(&g->rng) & (MSTATUS_SUM | MSTATUS_MXR));
     f->budget = g->p->hot ? 30 + (u32)rnd(g, 200) : 10 + (u32)rnd(g, 80);
+    f->nested = g->p->guests && rnd(g, 4);
+    f->guest = g->p->guests && f->priv != PRIV_M && rnd(g, 3);
+    if (f->guest)
+        f->mstatus |= MSTATUS_MPV;
     if (!g->p->translated)
         return;
     f->space = rnd(g, 3) ? 0 : 1;
@@ -392,6 +396,7 @@ bool engines_gen(struct program *p, u64 seed, bool exact)
     p->hot = !rnd(g, 3);
     p->calm = rnd(g, p->hot ? 4 : 2);
     p->compressed = engines_compressed();
+    p->guests = engines_guests();
     draw_weights(g);
     draw_functions(g);
     p->fragments = 1 + (u32)rnd(g, p->hot ? 4 : FRAGMENTS_MAX);

@@ -33,6 +33,12 @@ static void handler_log(struct text *t, struct label *next)
         E(csrrs, 29, 0, 0, CSR_minstret);
         E(sd, 0, 28, 29, 24);
     }
+    if (t->program->guests) {
+        E(csrrs, 29, 0, 0, CSR_mtval2);
+        E(sd, 0, 28, 29, 48);
+        E(csrrs, 29, 0, 0, CSR_mtinst);
+        E(sd, 0, 28, 29, 56);
+    }
     E(csrrs, 29, 0, 0, CSR_mstatus);
     E(sd, 0, 28, 29, 32);
     E(srli, 29, 29, 0, 13);
@@ -89,6 +95,8 @@ static void handler_pte(struct text *t)
     emit_place(t, &all_any);
     E(sfence_vma, 0, 0, 0, 0);
     emit_place(t, &done);
+    if (t->program->guests)
+        E(hfence_vvma, 0, 0, 0, 0);
 }
 
 /* A page fault of data in an editable page: its PTE allows all from now on. x30: mcause. */
@@ -128,7 +136,26 @@ static void handler_repair(struct text *t, struct label *skip, struct label *out
     E(sd, 0, 30, 29, 0);
     E(csrrs, 28, 0, 0, CSR_mtval);
     E(sfence_vma, 0, 28, 0, 0);
+    if (t->program->guests)
+        E(hfence_vvma, 0, 28, 0, 0);
     emit_branch_to(t, out, OP_beq, 0, 0);
+}
+
+/* What a guest has, before the rest of the fragment's line, which x28 is at: all is fenced, as the
+ * guest that was may have changed its tables for itself alone. */
+static void handler_guest(struct text *t)
+{
+    emit_const(t, 29, MSTATUS_MPV);
+    E(csrrc, 0, 29, 0, CSR_mstatus);
+    E(ld, 29, 28, 0, 80);
+    E(csrrw, 0, 29, 0, CSR_vsstatus);
+    E(ld, 29, 28, 0, 88);
+    E(csrrw, 0, 29, 0, CSR_hgatp);
+    E(ld, 29, 28, 0, 16);
+    E(csrrw, 0, 29, 0, CSR_vsatp);
+    E(sfence_vma, 0, 0, 0, 0);
+    E(hfence_vvma, 0, 0, 0, 0);
+    E(hfence_gvma, 0, 0, 0, 0);
 }
 
 /* The next fragment, from its line of the table: see build_fragments. */
@@ -144,6 +171,8 @@ static void handler_next(struct text *t, struct label *finish)
     E(addi, 28, 28, 0, SAVE_TABLE);
     E(addi, 29, 29, 0, 1);
     E(sd, 0, 31, 29, SAVE_FRAGMENT);
+    if (t->program->guests)
+        handler_guest(t);
     emit_li(t, 29, (s32)(MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR | MSTATUS_FS));
     E(csrrc, 0, 29, 0, CSR_mstatus);
     E(ld, 29, 28, 0, 0);
@@ -200,6 +229,8 @@ static void build_machine(const struct program *p, u8 *image)
     E(sltiu, 28, 28, 0, 4);
     emit_branch_to(t, &ecall, OP_bne, 28, 0);
     E(addi, 28, 0, 0, CAUSE_INSN_PAGE);
+    emit_branch_to(t, &fault, OP_beq, 30, 28);
+    E(addi, 28, 0, 0, CAUSE_INSN_GUEST_PAGE);
     emit_branch_to(t, &fault, OP_beq, 30, 28);
     E(sltiu, 28, 30, 0, 2);
     emit_branch_to(t, &fault, OP_bne, 28, 0);

@@ -11,7 +11,7 @@ struct lines {
 };
 
 static struct lines by_class[CLASSES], by_format[3];
-static bool compressed;
+static bool compressed, guests;
 
 /* Control flow has items of its own; what returns from traps goes who knows where. */
 static bool is_left_out(const struct insn_line *line)
@@ -40,6 +40,12 @@ static bool is_atomic(enum insn_fmt fmt)
     return fmt == FMT_AMO || fmt == FMT_LR || fmt == FMT_CBO;
 }
 
+/* HLV and HSV, whose base is the address. */
+static bool is_as_guest(enum insn_fmt fmt)
+{
+    return fmt == FMT_HLV || fmt == FMT_HSV;
+}
+
 static bool is_fp(const struct insn_line *line)
 {
     return line->ext[0] == 'F' || line->ext[0] == 'D' || !strncmp(line->ext, "ZF", 2) ||
@@ -59,7 +65,7 @@ static enum insn_class class_of(const struct insn_line *line)
         return is_memory(line->fmt) ? CLASS_FP_MEM : CLASS_FP;
     if (is_memory(line->fmt))
         return CLASS_MEM;
-    if (line->fmt == FMT_CBO)
+    if (line->fmt == FMT_CBO || is_as_guest(line->fmt))
         return CLASS_CACHE;
     if (is_atomic(line->fmt))
         return CLASS_ATOMIC;
@@ -73,10 +79,12 @@ static enum insn_class class_of(const struct insn_line *line)
 void engines_insn_init(const struct isa *isa)
 {
     compressed = isa_has(isa, ISA_C);
+    guests = isa_has(isa, ISA_H);
     for (u32 i = 0; i < LINES; i++) {
         const struct insn_line *line = &insn_lines[i];
         enum insn_class class = class_of(line);
-        if (is_left_out(line) || (line->compressed && !compressed))
+        if (is_left_out(line) || (line->compressed && !compressed) ||
+            (!strcmp(line->ext, "H") && !guests))
             continue;
         by_class[class].line[by_class[class].count++] = (u16)i;
         if (class == CLASS_FP && (line->match >> 25 & 3) != 3) {
@@ -89,6 +97,11 @@ void engines_insn_init(const struct isa *isa)
 bool engines_compressed(void)
 {
     return compressed;
+}
+
+bool engines_guests(void)
+{
+    return guests;
 }
 
 static bool is_reserved(u32 reg)
@@ -144,7 +157,8 @@ static void choose_base(const struct program *p, const struct insn_line *line,
 
     if (is_memory(line->fmt) && insn_bits_have(line, "Y"))
         o->rs1 = engines_rnd(rng, 2) ? REG_MID : REG_ODD;
-    else if ((is_memory(line->fmt) && insn_bits_have(line, "S")) || is_atomic(line->fmt))
+    else if ((is_memory(line->fmt) && insn_bits_have(line, "S")) || is_atomic(line->fmt) ||
+             is_as_guest(line->fmt))
         o->rs1 = bases[engines_rnd(rng, aligned ? 2 : sizeof(bases))];
     if (is_memory(line->fmt) && !line->compressed && (o->rs1 == REG_WALK || engines_rnd(rng, 2)))
         o->imm = (s64)engines_rnd(rng, 48) - 24;

@@ -123,8 +123,10 @@ void engines_print(const struct program *p, const u8 *image, const struct isa *i
     for (u32 i = 0; i < p->count; i++) {
         if (next < p->fragments && p->fragment[next].item == i) {
             const struct fragment *f = &p->fragment[next++];
-            printf("#  fragment in mode %d at %" PRIx64 "%s, data at %" PRIx64 ", space %u, Sv%u\n",
-                   (int)f->priv, f->view, f->copy ? " (copy)" : "", f->data_view, f->space,
+            printf("#  fragment in mode %s%d%s at %" PRIx64 "%s, data at %" PRIx64
+                   ", space %u, Sv%u\n",
+                   f->guest ? "V" : "", (int)f->priv, f->nested ? " nested" : "", f->view,
+                   f->copy ? " (copy)" : "", f->data_view, f->space,
                    f->mode ? 39 + 9 * (f->mode - 8) : 0);
         }
         print_item(p, i, image, isa);

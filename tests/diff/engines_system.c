@@ -2,7 +2,7 @@
 /* Items of interrupts, translation, modes and CSRs. */
 #include "tests/diff/engines_items.h"
 
-#include "rv/csr.h"
+#include "rv/csr_hyper.h"
 
 /* An edit: a PTE of the last level, its value, and what to fence: see handler_pte. */
 struct edit {
@@ -88,6 +88,47 @@ static void emit_pmp(struct text *t)
     emit_insn(t, OP_sfence_vma, 0, 0, 0, 0);
 }
 
+/* Of the H extension; what would let interrupts through, or lead their handler astray, aside. Also
+ * such as a guest has in their stead. */
+static void emit_guest_csr(struct text *t)
+{
+    static const u16 reads[] = {CSR_hstatus,  CSR_hedeleg, CSR_hideleg,    CSR_hie,
+                                CSR_hip,      CSR_hvip,    CSR_htval,      CSR_htinst,
+                                CSR_hgatp,    CSR_henvcfg, CSR_hgeie,      CSR_hgeip,
+                                CSR_mtval2,   CSR_mtinst,  CSR_vsstatus,   CSR_vsie,
+                                CSR_vsip,     CSR_vstvec,  CSR_vsscratch,  CSR_vsepc,
+                                CSR_vscause,  CSR_vstval,  CSR_vsatp,      CSR_vstimecmp,
+                                CSR_satp,     CSR_stvec,   CSR_htimedelta, CSR_hcounteren,
+                                CSR_hstateen0},
+                     writes[] = {CSR_hstatus,    CSR_hedeleg,    CSR_hideleg,   CSR_hvip,
+                                 CSR_hip,        CSR_htval,      CSR_htinst,    CSR_hgatp,
+                                 CSR_henvcfg,    CSR_hgeie,      CSR_mtval2,    CSR_mtinst,
+                                 CSR_vsstatus,   CSR_vsip,       CSR_vsscratch, CSR_vsepc,
+                                 CSR_vscause,    CSR_vstval,     CSR_vsatp,     CSR_vstimecmp,
+                                 CSR_htimedelta, CSR_hcounteren, CSR_hstateen0, CSR_senvcfg},
+                     ops[] = {OP_csrrw, OP_csrrs, OP_csrrc, OP_csrrwi, OP_csrrsi, OP_csrrci};
+    u32 reg = free_reg(t), which;
+    u64 hgatp = UINT64_C(8) << 60 | (RAM_BASE / PAGE_SIZE + PAGE_G_ROOT);
+
+    switch (rnd(t, 4)) {
+    case 0:
+        emit_insn(t, OP_csrrs, reg, 0, 0, reads[rnd(t, ARRAY_SIZE(reads))]);
+        break;
+    case 1:
+        which = (u32)rnd(t, ARRAY_SIZE(writes));
+        emit_const(t, reg, engines_special_int(&t->rng));
+        emit_insn(t, (enum op)ops[rnd(t, 6)], rnd(t, 2) ? 0 : reg, reg, 0, writes[which]);
+        break;
+    case 2: /* as it was, or another, so that more comes of it than faults */
+        emit_const(t, reg, rnd(t, 4) ? hgatp : 0);
+        emit_insn(t, OP_csrrw, 0, reg, 0, CSR_hgatp);
+        break;
+    default:
+        emit_const(t, reg, test_random(&t->rng) & (HSTATUS_SPVP | HSTATUS_HU | HSTATUS_SPV));
+        emit_insn(t, OP_csrrw, 0, reg, 0, CSR_hstatus);
+    }
+}
+
 static void emit_csr(struct text *t, const struct program *p)
 {
     static const u16 reads[] = {CSR_fcsr,    CSR_frm,      CSR_sstatus, CSR_scause, CSR_stval,
@@ -100,6 +141,10 @@ static void emit_csr(struct text *t, const struct program *p)
     u32 reg = free_reg(t);
     u64 bits;
 
+    if (p->guests && !rnd(t, 3)) {
+        emit_guest_csr(t);
+        return;
+    }
     switch (rnd(t, 4)) {
     case 0:
     case 1: /* what interrupts move comes last */
@@ -113,7 +158,8 @@ static void emit_csr(struct text *t, const struct program *p)
         bits = test_random(&t->rng) & (MSTATUS_SUM | MSTATUS_MXR | MSTATUS_MPRV);
         bits |= rnd(t, 4) ? 0 : MSTATUS_FS;
         bits |= rnd(t, 4) ? 0 : BIT(11); /* MPP: S beside U */
-        emit_li(t, reg, (s32)bits);
+        bits |= p->guests && !rnd(t, 4) ? MSTATUS_MPV : 0;
+        emit_const(t, reg, bits);
         emit_insn(t, rnd(t, 2) ? OP_csrrs : OP_csrrc, 0, reg, 0,
                   rnd(t, 2) ? CSR_mstatus : CSR_sstatus);
     }

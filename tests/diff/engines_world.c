@@ -273,6 +273,12 @@ static void world_reset(struct world *w, const struct program *p, const u8 *imag
     poke(w, CSR_menvcfg,
          ENVCFG_STCE | ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE | (p->s_update ? ENVCFG_ADUE : 0));
     poke(w, CSR_senvcfg, ENVCFG_CBIE | ENVCFG_CBCFE | ENVCFG_CBZE);
+    if (p->guests) {
+        poke(w, CSR_vstvec, RAM_BASE + PAGE_S_HANDLER * PAGE_SIZE); /* as it is mapped for it */
+        poke(w, CSR_hedeleg, p->seed & 1 ? UINT64_MAX : 0);
+        poke(w, CSR_hcounteren, UINT32_MAX);
+        poke(w, CSR_henvcfg, UINT64_MAX);
+    }
     poke(w, CSR_pmpaddr0 + 15, UINT64_MAX);
     poke(w, CSR_pmpcfg0 + 2, (u64)(PMP_NAPOT << 3 | PMP_RWX) << 56);
     /* As if an ECALL had come: the handler enters the first fragment. */
@@ -396,7 +402,7 @@ u32 world_compare(const struct world *a, const struct world *b, bool show)
     compare(c, "traps", 0, a->traps, b->traps);
     compare(c, "pc", 0, x->pc, y->pc);
     compare(c, "insns", 0, x->insns, y->insns);
-    compare(c, "priv", 0, x->priv, y->priv);
+    compare(c, "mode", 0, x->mode, y->mode);
     compare(c, "sum of accesses and exits", 0, a->sum, b->sum);
     for (u32 i = 0; i < 32; i++)
         compare(c, disasm_x_name(i), i, x->x[i], y->x[i]);
