@@ -138,9 +138,11 @@ void vdev_answered(struct vcpu *v)
     vcpu_access_done(v, &v->access, low_bytes(word, v->access.width));
 }
 
-/* Its service takes nothing more, for now or for good. */
+/* Its service takes nothing more, for now or for good. Its line falls, as its next life's does not
+ * know of it. */
 static void service_halted(u64 n, bool stopped)
 {
+    intc_level(&metal.partition[config_of(n)->partition], config_of(n)->virtual_source, false);
     for (u32 i = 0; i < drivers(n); i++) {
         struct vcpu *v = driver_vcpu(n, i);
         u64 word = atomic_load(&v->asked);

@@ -191,6 +191,21 @@ TEST(widths_and_signs)
     CHECK_EQ(next(1, 0).value, 0x5678);
 }
 
+TEST(a_line_falls_with_its_service)
+{
+    for (u32 state = PARTITION_STOPPED; state <= PARTITION_HALTING; state++) {
+        make();
+        CHECK_EQ(reply(1, 1, VDEV_NOBODY, 0, 1), 0);
+        CHECK_EQ(did.level, 1);
+        atomic_store(&partition(1)->state, state);
+        vdev_halted(partition(1));
+        CHECK_EQ(did.levels, 3); /* of both devices */
+        CHECK_EQ(did.level_partition, 0);
+        CHECK_EQ(did.level_source, 6);
+        CHECK_EQ(did.level, 0);
+    }
+}
+
 TEST(a_store_of_x0_writes_zero)
 {
     const struct access a = {.width = 4, .reg = 0, .length = 4, .write = true};
