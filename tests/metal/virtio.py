@@ -188,7 +188,7 @@ def attacked(intc, lives, rounds, seconds):
 
 
 for machine in metal.MACHINES:
-    tap.add(f"a driver that attacks the service, {machine}", attacked, machine, 20, 200, metal.SECONDS)
+    tap.add(f"a driver that attacks the service, {machine}", attacked, machine, 8, 80, metal.SECONDS)
     tap.add_long(f"1,000 lives of an attacking driver, {machine}", attacked, machine, 1000, 2000, 7200)
 
 
