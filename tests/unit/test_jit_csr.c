@@ -18,8 +18,9 @@
 
 #define RAM_BASE  UINT64_C(0x80000000)
 #define RAM_PAGES 128
-#define TRAPS     0 /* the handlers' page */
-#define FIRST     1 /* the first program's */
+#define TRAPS     0                   /* the handlers' page */
+#define FIRST     1                   /* the first program's */
+#define TABLES    (RAM_PAGES / 2 - 8) /* of the G-stage: 16 KiB of leaves; no program up to DATA */
 /* The upper half is not for U and S. */
 #define MACHINE_ONLY (RAM_BASE + RAM_PAGES / 2 * PAGE_SIZE)
 #define INSNS        48
@@ -40,6 +41,7 @@ struct machine {
 };
 
 static u64 seed = 1;
+static bool guests; /* with the H extension */
 
 void port_wait(_Atomic u32 *word, u32 value)
 {
@@ -73,6 +75,7 @@ static struct machine *create(const struct jit_config *config)
 {
     struct machine *m = aligned_alloc(64, align_up(sizeof(*m), 64));
     struct hart *hart = &m->hart;
+    struct err err;
 
     ASSERT(m);
     memset(m, 0, sizeof(*m));
@@ -92,12 +95,13 @@ static struct machine *create(const struct jit_config *config)
                                .hart_count = 1,
                                .limited = true};
     hart->env = &m->env;
-    isa_default(&hart->isa);
+    ASSERT(!isa_parse(&hart->isa, guests ? "rv64,h=true" : "rv64", &err));
     hart->code = code_cache_create(1);
     ASSERT(hart->code && (!config || jit_attach_alone(hart, config)));
     hart_reset(hart, RAM_BASE);
     for (u32 i = 0; i < 64; i++) /* vectors, too: wfi */
         le32_store(m->ram + TRAPS * PAGE_SIZE + 4 * i, 0x10500073);
+    le64_store(m->ram + TABLES * PAGE_SIZE + 8 * (RAM_BASE >> 30), RAM_BASE >> 2 | 0xdf);
     ASSERT(csr_poke(hart, CSR_pmpaddr0, MACHINE_ONLY >> 2 | (RAM_PAGES / 2 * PAGE_SIZE / 8 - 1)) &&
            csr_poke(hart, CSR_pmpaddr1, UINT64_MAX >> 10) && csr_poke(hart, CSR_pmpcfg0, 0x1f18) &&
            csr_poke(hart, CSR_mtvec, RAM_BASE) && csr_poke(hart, CSR_stvec, RAM_BASE | 1) &&
@@ -181,6 +185,40 @@ static u32 random_csr(void)
                   source);
 }
 
+/* Of the H extension and what a guest has instead of it. */
+static u32 random_guest_csr(void)
+{
+    static const u16 number[] = {
+        CSR_hstatus, CSR_hstatus,    CSR_hedeleg,   CSR_hideleg,    CSR_hie,   CSR_hip,
+        CSR_hvip,    CSR_htval,      CSR_htinst,    CSR_henvcfg,    CSR_hgatp, CSR_mtval2,
+        CSR_mtinst,  CSR_hcounteren, CSR_vsstatus,  CSR_vsie,       CSR_vsip,  CSR_vsepc,
+        CSR_vstval,  CSR_vscause,    CSR_vsscratch, CSR_htimedelta, CSR_vsatp, CSR_hgeie,
+        CSR_hgeip,   CSR_time,       CSR_mideleg,   CSR_vstvec};
+    static const u8 f3[] = {1, 2, 3, 5, 6, 7};
+
+    return CSR_OP(f3[rnd(6)], (u32)rnd(8), (u32)number[rnd(ARRAY_SIZE(number))], (u32)rnd(32));
+}
+
+/* HLV, HLVX of any address; HSV to the data; fences. */
+static u32 random_guest_insn(void)
+{
+    static const u32 load[] = {0x60004073, 0x60104073, 0x64004073, 0x64104073, 0x64304073,
+                               0x68004073, 0x68104073, 0x68304073, 0x6c004073},
+                     store[] = {0x62004073, 0x66004073, 0x6a004073, 0x6e004073},
+                     fence[] = {0x22000073, 0x62000073, 0x26000073, 0x66000073};
+
+    switch (rnd(5)) {
+    case 0:
+        return load[rnd(ARRAY_SIZE(load))] | (u32)rnd(32) << 15 | (u32)rnd(8) << 7;
+    case 1:
+        return store[rnd(ARRAY_SIZE(store))] | (u32)(8 + rnd(2)) << 15 | (u32)rnd(32) << 20;
+    case 2:
+        return fence[rnd(ARRAY_SIZE(fence))];
+    default:
+        return random_guest_csr();
+    }
+}
+
 /* One instruction. The first registers hold addresses and masks mostly. */
 static u32 random_insn(u32 left)
 {
@@ -190,6 +228,8 @@ static u32 random_insn(u32 left)
     static const u32 mask[] = {6, 2, 4, 0x40, 0xc0, 0x46}; /* FS, some of it, SUM, MXR, both */
     u32 rd = (u32)rnd(8);
 
+    if (guests && !rnd(3))
+        return random_guest_insn();
     switch (rnd(11)) {
     case 0:
         return mask[rnd(ARRAY_SIZE(mask))] << 12 | rd << 7 | 0x37; /* lui */
@@ -214,12 +254,33 @@ static u64 random_pc(u64 program)
     return rnd(16) ? program + 4 * rnd(INSNS) : bits() & 0xfff;
 }
 
+/* Delegation, permissions and what a return from a guest's trap finds. Nested: by a G-stage that
+ * maps RAM alone. */
+static void randomize_guest(struct hart *hart, u64 program)
+{
+    const u64 nested = UINT64_C(8) << 60 | (RAM_BASE + TABLES * PAGE_SIZE) >> PAGE_SHIFT;
+
+    ASSERT(csr_poke(hart, CSR_hstatus, bits() & (rnd(2) ? UINT64_MAX : 0x380)) &&
+           csr_poke(hart, CSR_hedeleg, rnd(2) ? UINT64_MAX : bits()) &&
+           csr_poke(hart, CSR_hideleg, rnd(2) ? UINT64_MAX : bits()) &&
+           csr_poke(hart, CSR_hvip, rnd(2) ? bits() : 0) &&
+           csr_poke(hart, CSR_hcounteren, rnd(2) ? UINT64_MAX : bits()) &&
+           csr_poke(hart, CSR_henvcfg, rnd(2) ? UINT64_MAX : bits()) &&
+           csr_poke(hart, CSR_vsstatus, bits()) && csr_poke(hart, CSR_vsepc, random_pc(program)) &&
+           csr_poke(hart, CSR_vstvec, RAM_BASE | 1) && csr_poke(hart, CSR_vsatp, 0) &&
+           csr_poke(hart, CSR_hgatp, rnd(2) ? nested : 0));
+}
+
 static void randomize(struct hart *hart, u64 program)
 {
-    static const enum priv priv[] = {PRIV_U, PRIV_S, PRIV_S, PRIV_M};
+    static const enum priv priv[] = {PRIV_U, PRIV_S, PRIV_S, PRIV_M, PRIV_VS, PRIV_VS, PRIV_VU};
     u64 status = bits() & (rnd(4) ? ~(MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR) : UINT64_MAX);
 
-    trap_set_mode(hart, priv[rnd(ARRAY_SIZE(priv))]);
+    if (guests) {
+        trap_set_mode(hart, PRIV_M);
+        randomize_guest(hart, program);
+    }
+    trap_set_mode(hart, priv[rnd(guests ? ARRAY_SIZE(priv) : 4)]);
     for (u32 i = 1; i < 32; i++)
         hart->x[i] = rnd(3) ? random_pc(program) : bits() & (rnd(2) ? UINT64_MAX : 0x66222);
     hart->x[8] = DATA + rnd(PAGE_SIZE);
@@ -246,7 +307,7 @@ static void randomize(struct hart *hart, u64 program)
 static bool agree(const struct hart *a, const struct hart *b)
 {
     return !memcmp(a->x, b->x, 32 * 8) && !memcmp(a->f, b->f, sizeof(a->f)) && a->pc == b->pc &&
-           a->insns == b->insns && a->limit == b->limit && a->priv == b->priv &&
+           a->insns == b->insns && a->limit == b->limit && a->mode == b->mode &&
            a->data_mode == b->data_mode && !memcmp(&a->csr, &b->csr, sizeof(a->csr)) &&
            a->irq_soft == b->irq_soft && a->irq_wires == b->irq_wires;
 }
@@ -302,7 +363,7 @@ static bool run_both(struct machine *const m[2], u64 program)
 
 static bool holds_program(u32 page)
 {
-    return page >= FIRST && page < RAM_PAGES - 1 && RAM_BASE + page * PAGE_SIZE != DATA;
+    return page >= FIRST && page < RAM_PAGES - 1 && (page < TABLES || page >= RAM_PAGES / 2);
 }
 
 /* The same in both: all before any runs, as returns may lead anywhere. */
@@ -332,7 +393,7 @@ static bool run_programs(const struct jit_config *config)
     return same;
 }
 
-TEST(programs_of_csr_instructions_agree)
+static void check_programs(void)
 {
     const struct jit_config config[] = {
         {.regions = true, .at_once = true, .limited = true, .code_size = 4 * MIB},
@@ -347,6 +408,18 @@ TEST(programs_of_csr_instructions_agree)
         CHECK(false);
         break;
     }
+}
+
+TEST(programs_of_csr_instructions_agree)
+{
+    check_programs();
+}
+
+TEST(programs_that_enter_guests_agree)
+{
+    guests = true;
+    check_programs();
+    guests = false;
 }
 
 TEST_MAIN()
