@@ -137,6 +137,11 @@ bool on_qemu(void)
     return csr_read(marchid) != 0;
 }
 
+bool has_guests(void)
+{
+    return csr_read(misa) >> ('h' - 'a') & 1;
+}
+
 void run_insns(struct ctx *c, u64 priv, const u32 *insns, u32 count)
 {
     for (u32 i = 0; i < count; i++)

@@ -181,7 +181,8 @@ void hart_start(u32 hart, void (*fn)(u64 arg), u64 arg);
 void hart_join(u32 hart);
 
 /* Results. */
-bool on_qemu(void); /* the cross-check of the tests themselves */
+bool on_qemu(void);    /* the cross-check of the tests themselves */
+bool has_guests(void); /* the hypervisor extension */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void test(const char *name, void (*fn)(void));
 void skip(const char *reason); /* within a test */
