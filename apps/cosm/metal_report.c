@@ -218,8 +218,7 @@ static void print_partition(const struct plan *p, u32 index)
            part->start ? "" : ", does not start at boot",
            part->rights & METAL_MAY_CONTROL ? ", may control" : "",
            part->rights & METAL_MAY_MONITOR ? ", may monitor" : "",
-           part->rights & METAL_MAY_COUNT ? ", may count" : "",
-           part->vector ? ", vectors" : "");
+           part->rights & METAL_MAY_COUNT ? ", may count" : "", part->vector ? ", vectors" : "");
     for (u32 i = 0; i < p->region_count; i++) {
         const struct plan_region *r = &p->region[i];
 

@@ -245,6 +245,7 @@ CPACK(CMV, true, sink(RAW_RD), 0, C_RS2, 0)
 CPACK(CADD, true, sink(RAW_RD), RAW_RD, C_RS2, 0)
 CPACK(CNONE, true, 0, 0, 0, 0)
 
+/* NOLINTNEXTLINE(readability-function-size): an instruction each; few are left of a case. */
 static ALWAYS_INLINE u64 decode_major(const struct isa *isa, u32 raw, const u32 major)
 {
 #define INSN(id, name, extension, fmt, match, ...)                            \
