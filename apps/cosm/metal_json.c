@@ -211,7 +211,6 @@ static void put_partitions(struct json_out *out, const struct plan *p)
         put_flag(out, "start", part->start);
         put_flag(out, "may_control", part->rights & METAL_MAY_CONTROL);
         put_flag(out, "may_monitor", part->rights & METAL_MAY_MONITOR);
-        put_flag(out, "may_count", part->rights & METAL_MAY_COUNT);
         put_flag(out, "vector", part->vector);
         put_regions(out, p, i);
         put_images(out, p, i);

@@ -213,12 +213,12 @@ static void print_partition(const struct plan *p, u32 index)
     const struct plan_partition *part = &p->partition[index];
     char text[32];
 
-    printf("\npartition %s: entry 0x%llx, device tree at 0x%llx%s%s%s%s%s\n", part->name,
+    printf("\npartition %s: entry 0x%llx, device tree at 0x%llx%s%s%s%s\n", part->name,
            (unsigned long long)part->entry, (unsigned long long)part->arg,
            part->start ? "" : ", does not start at boot",
            part->rights & METAL_MAY_CONTROL ? ", may control" : "",
            part->rights & METAL_MAY_MONITOR ? ", may monitor" : "",
-           part->rights & METAL_MAY_COUNT ? ", may count" : "", part->vector ? ", vectors" : "");
+           part->vector ? ", vectors" : "");
     for (u32 i = 0; i < p->region_count; i++) {
         const struct plan_region *r = &p->region[i];
 

@@ -117,13 +117,17 @@ __attribute__((optimize("no-stack-protector"))) u32 boot_first(u64 hart_id)
     return index;
 }
 
-static void init_csrs(void)
+static void init_csrs(const struct hart *h)
 {
     csr_write(hedeleg, HEDELEG_GUEST);
     csr_write(hideleg, IRQ_VS);
     csr_write(hvip, 0);
     csr_write(hie, 0);
     csr_write(htimedelta, 0);
+    /* Where others run, too, cycle and instret would tell what they do. */
+    csr_write(hcounteren, h->config->mode == METAL_HART_EXCLUSIVE
+                              ? COUNTER_CY | COUNTER_TM | COUNTER_IR
+                              : COUNTER_TM);
     csr_write(henvcfg, HENVCFG_GUEST);
     (void)hstateen0_write(HSTATEEN0_GUEST); /* false: guests need no leave */
     csr_write(sstatus, STATUS_FS_INITIAL);
@@ -142,7 +146,7 @@ struct vcpu *boot_hart(u32 index)
     struct hart *h = &metal.hart[index];
 
     self_is(index);
-    init_csrs();
+    init_csrs(h);
     intc_init_hart(h);
     csr_write(sie, BIT(IRQ_SSI) | BIT(IRQ_STI) | BIT(IRQ_SEI));
     atomic_store_explicit(&h->up, 1, memory_order_release);

@@ -154,7 +154,6 @@ struct metal_rule {
 #define METAL_MAY_CONTROL 1u /* stop, start and restart partitions, switch plans */
 #define METAL_MAY_MONITOR 2u /* read log and trace */
 #define METAL_MAY_VECTOR  4u /* execute vector instructions; the board's harts have V */
-#define METAL_MAY_COUNT   8u /* read cycle and instret where others have the hart, too */
 
 struct metal_partition {
     char name[METAL_NAME_MAX];

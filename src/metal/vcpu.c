@@ -60,22 +60,12 @@ void vcpu_reset(struct vcpu *v, gpa_t pc, u64 arg)
     v->steal_gpa = SBI_STEAL_NOWHERE;
 }
 
-/* Where others run, too, cycle and instret tell what they do: to those alone that may know. */
-static u64 counters(const struct vcpu *v)
-{
-    bool all = v->hart->config->mode == METAL_HART_EXCLUSIVE ||
-               v->partition->config->rights & METAL_MAY_COUNT;
-
-    return all ? COUNTER_CY | COUNTER_TM | COUNTER_IR : COUNTER_TM;
-}
-
 void vcpu_in(struct vcpu *v)
 {
 #define LOAD(name) csr_write(name, v->csr.name);
     EACH_CSR(LOAD)
 #undef LOAD
     csr_write(hgatp, v->partition->hgatp);
-    csr_write(hcounteren, counters(v));
     fp_load(v->f, &v->fcsr);
     if (v->registers)
         vector_in(v);

@@ -123,15 +123,14 @@ static int take_dma(struct plan *p, const struct toml_node *n, void *object)
 
 static int take_may(struct plan *p, const struct toml_node *n, void *field)
 {
-    static const char *const names[] = {"control", "monitor", "count", NULL};
-    static const u32 right[] = {METAL_MAY_CONTROL, METAL_MAY_MONITOR, METAL_MAY_COUNT};
+    static const char *const names[] = {"control", "monitor", NULL};
     u32 *rights = field, i;
     int r = 0;
 
     for (const struct toml_node *m = n->first; m && !r; m = m->next) {
         r = read_choice(p, m, names, "right", &i);
         if (!r)
-            *rights |= right[i];
+            *rights |= i ? METAL_MAY_MONITOR : METAL_MAY_CONTROL;
     }
     return r;
 }

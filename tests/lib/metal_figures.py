@@ -40,7 +40,7 @@ frame = "1ms"
 windows = [{ hart = 0, partition = "noise", start = "0ms", length = "600us" },
            { hart = 0, partition = "windows", start = "600us", length = "400us" }]
 """
-    config = metal.config([metal.partition("windows", "[0]", program, extra='may = ["count"]'), metal.partition("noise", "[0]", noise)],
+    config = metal.config([metal.partition("windows", "[0]", program), metal.partition("noise", "[0]", noise)],
                           intc=intc, more=plan)
     out = last_line(config, [program, noise], f"windows-{intc}", r"windows: jitter \d+ of", intc)
     return int(re.search(r"windows: jitter (\d+)", out)[1])

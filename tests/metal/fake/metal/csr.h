@@ -27,7 +27,7 @@ struct fake_csrs {
     u64 sstatus, sepc, scause, stval, sip, sie, stimecmp, time;
     u64 hstatus, hgatp, hvip, hgeip, htval, htinst;
     u64 vsstatus, vsie, vstvec, vsscratch, vsepc, vscause, vstval, vsatp, vstimecmp, vsiselect;
-    u64 scounteren, hcounteren, senvcfg, henvcfg;
+    u64 scounteren, senvcfg, henvcfg;
 };
 
 /* The calling thread's, with what other threads and the clock did to it. */
