@@ -12,7 +12,6 @@
 
 #define APLIC_DOMAINCFG    0x0000
 #define APLIC_SOURCECFG(n) (0x0004 + 4 * ((n)-1))
-#define APLIC_SETIPNUM     0x1cdc
 #define APLIC_SETIENUM     0x1edc
 #define APLIC_TARGET(n)    (0x3004 + 4 * ((n)-1))
 #define APLIC_IE_MSI       0x104 /* domaincfg: IE, DM */
@@ -27,7 +26,6 @@ static u64 controller;
 static bool is_aia;
 static u32 plic_context[GUEST_HARTS];
 static irq_fn *handlers[SOURCES];
-static bool is_level[SOURCES];
 
 static volatile u32 *reg(u64 offset)
 {
@@ -71,12 +69,8 @@ static void imsic_interrupt(struct trap_frame *frame, u64 cause, u64 tval)
     /* Any write claims what a read would give. */
     while ((top = csr_read(CSR_STOPEI) >> 16)) {
         csr_write(CSR_STOPEI, 0);
-        if (top >= SOURCES || !handlers[top])
-            continue;
-        handlers[top]((unsigned)top);
-        /* A wire that is still high has sent its message: it is to send another (AIA, 4.9.2). */
-        if (is_level[top])
-            *reg(APLIC_SETIPNUM) = (u32)top;
+        if (top < SOURCES && handlers[top])
+            handlers[top]((unsigned)top);
     }
 }
 
@@ -131,7 +125,6 @@ void irq_enable(unsigned source, irq_fn *handler, bool edge)
     u64 status = interrupts_off();
 
     handlers[source] = handler;
-    is_level[source] = !edge;
     if (is_aia)
         aia_enable(source, edge);
     else
