@@ -66,7 +66,7 @@ class Board:
         socket, dump = metal.FOLDER / "gdb", metal.FOLDER / "ram"
         self.hgatp, self.satp = {}, 0
         with metal.board(metal.image(CONFIG, programs, "isolation"), memory="128M", extra=["-gdb", f"unix:{socket},server,nowait"]) as c:
-            metal.until(c, [rf"{name}\] noise begins" for name in ("sensor", "control", "other")])
+            metal.until(c, [rf"{name}\] noise \d*00000" for name in ("sensor", "control", "other")])
             deadline = time.monotonic() + metal.SECONDS
             while len(self.hgatp) < partitions or not self.satp:
                 tap.check(time.monotonic() < deadline, f"seen: hgatp of {sorted(self.hgatp)}, satp {self.satp:#x}")
