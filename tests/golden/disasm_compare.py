@@ -17,7 +17,7 @@ import tap  # noqa: E402
 
 PREFIX = "riscv64-linux-gnu-"
 PC = 0x1000  # where DUMP_DISASM lets each stand
-ARCH = ("rv64gc_zba_zbb_zbs_zbc_zbkb_zbkx_zbkc_zknd_zkne_zknh_zksed_zksh_zicbom_zicboz_zicbop_zfh_zawrs_svinval"
+ARCH = ("rv64gch_zba_zbb_zbs_zbc_zbkb_zbkx_zbkc_zknd_zkne_zknh_zksed_zksh_zicbom_zicboz_zicbop_zfh_zawrs_svinval"
         "_zihintpause")
 
 # What binutils 2.40 does not know: it prints the bits. A later one may, so nothing is compared then.

@@ -16,6 +16,7 @@ int main(int argc, char **argv)
     struct isa isa;
 
     isa_default(&isa);
+    isa.ext[ISA_H / 64] |= UINT64_C(1) << ISA_H % 64;
     for (u32 i = 0; i < ARRAY_SIZE(insn_lines); i++) {
         for (u32 k = 0; k < count; k++) {
             struct insn_operands o = insn_random_operands(&insn_lines[i], &state);
