@@ -16,9 +16,9 @@
 #define LEAD   ARRAY_SIZE(metal.decided) /* frames that a hart may be ahead of the last one */
 #define ORIGIN 1000
 
-/* What was decided: of each frame, and where it begins. */
-static u32 plan_of[FRAMES];
-static u64 start_of[FRAMES + 1];
+/* What was decided: of each frame, and where it begins. The last step may go past FRAMES. */
+static u32 plan_of[FRAMES + LEAD];
+static u64 start_of[FRAMES + LEAD + 1];
 static u32 decided;
 
 static void configure(void)
@@ -34,7 +34,8 @@ static void configure(void)
                                       .partition = &metal.partition[0],
                                       .hart = &metal.hart[i],
                                       .number = i,
-                                      .state = VCPU_READY};
+                                      .state = VCPU_READY,
+                                      .steal_gpa = SBI_STEAL_NOWHERE};
     }
     metal.partition[0].config = &c->partition[0];
     for (u32 n = 0; n < PLANS; n++) {
@@ -46,7 +47,6 @@ static void configure(void)
         }
     }
     c->board.hart_count = HARTS;
-    c->board.timebase = 100000; /* slow: no window waits before it begins, as time stands still */
     c->plan_count = PLANS;
     metal.origin = start_of[0] = ORIGIN;
 }
