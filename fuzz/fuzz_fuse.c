@@ -11,9 +11,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/fuse.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void assert_failed(const char *expr, const char *file, int line)
@@ -22,7 +24,7 @@ void assert_failed(const char *expr, const char *file, int line)
     abort();
 }
 
-enum { ROOM = 4096, REQUESTS = 64 };
+enum { ROOM = 4096, REQUESTS = 64, FILE_MAX = 16 << 20 };
 
 static struct fs_server server;
 static char base[] = "/tmp/fuzz-fuse-XXXXXX", secret[64];
@@ -60,12 +62,26 @@ static void put_file(const char *name)
     close(fd);
 }
 
+static void remove_all(void)
+{
+    (void)nftw(base, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* The folder, gone at the end; what guests may fill of a host is for the host's quotas to say. */
+static void make_folder(void)
+{
+    const struct rlimit file = {FILE_MAX, FILE_MAX};
+
+    ASSERT(!setrlimit(RLIMIT_FSIZE, &file) && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    ASSERT(mkdtemp(base) && !chdir(base) && !atexit(remove_all));
+    snprintf(secret, sizeof(secret), "%s/secret", base);
+    put_secret();
+}
+
 static void prepare(void)
 {
     if (root < 0) {
-        ASSERT(mkdtemp(base) && !chdir(base));
-        snprintf(secret, sizeof(secret), "%s/secret", base);
-        put_secret();
+        make_folder();
     } else {
         close(root);
         ASSERT(!nftw("r", remove_one, 8, FTW_DEPTH | FTW_PHYS));
