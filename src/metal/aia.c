@@ -10,6 +10,7 @@
 #include "metal/iommu.h"
 #include "metal/low.h"
 #include "metal/paging.h"
+#include "metal/spinlock.h"
 #include "metal/vaplic.h"
 
 /* Interrupt identities of HS-mode's own files. */
@@ -42,7 +43,7 @@
 
 static struct aia_domain {
     struct vaplic vaplic;
-    struct lock lock;
+    struct spinlock lock;
 } domains[METAL_PARTITIONS_MAX];
 
 static volatile u32 *reg(u64 offset)
@@ -216,19 +217,19 @@ void aia_reset(struct partition *p)
         if (metal_config.irq[i].partition == p->index)
             wired |= BIT(metal_config.irq[i].virtual_source);
     }
-    lock_acquire(&d->lock);
+    spin_acquire(&d->lock);
     vaplic_reset(&d->vaplic, &port, p, p->config->vcpu_count, p->config->sources, wired);
-    lock_release(&d->lock);
+    spin_release(&d->lock);
 }
 
 void aia_wire(const struct partition *p, u32 source, bool level, bool then)
 {
     struct aia_domain *d = p->domain;
 
-    lock_acquire(&d->lock);
+    spin_acquire(&d->lock);
     vaplic_level(&d->vaplic, source, level);
     vaplic_level(&d->vaplic, source, then);
-    lock_release(&d->lock);
+    spin_release(&d->lock);
 }
 
 s64 aia_read(const struct partition *p, u64 offset)
@@ -242,8 +243,8 @@ bool aia_write(const struct partition *p, u64 offset, u32 width, u64 value)
     struct aia_domain *d = p->domain;
     bool known;
 
-    lock_acquire(&d->lock);
+    spin_acquire(&d->lock);
     known = vaplic_access(&d->vaplic, offset, width, true, &value);
-    lock_release(&d->lock);
+    spin_release(&d->lock);
     return known;
 }

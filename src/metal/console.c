@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "metal/hart.h"
 #include "metal/paging.h"
-#include "port/lock.h"
+#include "metal/spinlock.h"
 
 /* National Semiconductor 16550: registers, and bits of LSR. */
 #define UART_DATA 0
@@ -23,24 +23,34 @@
 #define SELF     METAL_PARTITIONS_MAX /* the hypervisor as a writer */
 #define WRITERS  (METAL_PARTITIONS_MAX + 1)
 #define NOBODY   WRITERS
+#define TRIES    64 /* in a row; then it is left to who is at it, whom its own timer may call away */
+#define MARK_MAX (METAL_NAME_MAX + 3)
 
-/* What a partition wrote and nobody has sent. */
+/* What a partition wrote and nobody has sent. All three are counts of bytes since the beginning. */
 struct writer {
     char text[ROOM];
-    _Atomic u32 in, out; /* counts of bytes since the beginning; changed under the lock */
-    u32 lines;           /* whole ones among them */
-    bool cut;            /* its next line goes on with its last one */
+    struct spinlock lock; /* over: */
+    _Atomic u32 in;
+    _Atomic u32 whole; /* up to here all lines have an end */
+    _Atomic u32 out;   /* who sends changes it */
 };
 
 static struct {
-    struct lock lock;
     struct writer writer[WRITERS];
-    bool begun;   /* the line on the screen is not ended: */
-    u32 current;  /* whose it is */
-    u32 column;   /* bytes of it */
-    u32 keyboard; /* partition */
+    _Atomic u32 keyboard; /* partition */
+    _Atomic bool ends;    /* no more is taken, and lines without an end are sent as they are */
+    _Atomic u32 unsent;   /* bytes of all, their marks with them */
+
+    struct spinlock sending; /* over what follows. Only tried: who has it sends for all */
+    bool begun;              /* the line on the screen is not ended: */
+    u32 current;             /* whose it is */
+    u32 column;              /* bytes of it */
+    bool cut[WRITERS];       /* a writer's next line goes on with its last one */
+    char mark[MARK_MAX];     /* what is sent first: the beginning of a line, or its end */
+    _Atomic u32 mark_left;   /* bytes of it, at its end */
+
+    struct spinlock typing; /* over what follows */
     bool escaped;
-    bool ends; /* nobody will end a line that is begun: it is sent as it is */
     u8 key[KEYS];
     u32 keys;
 } console;
@@ -57,31 +67,52 @@ void console_init(void)
     *uart(1) = 0; /* IER: polled */
 }
 
-static NOINLINE void put(char c)
+static bool is_idle(void)
 {
-    if (!metal_config.board.uart_hpa)
-        return;
-    while (!(*uart(UART_LSR) & LSR_EMPTY))
-        ;
-    *uart(UART_DATA) = (u8)c;
+    return !metal_config.board.uart_hpa || *uart(UART_LSR) & LSR_EMPTY;
+}
+
+static void put(char c)
+{
+    if (metal_config.board.uart_hpa)
+        *uart(UART_DATA) = (u8)c;
 }
 
 static u32 waiting(const struct writer *w)
 {
-    return atomic_load_explicit(&w->in, memory_order_relaxed) -
+    return atomic_load_explicit(&w->in, memory_order_acquire) -
            atomic_load_explicit(&w->out, memory_order_relaxed);
+}
+
+/* Are there whole lines among what waits? */
+static bool has_line(const struct writer *w)
+{
+    u32 out = atomic_load_explicit(&w->out, memory_order_relaxed);
+    u32 len = atomic_load_explicit(&w->whole, memory_order_acquire) - out;
+
+    return len - 1 < waiting(w); /* more: the last one's end is 4 GiB ago */
+}
+
+static void mark(const char *text, size_t len)
+{
+    atomic_fetch_add_explicit(&console.unsent, (u32)len, memory_order_relaxed);
+    memcpy(console.mark + MARK_MAX - len, text, len);
+    console.mark_left = (u32)len;
 }
 
 static void begin_line(u32 writer)
 {
     const char *name = writer == SELF ? "metal" : metal_config.partition[writer].name;
+    char text[MARK_MAX];
+    u32 len = 0;
 
-    put('[');
+    text[len++] = '[';
     while (*name)
-        put(*name++);
-    put(']');
-    put(console.writer[writer].cut ? '+' : ' ');
-    console.writer[writer].cut = false;
+        text[len++] = *name++;
+    text[len++] = ']';
+    text[len++] = console.cut[writer] ? '+' : ' ';
+    mark(text, len);
+    console.cut[writer] = false;
     console.begun = true;
     console.current = writer;
     console.column = 0;
@@ -89,27 +120,26 @@ static void begin_line(u32 writer)
 
 static void end_line(bool cut)
 {
-    put('\r');
-    put('\n');
+    mark("\r\n", 2);
     console.begun = false;
-    console.writer[console.current].cut = cut;
+    console.cut[console.current] = cut;
 }
 
 /* Has writer i something to show: a line, more than fits in one, or anything, with the keyboard? */
 static bool is_ready(u32 i)
 {
     const struct writer *w = &console.writer[i];
+    u32 n = waiting(w);
 
-    return w->lines || waiting(w) > LINE_MAX ||
-           ((i == console.keyboard || console.ends) && waiting(w));
+    return n && (n > LINE_MAX || i == console.keyboard || console.ends || has_line(w));
 }
 
-/* The next one after the last that is ready. */
-static u32 ready_writer(void)
+/* The next one after a writer that is ready. */
+static u32 ready_after(u32 writer)
 {
     for (u32 i = 1; i <= WRITERS; i++) {
-        if (is_ready((console.current + i) % WRITERS))
-            return (console.current + i) % WRITERS;
+        if (is_ready((writer + i) % WRITERS))
+            return (writer + i) % WRITERS;
     }
     return NOBODY;
 }
@@ -123,9 +153,7 @@ static void send_next(struct writer *w)
         end_line(true);
         return;
     }
-    atomic_store_explicit(&w->out, out + 1, memory_order_relaxed);
     if (c == '\n') {
-        w->lines--;
         end_line(false);
     } else if (c != '\r') {
         put(c);
@@ -133,55 +161,65 @@ static void send_next(struct writer *w)
     } else if (console.current == console.keyboard) {
         put(c); /* as a terminal's program wants it; in others' lines it is noise */
     }
+    atomic_store_explicit(&w->out, out + 1, memory_order_release);
+    console.unsent--;
 }
 
-/* Sends a byte, or begins or ends a line. False: nothing is to be sent. */
+/* Sends a byte at most, or begins or ends a line. False: nothing is to be sent. */
 static bool step(void)
 {
     u32 next;
 
+    if (console.mark_left) {
+        put(console.mark[MARK_MAX - console.mark_left]);
+        console.mark_left--;
+        console.unsent--;
+        return true;
+    }
     if (console.begun && waiting(&console.writer[console.current])) {
         send_next(&console.writer[console.current]);
         return true;
     }
-    next = ready_writer();
-    if (next == NOBODY)
-        return false;
-    if (console.begun)
+    next = ready_after(console.current);
+    if (console.begun && (next != NOBODY || console.current != console.keyboard))
         end_line(true);
-    else
+    else if (next != NOBODY)
         begin_line(next);
+    return console.mark_left;
+}
+
+/* A step, if the serial port has room. False: somebody else is at it, and goes on. */
+static bool send_some(void)
+{
+    if (!spin_try(&console.sending))
+        return false;
+    if (is_idle())
+        step();
+    spin_release(&console.sending);
     return true;
 }
 
-/* A step or none, as the serial port has room for; false: nothing is to be sent. */
-static bool send_some(void)
+static bool has_anything(void)
 {
-    bool more = true;
-
-    lock_acquire(&console.lock);
-    if (!metal_config.board.uart_hpa || *uart(UART_LSR) & LSR_EMPTY)
-        more = step();
-    lock_release(&console.lock);
-    return more;
+    return console.unsent && (console.mark_left || ready_after(0) != NOBODY);
 }
 
 void console_drain(const struct partition *p)
 {
     if (p && !waiting(&console.writer[p->index]))
         return;
-    while (!hart_is_pressed() && send_some())
-        ;
+    for (u32 tries = 0; tries < TRIES && has_anything() && !hart_is_pressed();)
+        tries = send_some() ? 0 : tries + 1;
 }
 
 void console_flush(void)
 {
-    lock_acquire(&console.lock); /* to the end: others write no more meanwhile */
     console.ends = true;
-    while (step())
+    spin_acquire(&console.sending);
+    while (!is_idle() || step())
         ;
+    spin_release(&console.sending);
     console.ends = false;
-    lock_release(&console.lock);
 }
 
 bool console_has_room(const struct partition *p)
@@ -189,26 +227,35 @@ bool console_has_room(const struct partition *p)
     return waiting(&console.writer[p->index]) <= ROOM - FIFO;
 }
 
+/* Under w's lock. */
 static size_t append(struct writer *w, const u8 *bytes, size_t len)
 {
-    u32 in = atomic_load_explicit(&w->in, memory_order_relaxed);
-    size_t room = ROOM - waiting(w), n = len < room ? len : room;
+    u32 in = atomic_load_explicit(&w->in, memory_order_relaxed), end = in;
+    size_t room = console.ends ? 0 : ROOM - waiting(w), n = len < room ? len : room;
+    bool whole = false;
 
     for (size_t i = 0; i < n; i++) {
         w->text[in++ % ROOM] = (char)bytes[i];
-        w->lines += bytes[i] == '\n';
+        if (bytes[i] == '\n') {
+            whole = true;
+            end = in;
+        }
     }
-    atomic_store_explicit(&w->in, in, memory_order_relaxed);
+    atomic_fetch_add_explicit(&console.unsent, (u32)n, memory_order_relaxed);
+    atomic_store_explicit(&w->in, in, memory_order_release);
+    if (whole)
+        atomic_store_explicit(&w->whole, end, memory_order_release);
     return n;
 }
 
 size_t console_write(struct partition *p, const u8 *bytes, size_t len)
 {
+    struct writer *w = &console.writer[p->index];
     size_t n;
 
-    lock_acquire(&console.lock);
-    n = append(&console.writer[p->index], bytes, len);
-    lock_release(&console.lock);
+    spin_acquire(&w->lock);
+    n = append(w, bytes, len);
+    spin_release(&w->lock);
     console_drain(p);
     return n;
 }
@@ -222,8 +269,6 @@ static void take_key(u8 key)
         return;
     }
     if (console.escaped && digit) {
-        if (console.begun && !waiting(&console.writer[console.current]))
-            end_line(true);
         console.keyboard = key - '0';
         console.keys = 0;
     } else if (console.keys < KEYS) { /* else nobody reads: lost */
@@ -239,11 +284,13 @@ static bool is_typed(void)
 
 size_t console_read(struct partition *p, u8 *bytes, size_t len)
 {
+    u32 before;
     bool mine, escaped = false;
     size_t n = 0;
 
-    lock_acquire(&console.lock);
-    mine = console.keyboard == p->index;
+    spin_acquire(&console.typing);
+    before = console.keyboard;
+    mine = before == p->index;
     if (!mine && is_typed()) /* or the keyboard would stay with a partition that never reads */
         take_key(*uart(UART_DATA));
     while (mine && !escaped && console.keys < len && console.keys < KEYS && is_typed()) {
@@ -256,7 +303,11 @@ size_t console_read(struct partition *p, u8 *bytes, size_t len)
         console.keys -= (u32)n;
         memmove(console.key, console.key + n, console.keys);
     }
-    lock_release(&console.lock);
+    spin_release(&console.typing);
+    if (console.keyboard != before) {
+        send_some(); /* the line that it left ends */
+        console_drain(NULL);
+    }
     return n;
 }
 
@@ -281,25 +332,25 @@ void console_log(struct log_limit *limit, const char *fmt, ...)
     va_end(ap);
     len = len < LINE_MAX ? len : LINE_MAX - 1;
     text[len++] = '\n';
-    lock_acquire(&console.lock);
+    spin_acquire(&self->lock);
     if (ROOM - waiting(self) >= len) /* else nobody has time to send it: lost */
         append(self, (const u8 *)text, len);
-    lock_release(&console.lock);
+    spin_release(&self->lock);
     console_drain(NULL);
 }
 
 size_t console_log_read(u32 *at, char *text, size_t len)
 {
-    const struct writer *self = &console.writer[SELF];
+    struct writer *self = &console.writer[SELF];
     size_t n = 0;
     u32 in;
 
-    lock_acquire(&console.lock);
+    spin_acquire(&self->lock);
     in = atomic_load_explicit(&self->in, memory_order_relaxed);
     if (in - *at > ROOM) /* overwritten since, or never written */
         *at = in < ROOM ? 0 : in - ROOM;
     for (u32 from = *at; n < len && from != in; from++)
         text[n++] = self->text[from % ROOM];
-    lock_release(&console.lock);
+    spin_release(&self->lock);
     return n;
 }

@@ -32,6 +32,12 @@ static inline void wait_for_interrupt(void)
     __asm__ volatile("wfi");
 }
 
+/* In a loop that waits for another hart (Zihintpause). */
+static inline void pause_hint(void)
+{
+    __asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010");
+}
+
 static inline void fence_i(void)
 {
     __asm__ volatile("fence.i" ::: "memory");

@@ -32,7 +32,7 @@ void hart_timer_at(struct hart *h, u64 ticks)
 
 bool hart_is_pressed(void)
 {
-    return csr_read(sip) & BIT(IRQ_STI);
+    return csr_read(sip) & csr_read(sie) || csr_read(hip) & csr_read(hie) & BIT(IRQ_SGEI);
 }
 
 void hart_kick(struct hart *h)
@@ -87,7 +87,7 @@ static u32 plan_of_frame(u64 start)
 {
     u32 plan = METAL_NONE;
 
-    lock_acquire(&metal.plan_lock);
+    spin_acquire(&metal.plan_lock);
     for (u32 i = 0; i < ARRAY_SIZE(metal.decided); i++) {
         if (metal.decided[i].start == start)
             plan = metal.decided[i].plan;
@@ -99,7 +99,7 @@ static u32 plan_of_frame(u64 start)
         metal.decided[i].start = start;
         metal.decided[i].plan = plan;
     }
-    lock_release(&metal.plan_lock);
+    spin_release(&metal.plan_lock);
     return plan;
 }
 

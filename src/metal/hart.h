@@ -14,7 +14,10 @@ void hart_plan_begin(struct hart *h);
 struct vcpu *hart_next_on(struct hart *h, struct vcpu *current);
 struct vcpu *hart_next(struct vcpu *current);
 
-/* Is the calling hart's timer due? What takes long looks from time to time, and ends early then. */
+/*
+ * Is an interrupt for HS-mode pending on the calling hart, its timer's or another one? What takes
+ * long looks from time to time, and ends early then.
+ */
 bool hart_is_pressed(void);
 
 /* Makes another hart look at its vCPUs' requests; of the calling hart: before it returns to a

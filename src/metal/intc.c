@@ -135,11 +135,11 @@ static void change(struct partition *p, u32 source, bool level,
     struct vplic *vp = p->vplic;
     u64 before;
 
-    lock_acquire(&vp->lock);
+    spin_acquire(&vp->lock);
     before = vp->line;
     how(vp, source, level);
     lines_tell(p, before);
-    lock_release(&vp->lock);
+    spin_release(&vp->lock);
 }
 
 static void raise(struct vplic *p, u32 source, bool level)
@@ -202,12 +202,12 @@ static NOINLINE bool change_by_access(struct partition *p, u64 offset, u32 width
     u64 before;
     bool known;
 
-    lock_acquire(&vp->lock);
+    spin_acquire(&vp->lock);
     before = vp->line;
     known = vplic_access(vp, offset, width, write, value, &completed);
     if (before != vp->line)
         lines_tell(p, before);
-    lock_release(&vp->lock);
+    spin_release(&vp->lock);
     if (completed)
         completed_at_board(p, completed);
     return known;

@@ -14,7 +14,7 @@
 #include "metal/csr.h"
 #include "metal/decode.h"
 #include "metal/schedule.h"
-#include "port/lock.h"
+#include "metal/spinlock.h"
 #include "sbi/state.h"
 
 #include "base/log.h"
@@ -135,9 +135,9 @@ struct metal {
     struct hart hart[METAL_HARTS_MAX];
     struct vcpu vcpu[METAL_VCPUS_MAX];
     struct partition partition[METAL_PARTITIONS_MAX];
-    _Atomic u32 alive;     /* partitions that are not stopped, and one for the board's start */
-    _Atomic u32 plan_next; /* wanted from the next frame on */
-    struct lock plan_lock; /* over: */
+    _Atomic u32 alive;         /* partitions that are not stopped, and one for the board's start */
+    _Atomic u32 plan_next;     /* wanted from the next frame on */
+    struct spinlock plan_lock; /* over: */
     struct {
         u64 start; /* of a frame */
         u32 plan;  /* that is in force in it, as the first hart that came there found */

@@ -12,11 +12,11 @@
 
 void vplic_reset(struct vplic *p, u32 contexts, u32 sources)
 {
-    lock_acquire(&p->lock); /* somebody's doorbell may be at it */
+    spin_acquire(&p->lock); /* somebody's doorbell may be at it */
     memset(&p->contexts, 0, sizeof(*p) - offsetof(struct vplic, contexts));
     p->contexts = contexts;
     p->sources = sources;
-    lock_release(&p->lock);
+    spin_release(&p->lock);
 }
 
 /* The best source of context above a priority; 0: none. Of equal priorities the lowest wins. */

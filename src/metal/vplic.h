@@ -7,13 +7,13 @@
 #define COSM_METAL_VPLIC_H
 
 #include "metal/config.h"
-#include "port/lock.h"
+#include "metal/spinlock.h"
 
 #define VPLIC_SIZE     0x400000 /* bytes of guest-physical addresses */
 #define VPLIC_CONTEXTS 0x200000 /* from here on: thresholds and claims */
 
 struct vplic {
-    struct lock lock; /* over all that follows */
+    struct spinlock lock; /* over all that follows */
     u32 contexts;
     u32 sources;                 /* the highest */
     u64 pending, claimed, level; /* a bit a source */

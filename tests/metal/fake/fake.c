@@ -70,16 +70,6 @@ void fake_ipi_send(u32 index)
     atomic_store(&ipi[index], 1);
 }
 
-void port_wait(_Atomic u32 *word, u32 value)
-{
-    if (atomic_load(word) == value)
-        sched_yield();
-}
-
-void port_wake(_Atomic u32 *word)
-{
-}
-
 void fake_end_on(const _Atomic bool *end)
 {
     end_on = end;

@@ -9,13 +9,16 @@
 #include "tests/random.h"
 #include "tests/test.h"
 
+#include <pthread.h>
+
 #define UART    0x10000000
 #define NOTHING 0xff /* in the data register: no byte of any text here */
 
-/* An 8250 that is always ready: a byte that was written is taken at the next access. */
+/* An 8250 that is always ready, or never: a byte that was written is taken at the next access. */
 static struct {
+    bool busy;
     u8 reg[8];
-    char out[1 << 16];
+    char out[1 << 17];
     size_t len;
     const char *keys;
     bool presented;
@@ -31,7 +34,7 @@ volatile void *paging_io(u64 hpa)
         uart.presented = !uart.presented && *uart.keys;
         return uart.reg;
     }
-    uart.reg[5] = 0x20;
+    uart.reg[5] = uart.busy ? 0 : 0x20;
     if (uart.reg[0] != NOTHING && uart.len < sizeof(uart.out) - 1)
         uart.out[uart.len++] = (char)uart.reg[0];
     uart.reg[0] = NOTHING;
@@ -39,9 +42,12 @@ volatile void *paging_io(u64 hpa)
 }
 
 static bool pressed;
+static u32 looks; /* until it is */
 
 bool hart_is_pressed(void)
 {
+    if (looks && !--looks)
+        pressed = true;
     return pressed;
 }
 
@@ -282,6 +288,72 @@ TEST(what_would_delay_a_window_waits)
     pressed = false;
 }
 
+/* Neither does a slow port keep a hart once it is pressed, wherever in a line that is. */
+TEST(nobody_waits_for_the_port)
+{
+    const char *const want = "[one] some line\r\n";
+    char got[64] = "";
+
+    for (u32 sent = 0; sent < strlen(want); sent++) {
+        make();
+        uart.busy = sent == 0;
+        looks = 1000;
+        if (sent)
+            looks = 2 + sent;
+        say(0, "some line\n");
+        CHECK(pressed);
+        pressed = uart.busy = false;
+        snprintf(got, sizeof(got), "%.30s", output());
+        CHECK(strlen(got) <= sent);
+        console_drain(NULL);
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%.30s", output());
+        CHECK_STR(got, want);
+    }
+    looks = 0;
+}
+
+#define THREADS 3
+#define LINES   2000
+
+static void *writes_lines(void *arg)
+{
+    char line[32];
+    u32 who = (u32)(uintptr_t)arg;
+
+    for (u32 i = 0; i < LINES; i++) {
+        size_t len = (size_t)snprintf(line, sizeof(line), "line %u\n", i), done = 0;
+        while (done < len)
+            done += console_write(&metal.partition[who], (const u8 *)line + done, len - done);
+    }
+    return NULL;
+}
+
+/* Harts write at once: each partition's lines come whole, in order, each once. */
+TEST(several_harts_write)
+{
+    u32 next[THREADS] = {0};
+    pthread_t thread[THREADS];
+
+    make();
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CHECK(!pthread_create(&thread[i], NULL, writes_lines, (void *)i));
+    for (u32 i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    console_drain(NULL);
+    for (const char *line = output(); *line; line = strchr(line, '\n') + 1) {
+        u32 who = line[1] == 'o' ? 0 : line[2] == 'w' ? 1 : 2;
+        char want[32];
+        snprintf(want, sizeof(want), "%s] line %u\r\n",
+                 who == 0   ? "[one"
+                 : who == 1 ? "[two"
+                            : "[three",
+                 next[who]++);
+        CHECK(!strncmp(line, want, strlen(want)));
+    }
+    for (u32 i = 0; i < THREADS; i++)
+        CHECK_EQ(next[i], LINES);
+}
+
 /* Lines without an end, too, of all who have begun one. */
 TEST(at_the_end_all_is_sent)
 {
@@ -292,10 +364,11 @@ TEST(at_the_end_all_is_sent)
     say(3, "with the keyboard");
     CHECK_STR(output(), "");
     console_flush();
-    CHECK_STR(output(), "[one] half a\r\n[two] whole\r\n[silent] with the keyboard\r\n[two] half");
+    CHECK_STR(output(),
+              "[one] half a\r\n[two] whole\r\n[silent] with the keyboard\r\n[two] half\r\n");
     pressed = false;
     say(0, " line\n");
-    CHECK_STR(output(), "\r\n[one]+ line\r\n");
+    CHECK_STR(output(), "[one]+ line\r\n");
 }
 
 /* A read ends at Ctrl-A: what follows may be for somebody else. */

@@ -9,12 +9,16 @@
 #define thread_pointer     board_thread_pointer
 #define wait_for_interrupt board_wait_for_interrupt
 #define fence_i            board_fence_i
+#define pause_hint         board_pause_hint
 #define fence_to_device    board_fence_to_device
 #define fence_from_device  board_fence_from_device
 #include "../../../../src/metal/csr.h"
+
+#include <sched.h>
 #undef thread_pointer
 #undef wait_for_interrupt
 #undef fence_i
+#undef pause_hint
 #undef fence_to_device
 #undef fence_from_device
 #undef csr_read
@@ -25,7 +29,7 @@
 /* A field a CSR that code under test names. */
 struct fake_csrs {
     u64 sstatus, sepc, scause, stval, sip, sie, stimecmp, time;
-    u64 hstatus, hgatp, hvip, hgeip, htval, htinst;
+    u64 hstatus, hgatp, hvip, hip, hie, hgeip, htval, htinst;
     u64 vsstatus, vsie, vstvec, vsscratch, vsepc, vscause, vstval, vsatp, vstimecmp, vsiselect;
     u64 scounteren, senvcfg, henvcfg;
 };
@@ -41,6 +45,10 @@ struct fake_csrs *fake_csrs(void);
 void *thread_pointer(void);
 void wait_for_interrupt(void);
 void fence_i(void);
+static inline void pause_hint(void)
+{
+    sched_yield();
+}
 void fence_to_device(void);
 void fence_from_device(void);
 
