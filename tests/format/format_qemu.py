@@ -183,8 +183,16 @@ def subclusters():
 
 def encrypted():
     image = HERE / "luks.qcow2"
-    qemu("create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=cosm", "-o",
-         "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", image, "1M")
+    if not shutil.which("qemu-img"):
+        raise tap.Skip("no qemu-img here")
+    for attempt in range(20):
+        # qemu-img measures its own speed, and gives up where the host counts time in steps longer than what it measures.
+        done = subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=cosm", "-o",
+                               "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", image, "1M"],
+                              stderr=subprocess.PIPE, text=True, check=False)
+        if "accurate CPU usage" not in done.stderr:
+            break
+    check(done.returncode == 0, f"qemu-img makes an encrypted image in {attempt + 1} attempts: {done.stderr}")
     for words in (["info"], ["check"], ["convert"]):
         done = subprocess.run([COSM, "disk", *words, image, *([HERE / "x.raw"] if words == ["convert"] else [])],
                               capture_output=True, text=True, check=False)
