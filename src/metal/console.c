@@ -199,16 +199,19 @@ static bool send_some(void)
     return true;
 }
 
-static bool has_anything(void)
+/* Is anything of p to be sent? NULL: of anybody. */
+static bool has_work(const struct partition *p)
 {
-    return console.unsent && (console.mark_left || ready_after(0) != NOBODY);
+    if (!console.unsent)
+        return false;
+    return console.mark_left || (p ? is_ready(p->index) : ready_after(0) != NOBODY);
 }
 
 void console_drain(const struct partition *p)
 {
     if (p && !waiting(&console.writer[p->index]))
         return;
-    for (u32 tries = 0; tries < TRIES && has_anything() && !hart_is_pressed();)
+    for (u32 tries = 0; tries < TRIES && has_work(p) && !hart_is_pressed();)
         tries = send_some() ? 0 : tries + 1;
 }
 

@@ -23,8 +23,9 @@ size_t console_write(struct partition *p, const u8 *bytes, size_t len);
 /* Would a FIFO's worth of bytes be taken now? */
 bool console_has_room(const struct partition *p);
 /*
- * Sends what waits, until the calling hart's timer is due: if anything of p does, in its time;
- * NULL: in nobody's.
+ * Sends what waits until an interrupt is pending for the calling hart, or leaves it to who is at
+ * it already. In p's time: until nothing of p waits, by turns with others' lines; NULL, in
+ * nobody's: all.
  */
 void console_drain(const struct partition *p);
 /* Sends all, lines without an end too, however long it takes: the board ends. */

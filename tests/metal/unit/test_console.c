@@ -288,6 +288,25 @@ TEST(what_would_delay_a_window_waits)
     pressed = false;
 }
 
+/* What others have written is sent in turns with a partition's own, and no longer in its time. */
+TEST(others_lines_wait_for_their_own_time)
+{
+    const char *got;
+
+    make();
+    pressed = true;
+    for (u32 i = 0; i < 100; i++)
+        say(1, "one\n");
+    pressed = false;
+    say(0, "mine\nand mine\n");
+    got = output();
+    CHECK(strstr(got, "[one] mine\r\n"));
+    CHECK(strstr(got, "[one] and mine\r\n"));
+    CHECK(strlen(got) < 100);
+    console_drain(NULL);
+    CHECK(strlen(output()) >= 97 * strlen("[two] one\r\n"));
+}
+
 /* Neither does a slow port keep a hart once it is pressed, wherever in a line that is. */
 TEST(nobody_waits_for_the_port)
 {
