@@ -105,6 +105,20 @@ def said(output, name):
     return lines
 
 
+def whole(output):
+    """What was printed, with lines that were cut whole again, where they began."""
+    lines, last = [], {}
+    for line in output.replace("\r", "").split("\n"):
+        begin = re.match(r"\[([\w-]+)\]([ +])", line)
+        if begin and begin[2] == "+" and begin[1] in last:
+            last[begin[1]].append(line[begin.end():])
+            continue
+        lines.append([line])
+        if begin:
+            last[begin[1]] = lines[-1]
+    return "\n".join("".join(pieces) for pieces in lines)
+
+
 def where(console):
     """Where the harts of a board are that does not come on: by QEMU's monitor."""
     if OURS:
@@ -124,7 +138,8 @@ def until(console, patterns, seconds=SECONDS):
     deadline = time.monotonic() + seconds
     missing = list(patterns)
     while missing:
-        missing = [pattern for pattern in missing if not re.search(rf"(?:{pattern})[^\n]*\n", console.output)]
+        output = whole(console.output)
+        missing = [pattern for pattern in missing if not re.search(rf"(?:{pattern})[^\n]*\n", output)]
         tap.check("[metal] panic" not in console.output, f"the hypervisor panicked:\n{console.tail()}")
         if not missing:
             break
