@@ -8,6 +8,7 @@
 #include "metal/hart.h"
 #include "metal/paging.h"
 #include "metal/spinlock.h"
+#include "metal/vcpu.h"
 
 /* National Semiconductor 16550: registers, and bits of LSR. */
 #define UART_DATA 0
@@ -23,6 +24,7 @@
 #define SELF     METAL_PARTITIONS_MAX /* the hypervisor as a writer */
 #define WRITERS  (METAL_PARTITIONS_MAX + 1)
 #define NOBODY   WRITERS
+#define HOLD     50 /* of a second: so long a line that comes in pieces is not cut */
 #define TRIES    64 /* in a row; then it is left to who is at it, whom its own timer may call away */
 #define MARK_MAX (METAL_NAME_MAX + 3)
 
@@ -45,9 +47,10 @@ static struct {
     bool begun;              /* the line on the screen is not ended: */
     u32 current;             /* whose it is */
     u32 column;              /* bytes of it */
-    bool cut[WRITERS];       /* a writer's next line goes on with its last one */
-    char mark[MARK_MAX];     /* what is sent first: the beginning of a line, or its end */
-    _Atomic u32 mark_left;   /* bytes of it, at its end */
+    u64 begun_at;
+    bool cut[WRITERS];     /* a writer's next line goes on with its last one */
+    char mark[MARK_MAX];   /* what is sent first: the beginning of a line, or its end */
+    _Atomic u32 mark_left; /* bytes of it, at its end */
 
     struct spinlock typing; /* over what follows */
     bool escaped;
@@ -81,7 +84,7 @@ static void put(char c)
 static u32 waiting(const struct writer *w)
 {
     return atomic_load_explicit(&w->in, memory_order_acquire) -
-           atomic_load_explicit(&w->out, memory_order_relaxed);
+           atomic_load_explicit(&w->out, memory_order_acquire);
 }
 
 /* Are there whole lines among what waits? */
@@ -114,6 +117,7 @@ static void begin_line(u32 writer)
     mark(text, len);
     console.cut[writer] = false;
     console.begun = true;
+    console.begun_at = time_now();
     console.current = writer;
     console.column = 0;
 }
@@ -165,6 +169,13 @@ static void send_next(struct writer *w)
     console.unsent--;
 }
 
+/* Is more of the begun line to be expected? Only the keyboard's comes in pieces. */
+static bool is_held(void)
+{
+    return console.begun && console.current == console.keyboard && !console.ends &&
+           time_now() - console.begun_at < metal_config.board.timebase / HOLD;
+}
+
 /* Sends a byte at most, or begins or ends a line. False: nothing is to be sent. */
 static bool step(void)
 {
@@ -181,6 +192,8 @@ static bool step(void)
         return true;
     }
     next = ready_after(console.current);
+    if (next != NOBODY && is_held())
+        return false;
     if (console.begun && (next != NOBODY || console.current != console.keyboard))
         end_line(true);
     else if (next != NOBODY)

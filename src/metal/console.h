@@ -4,8 +4,8 @@
  * with its partition's name in brackets; the hypervisor's own with [metal]. What is typed goes to
  * the partition that has the keyboard, whose output is shown as it comes; that of others when a
  * line is whole. The rest of a line that was cut, for its length or because another one came
- * between, begins with a plus sign in place of the space behind its name. Ctrl-A and a digit give
- * the keyboard to partition number 0..7.
+ * between, 20 ms after its beginning or later, begins with a plus sign in place of the space behind
+ * its name. Ctrl-A and a digit give the keyboard to partition number 0..7.
  *
  * What is written waits until there is time to send it, that of a writer or nobody's, so a full
  * line delays no window.

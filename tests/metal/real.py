@@ -27,11 +27,14 @@ HARTS = 8
 LINUX, TICK, PAIR, MONITOR = [0, 2], 4, 6, 7
 # QEMU's -icount runs one hart at a time: each has its turn until the board's next timer is due, and one is each twenty
 # microseconds. The hart behind the one whose turn a timer ends has none in this round, so a hart that nobody uses is behind each
-# of those that count; and what is due on one hart is seen when the others have had their turns, mostly four, in ten minutes seven
-# once. Ten minutes of instructions that take 16 ns took 11 of a processor's, of a busy machine.
+# of those that count; and what is due on one hart is seen when the others have had their turns, a round later. A few times in ten
+# minutes other timers, due just then, leave so little of a hart's next turns that it needs two or three rounds for some hundred
+# instructions. Ten minutes of instructions that take 16 ns took 11 of a processor's, of a busy machine.
 TURN_US = 20
 TURNS = ["-netdev", "hubport,id=beat,hubid=0", "-object", f"filter-buffer,id=beats,netdev=beat,interval={TURN_US}"]
-SLACK_US = HARTS * TURN_US + 10  # the hypervisor's own two microseconds and what it does in them are in it
+ROUND_US = HARTS * TURN_US + 10  # the hypervisor's own two microseconds and what it does in them are in it
+SLACK_US = 3 * ROUND_US
+SELDOM = 10000  # of so many slots one may begin more than a round late
 
 CONFIG = f"""
 [[partition]]
@@ -124,14 +127,17 @@ def check_trace(folder, seconds):
     tap.check(not any("lost" in r for r in records), "records were lost")
     slots = [r for r in records if r["kind"] == "slot" and r["hart"] == PAIR]
     per_us = 10  # ticks of the board's clock
-    worst = max(r["time"] - r["due"] for r in slots)
+    late = sorted(r["time"] - r["due"] for r in slots)
     for name in ["first", "second"]:
         mine = [r for r in slots if r.get("owner") == name and r["due"] != r["time"]]
         apart = {b["due"] - a["due"] for a, b in zip(mine, mine[1:])}
         tap.check_equal(apart, {FRAME_US * per_us}, f"ticks between windows of {name}")
         tap.check(len(mine) >= seconds * 1000000 // FRAME_US, f"{len(mine)} windows of {name}")
-    tap.check(worst <= SLACK_US * per_us, f"a slot began {worst / per_us} us after its time")
-    tap.say(f"{len(slots)} slots, at most {worst / per_us} us after their time")
+    tap.check(late[-1] <= SLACK_US * per_us, f"a slot began {late[-1] / per_us} us after its time")
+    many = sum(n > ROUND_US * per_us for n in late)
+    tap.check(many <= 1 + len(slots) // SELDOM, f"{many} of {len(slots)} slots began more than {ROUND_US} us after their time")
+    tap.say(f"{len(slots)} slots, half of them at most {late[len(late) // 2] / per_us} us after their time, {many} more than {ROUND_US}, "
+            f"one {late[-1] / per_us}")
     ends = [(r["partition"], r["event"]) for r in records if r["kind"] == "health"]
     tap.check_equal(sorted(ends), [(name, "shutdown") for name in ["first", "linux", "second", "tick"]], "the health events")
 

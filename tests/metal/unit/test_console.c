@@ -288,6 +288,31 @@ TEST(what_would_delay_a_window_waits)
     pressed = false;
 }
 
+/* A line that is shown as it comes is cut only when nothing more of it comes. */
+TEST(a_line_in_pieces_stays_whole)
+{
+    make();
+    give_keyboard(0);
+    fake_config()->board.timebase = 1000000;
+    pressed = true;
+    say(1, "other\n");
+    pressed = false;
+    fake_time_advance(1000000);
+    say(0, "in ");
+    looks = 100;
+    console_drain(NULL);
+    CHECK(pressed);
+    pressed = false;
+    fake_time_advance(19999);
+    say(0, "pieces\n");
+    console_drain(NULL);
+    say(0, "prompt: ");
+    CHECK_STR(output(), "[one] in pieces\r\n[two] other\r\n[one] prompt: ");
+    fake_time_advance(20000);
+    say(1, "another\n");
+    CHECK_STR(output(), "\r\n[two] another\r\n");
+}
+
 /* What others have written is sent in turns with a partition's own, and no longer in its time. */
 TEST(others_lines_wait_for_their_own_time)
 {
