@@ -274,7 +274,8 @@ void hart_interrupt(struct hart *h, u32 irq)
     switch (irq) {
     case IRQ_STI:
         h->resched = true;
-        hart_timer_at(h, NEVER);
+        h->timer = 0; /* or, if it is that already, nothing would be written: then a simulator's */
+        hart_timer_at(h, NEVER); /* timer that ran out just when it was set stays pending */
         health_watchdogs(h, time_now());
         break;
     case IRQ_SGEI: /* a waiting vCPU's */

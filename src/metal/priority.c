@@ -39,7 +39,7 @@ static u64 wake_at(const struct vcpu *v)
 {
     if (v->config->budget && !v->budget_left)
         return v->replenish_at;
-    return v->state == VCPU_WAITING ? v->csr.vstimecmp : UINT64_MAX;
+    return v->state == VCPU_WAITING && v->csr.vsie & BIT(IRQ_STI) ? v->csr.vstimecmp : UINT64_MAX;
 }
 
 struct vcpu *schedule_priority(struct hart *h, struct vcpu *current, u64 now,

@@ -98,4 +98,15 @@ TEST(the_first_at_a_frame_decides_for_all)
     CHECK(decided > FRAMES - LEAD);
 }
 
+/* A simulator may leave the interrupt pending that a timer raised while it was set anew. */
+TEST(a_timers_interrupt_always_sets_it_anew)
+{
+    configure();
+    fake_hart_begin(0);
+    fake_csrs()->stimecmp = 0;
+    metal.hart[0].timer = UINT64_MAX;
+    hart_interrupt(&metal.hart[0], IRQ_STI);
+    CHECK_EQ(fake_csrs()->stimecmp, UINT64_MAX);
+}
+
 TEST_MAIN()

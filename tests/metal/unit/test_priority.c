@@ -183,4 +183,23 @@ TEST(the_first_period_is_found_at_once)
     step(NULL, 1, UINT64_MAX);
 }
 
+/* A timer that is due and wakes nobody, as its interrupt is off, costs the others nothing. */
+TEST(a_sleepers_timer_counts_if_it_would_wake_it)
+{
+    struct vcpu *v;
+
+    make(2, 1000);
+    config->vcpu[0] = (struct metal_vcpu){.priority = 2};
+    config->vcpu[1] = (struct metal_vcpu){.priority = 1};
+    ready(0, false);
+    metal.vcpu[0].csr.vstimecmp = 900;
+    v = step(NULL, 2, 1100); /* looks that the hart's timer is in the future */
+    CHECK(v == &metal.vcpu[1]);
+    CHECK_EQ(sim.timer, UINT64_MAX);
+    metal.vcpu[0].csr.vstimecmp = 2000;
+    metal.vcpu[0].csr.vsie = BIT(IRQ_STI);
+    v = step(v, 2, 1200);
+    CHECK_EQ(sim.timer, 2000);
+}
+
 TEST_MAIN()
